@@ -1,0 +1,169 @@
+# shellcheck shell=bash
+# Copyright the nbdkit-tmpdisk-plugin authors.
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Sourced by quickstart and check: finds what is missing on this machine,
+# installs it with apt-get (the only step that needs root), and finds Go.
+
+# shellcheck disable=SC2034 # the lists are for those that source this
+
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/go/bin:/usr/lib/go/bin
+export PATH
+
+# One line each: a program or file, the Debian and Ubuntu package that has it,
+# and what it is needed for.
+build_needs='
+gcc                        gcc               compile the part that nbdkit loads
+/usr/include/stdio.h       libc6-dev         the headers of the C library
+nbdkit                     nbdkit            the server that runs the plugin
+/usr/include/nbdkit-plugin.h nbdkit-plugin-dev  the headers of nbdkit
+pkg-config                 pkg-config        find those headers
+/etc/ssl/certs/ca-certificates.crt ca-certificates  fetch Go modules safely
+'
+
+client_needs='
+nbdinfo                    libnbd-bin        a client, to show what clients see
+blkid                      util-linux        tell what is on a disk
+'
+
+# What makes disks of each type= that the plugin knows.
+mkfs_needs='
+mkfs.ext4                  e2fsprogs         type=ext2, ext3, ext4
+mkfs.xfs                   xfsprogs          type=xfs
+mkfs.vfat                  dosfstools        type=vfat, fat, msdos
+mkfs.ntfs                  ntfs-3g           type=ntfs
+mkfs.btrfs                 btrfs-progs       type=btrfs
+mkfs.exfat                 exfatprogs        type=exfat
+mkfs.f2fs                  f2fs-tools        type=f2fs
+mkfs.minix                 util-linux-extra  type=minix
+mkswap                     util-linux        type=swap
+'
+
+test_needs='
+autoreconf                 autoconf          make the configure script
+automake                   automake          make the configure script
+make                       make              build and run the tests
+pod2man                    perl              make and check the manual page
+git                        git               compare a release with the tree
+nbdsh                      python3-libnbd    the client that most tests use
+fusermount3                fuse3             mount disks through nbdfuse
+losetup                    mount             mount disks through loop devices
+sfdisk                     fdisk             make partitions
+setpriv                    util-linux        run as an ordinary user
+nm                         binutils          look at what the plugin exports
+certtool                   gnutls-bin        make certificates for TLS
+shellcheck                 shellcheck        check the shell scripts
+'
+
+present() {
+    case $1 in
+    /*) [ -e "$1" ] ;;
+    *) command -v "$1" >/dev/null ;;
+    esac
+}
+
+# missing NEEDS: the lines of NEEDS that this machine lacks.
+missing() {
+    local what package why
+    while read -r what package why; do
+        [ -z "$what" ] || present "$what" || echo "$what $package $why"
+    done <<<"$1"
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+apt_updated=
+apt_install() {
+    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+        echo "Installing needs root and there is no sudo. As root, run:" >&2
+        echo "    apt-get update && apt-get install --no-install-recommends $*" >&2
+        return 1
+    fi
+    if [ -z "$apt_updated" ]; then
+        # A repository of no concern to us may be unreachable: try anyway.
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update >&2 || :
+        apt_updated=1
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -q -y install --no-install-recommends "$@" >&2
+}
+
+# install_missing NEEDS: install the packages for what is missing, and say
+# which and why. Does nothing, and needs no root, when all is there.
+install_missing() {
+    local lines what package why packages=()
+    lines=$(missing "$1")
+    [ -n "$lines" ] || return 0
+    echo "Missing on this machine:" >&2
+    while read -r what package why; do
+        echo "    $what (package $package): $why" >&2
+        packages+=("$package")
+    done <<<"$lines"
+    if ! command -v apt-get >/dev/null; then
+        echo "There is no apt-get here: please install them and run this again." >&2
+        return 1
+    fi
+    apt_install "${packages[@]}" || return 1
+    lines=$(missing "$1")
+    if [ -n "$lines" ]; then
+        echo "Still missing after the installation:" >&2
+        echo "$lines" >&2
+        return 1
+    fi
+}
+
+# go_at_least WANT HAVE: compare 1.24 with go1.26.8.
+go_at_least() {
+    local have=${2#go}
+    [ -n "$have" ] &&
+        [ "$(printf '%s\n%s\n' "$1" "$have" | sort -V | head -n 1)" = "$1" ]
+}
+
+# find_go: set and export GO, a Go that can build this tree. Where the
+# distribution packages one of 1.21 or newer it may be installed; those fetch
+# the toolchain that go.mod asks for by themselves.
+find_go() {
+    local want have offered
+    want=$(sed -n 's/^go \([0-9]*\.[0-9]*\).*/\1/p' go.mod)
+    GO=$(command -v go) || GO=
+    if [ -z "$GO" ] && command -v apt-get >/dev/null; then
+        offered=$(apt-cache policy golang-go 2>/dev/null |
+            sed -n 's/^ *Candidate: \([0-9]*:\)\{0,1\}\([0-9.]*\).*/\2/p')
+        if [ -z "$offered" ]; then
+            as_root apt-get -q update >&2 || :
+            apt_updated=1
+            offered=$(apt-cache policy golang-go 2>/dev/null |
+                sed -n 's/^ *Candidate: \([0-9]*:\)\{0,1\}\([0-9.]*\).*/\2/p')
+        fi
+        if go_at_least 1.21 "$offered"; then
+            echo "Missing on this machine:" >&2
+            echo "    go (package golang-go): compile the plugin" >&2
+            apt_install golang-go || return 1
+            GO=$(command -v go) || GO=
+        fi
+    fi
+    if [ -z "$GO" ]; then
+        echo "Go $want or newer is needed and this machine has none: unpack the" \
+            "archive from https://go.dev/dl/ to /usr/local/go and run this again." >&2
+        return 1
+    fi
+    have=$("$GO" env GOVERSION 2>/dev/null) || have=
+    if ! go_at_least "$want" "$have" && go_at_least 1.21 "$have"; then
+        echo "$GO is $have: letting it fetch Go $want (GOTOOLCHAIN=auto)." >&2
+        export GOTOOLCHAIN=auto
+        have=$("$GO" env GOVERSION) || have=
+    fi
+    if ! go_at_least "$want" "$have"; then
+        echo "$GO is ${have:-of an unknown version} and Go $want or newer is needed:" \
+            "unpack the archive from https://go.dev/dl/ to /usr/local/go, put" \
+            "/usr/local/go/bin first in PATH and run this again." >&2
+        return 1
+    fi
+    export GO
+}

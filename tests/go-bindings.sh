@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Copyright the nbdkit-tmpdisk-plugin authors.
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The Go tests of the bindings, a module of its own.
+
+TMPDISK_TEST_TIMEOUT=900
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+use_go
+cd nbdkit
+"$GO" test ./...

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Copyright the nbdkit-tmpdisk-plugin authors.
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The Go tests of the plugin's own packages.
+
+TMPDISK_TEST_TIMEOUT=900
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+use_go
+"$GO" test ./...
