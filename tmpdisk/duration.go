@@ -1,0 +1,51 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// parseDuration reads the value of the parameter called name: a whole number
+// of seconds, or Go's notation with units (90s, 5m, 1h30m, 500ms). It is never
+// negative; 0 is allowed and means what the parameter says it means.
+func parseDuration(name, value string) (time.Duration, error) {
+	bad := func(why string) error {
+		return fmt.Errorf("%s=%s: %s: give seconds, or a number with a unit, such as 90s, 5m or 2h", name, value, why)
+	}
+	text := strings.TrimSpace(value)
+	if text == "" {
+		return 0, bad("empty")
+	}
+	var d time.Duration
+	if isDigits(text) {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n > int64(maxDuration/time.Second) {
+			return 0, bad("too long")
+		}
+		d = time.Duration(n) * time.Second
+	} else {
+		var err error
+		if d, err = time.ParseDuration(text); err != nil {
+			return 0, bad("not a duration")
+		}
+	}
+	if d < 0 || strings.HasPrefix(text, "-") {
+		return 0, bad("negative")
+	}
+	if d > maxDuration {
+		return 0, bad("too long")
+	}
+	return d, nil
+}
+
+// maxDuration keeps sums with the present time far from overflow.
+const maxDuration = 100 * 365 * 24 * time.Hour
+
+func isDigits(s string) bool {
+	return strings.Trim(s, "0123456789") == ""
+}

@@ -1,0 +1,341 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A name that the sweep may remove is this prefix and exactly 20 hexadecimal
+// digits. 80 random bits also make the name unguessable to a command that
+// runs as another user, for whom the directory is not listable.
+const workdirPrefix = "nbdkit-tmpdisk-"
+
+var workdirName = regexp.MustCompile(`^` + regexp.QuoteMeta(workdirPrefix) + `[0-9a-f]{20}$`)
+
+// The two modes a directory of ours can have: private, or, once giveTo was
+// called, open to a passer-by who knows the name of what is inside.
+const (
+	modePrivate = 0o700
+	modeGiven   = 0o711
+)
+
+const openDirFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
+
+// workdir is a private directory in which one disk is being made.
+//
+// It is locked (flock on the directory itself) from before anything is put
+// into it until it is gone. The kernel drops the lock when this process dies,
+// however it dies, and that is how a later server's sweep tells a dead
+// server's directory from a live one's. The lock follows the open file
+// description, so the descriptor must never reach a command: O_CLOEXEC.
+//
+// Limit: on a network filesystem that keeps flock local to each host, servers
+// on two hosts must not share one TMPDIR.
+type workdir struct {
+	full string // absolute path of the directory
+	name string // its name in parent
+
+	mu     sync.Mutex
+	parent *os.File // O_PATH; nil once removed
+	dir    *os.File // holds the lock
+	inner  string   // "" or the absolute path of what giveTo made
+}
+
+// newWorkdir makes a directory with a new name under parent, of mode 0700
+// whatever the umask, owned by this process and locked.
+func newWorkdir(parent string) (*workdir, error) {
+	abs, err := filepath.Abs(parent)
+	if err != nil {
+		return nil, fmt.Errorf("make directory: %s: %w", parent, err)
+	}
+	pfd, err := openat(unix.AT_FDCWD, abs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("open directory: %s: %w", abs, err)
+	}
+	w := &workdir{parent: os.NewFile(uintptr(pfd), abs)}
+	for range 100 {
+		var random [10]byte
+		rand.Read(random[:]) // never fails since Go 1.24
+		w.name = workdirPrefix + hex.EncodeToString(random[:])
+		w.full = filepath.Join(abs, w.name)
+		again, err := w.make()
+		if err == nil {
+			return w, nil
+		}
+		if !again {
+			w.parent.Close()
+			return nil, fmt.Errorf("make directory: %s: %w", w.full, err)
+		}
+	}
+	w.parent.Close()
+	return nil, fmt.Errorf("make directory: %s: no name could be kept in 100 attempts", abs)
+}
+
+// make creates and locks w.name. again is true if the name was lost to
+// somebody else: it existed, or a sweep found it between mkdir and flock.
+func (w *workdir) make() (again bool, err error) {
+	pfd := int(w.parent.Fd())
+	if err := unix.Mkdirat(pfd, w.name, modePrivate); err != nil {
+		return errors.Is(err, unix.EEXIST), err
+	}
+	fd, err := openat(pfd, w.name, openDirFlags)
+	if errors.Is(err, unix.EACCES) {
+		// A umask that takes permissions from the owner.
+		if err = unix.Fchmodat(pfd, w.name, modePrivate, 0); err == nil {
+			fd, err = openat(pfd, w.name, openDirFlags)
+		}
+	}
+	if err != nil {
+		again = errors.Is(err, unix.ENOENT)
+		if !again {
+			unix.Unlinkat(pfd, w.name, unix.AT_REMOVEDIR)
+		}
+		return again, err
+	}
+	dir := os.NewFile(uintptr(fd), w.full)
+	switch err := flock(fd); {
+	case err == nil:
+		if !sameFile(pfd, w.name, fd) {
+			dir.Close()
+			return true, unix.ENOENT
+		}
+	case errors.Is(err, unix.EWOULDBLOCK):
+		// Only a sweep locks what it did not make, and it removes it.
+		dir.Close()
+		return true, err
+	default:
+		// A filesystem that cannot lock a directory (NFS). The disk can
+		// still be made; no sweep can take this lock either, so at worst
+		// a crash leaves the directory for the administrator.
+	}
+	// A umask that takes the owner's write permission, unnoticed by open.
+	if err := unix.Fchmod(fd, modePrivate); err != nil {
+		dir.Close()
+		unix.Unlinkat(pfd, w.name, unix.AT_REMOVEDIR)
+		return false, err
+	}
+	w.dir = dir
+	return false, nil
+}
+
+// path is the absolute path of the directory that the disk is to be made in.
+// It changes once, when giveTo is called.
+func (w *workdir) path() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.inner != "" {
+		return w.inner
+	}
+	return w.full
+}
+
+// giveTo makes a directory inside w that belongs to uid and gid, with mode
+// 0700, and from then on path returns that one. w itself goes on belonging to
+// this process, so that the sweep can go by the owner; the user may pass
+// through it but not list it. Needs CAP_CHOWN.
+func (w *workdir) giveTo(uid, gid int) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	const name = "d"
+	inner := filepath.Join(w.full, name)
+	if w.parent == nil || w.inner != "" {
+		return fmt.Errorf("give directory: %s: %w", inner, os.ErrInvalid)
+	}
+	wfd := int(w.dir.Fd())
+	if err := unix.Mkdirat(wfd, name, modePrivate); err != nil {
+		return fmt.Errorf("make directory: %s: %w", inner, err)
+	}
+	fd, err := openat(wfd, name, openDirFlags)
+	if err != nil {
+		return fmt.Errorf("open directory: %s: %w", inner, err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Fchown(fd, uid, gid); err != nil {
+		return fmt.Errorf("chown: %s: %w", inner, err)
+	}
+	// After chown: nobody but the new owner ever has access.
+	if err := unix.Fchmod(fd, modePrivate); err != nil {
+		return fmt.Errorf("chmod: %s: %w", inner, err)
+	}
+	if err := unix.Fchmod(wfd, modeGiven); err != nil {
+		return fmt.Errorf("chmod: %s: %w", w.full, err)
+	}
+	w.inner = inner
+	return nil
+}
+
+// remove deletes the directory with all that is in it and gives up the lock.
+// What could not be deleted stays for a later sweep and is the error; calling
+// it again after that or after success does nothing.
+func (w *workdir) remove() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.parent == nil {
+		return nil
+	}
+	err := removeTree(int(w.parent.Fd()), w.name, int(w.dir.Fd()))
+	// The lock goes last: until here no sweep may look inside.
+	w.dir.Close()
+	w.parent.Close()
+	w.dir, w.parent = nil, nil
+	if err != nil {
+		return fmt.Errorf("remove directory: %s: %w", w.full, err)
+	}
+	return nil
+}
+
+func flock(fd int) error {
+	for {
+		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func openat(dirfd int, name string, flags int) (int, error) {
+	for {
+		fd, err := unix.Openat(dirfd, name, flags, 0)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+// sameFile reports whether name in dirfd is the very file that fd is open on.
+func sameFile(dirfd int, name string, fd int) bool {
+	var byName, byFd unix.Stat_t
+	if unix.Fstatat(dirfd, name, &byName, unix.AT_SYMLINK_NOFOLLOW) != nil ||
+		unix.Fstat(fd, &byFd) != nil {
+		return false
+	}
+	return byName.Dev == byFd.Dev && byName.Ino == byFd.Ino
+}
+
+// removeTree empties the directory that fd is open on and removes it as name
+// in dirfd. A process that is just dying may still add files, so a directory
+// that is not empty after all is emptied again, a few times.
+func removeTree(dirfd int, name string, fd int) error {
+	var err error
+	for range 10 {
+		if err = removeContents(fd); err != nil {
+			return err
+		}
+		err = unix.Unlinkat(dirfd, name, unix.AT_REMOVEDIR)
+		if err == nil || errors.Is(err, unix.ENOENT) {
+			return nil
+		}
+		if !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EEXIST) {
+			return err
+		}
+	}
+	return err
+}
+
+// removeContents deletes everything in the directory that fd is open on. It
+// goes by descriptors only, follows no symbolic link, and enters no mount: a
+// mount that a killed command left here is detached instead. It goes on after
+// an error so that one undeletable file keeps as little as possible.
+func removeContents(fd int) error {
+	// As an ordinary user a directory that the command made read-only
+	// cannot be emptied. If this fails the unlinks say why.
+	unix.Fchmod(fd, modePrivate)
+	dup, err := openat(fd, ".", openDirFlags)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(dup), "")
+	names, err := f.Readdirnames(-1)
+	f.Close()
+	if err != nil {
+		return err
+	}
+	var first error
+	for _, name := range names {
+		if err := removeEntry(fd, name); err != nil && first == nil {
+			first = fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return first
+}
+
+func removeEntry(dirfd int, name string) error {
+	err := unix.Unlinkat(dirfd, name, 0)
+	if errors.Is(err, unix.EBUSY) {
+		// A file with something mounted on it.
+		if unmount(dirfd, name) == nil {
+			err = unix.Unlinkat(dirfd, name, 0)
+		}
+	}
+	if err == nil || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EPERM) {
+		return err
+	}
+	fd, openErr := openBeneath(dirfd, name)
+	if errors.Is(openErr, unix.EXDEV) {
+		if openErr = unmount(dirfd, name); openErr == nil {
+			fd, openErr = openBeneath(dirfd, name)
+		}
+	}
+	if errors.Is(openErr, unix.EACCES) {
+		// The command took its own directory's permissions away.
+		if openErr = unix.Fchmodat(dirfd, name, modePrivate, 0); openErr == nil {
+			fd, openErr = openBeneath(dirfd, name)
+		}
+	}
+	if errors.Is(openErr, unix.ENOTDIR) {
+		return err // EPERM, and not a directory: an immutable file
+	}
+	if openErr != nil {
+		return openErr
+	}
+	defer unix.Close(fd)
+	return removeTree(dirfd, name, fd)
+}
+
+// openBeneath opens a directory in dirfd; EXDEV if it is on another mount.
+func openBeneath(dirfd int, name string) (int, error) {
+	fd, err := unix.Openat2(dirfd, name, &unix.OpenHow{
+		Flags:   openDirFlags,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
+	})
+	if !errors.Is(err, syscall.ENOSYS) && !errors.Is(err, unix.EPERM) {
+		return fd, err
+	}
+	// Linux before 5.6, or a container's filter that does not know openat2.
+	// A bind mount of the same filesystem goes unnoticed here.
+	fd, err = openat(dirfd, name, openDirFlags)
+	if err != nil {
+		return fd, err
+	}
+	var above, here unix.Stat_t
+	if err := errors.Join(unix.Fstat(dirfd, &above), unix.Fstat(fd, &here)); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	if above.Dev != here.Dev {
+		unix.Close(fd)
+		return -1, unix.EXDEV
+	}
+	return fd, nil
+}
+
+// unmount detaches what is mounted on name in dirfd, a directory of ours.
+func unmount(dirfd int, name string) error {
+	path := fmt.Sprintf("/proc/self/fd/%d/%s", dirfd, name)
+	return unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+}
