@@ -1,11 +1,10 @@
 module nbdkit-tmpdisk-plugin
 
-go 1.24
-
-require golang.org/x/sys v0.41.0
+go 1.24.0
 
 require (
-	al.essio.dev/pkg/shellescape v1.6.1 // indirect
+	al.essio.dev/pkg/shellescape v1.6.1
+	golang.org/x/sys v0.41.0
 	libguestfs.org/nbdkit v0.0.0
 )
 
