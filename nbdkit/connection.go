@@ -1,0 +1,162 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package nbdkit
+
+// Connection may be embedded in the type that implements
+// [ConnectionInterface]. It is empty, and there for plugins written for older
+// bindings.
+type Connection struct{}
+
+// ConnectionInterface is what every connection must have. The rest is
+// optional: for a connection without the methods of [PWriter], [Trimmer] and
+// so on the server behaves as for a C plugin without those callbacks.
+//
+// An error's errno (see [PluginError]) goes to the client; without one it is
+// EIO. Slices are nbdkit's own buffers: they are valid during the call only.
+// nbdkit checks offsets and counts against the size before the call.
+type ConnectionInterface interface {
+	// GetSize (.get_size) returns the size in bytes, at most 2^63-1. It is
+	// called once.
+	GetSize() (uint64, error)
+
+	// PRead (.pread) fills buf with the bytes at offset. flags is 0.
+	PRead(buf []byte, offset uint64, flags uint32) error
+}
+
+// ConnectionCloser gets .close.
+type ConnectionCloser interface {
+	Close()
+}
+
+// BlockSizer gets .block_size: sizes in bytes, minimum <= preferred <=
+// maximum, or all 0 for no information.
+type BlockSizer interface {
+	BlockSize() (minimum, preferred, maximum uint32, err error)
+}
+
+// ExportDescriber gets .export_description: UTF-8 of at most 4096 bytes, or
+// "" for none.
+type ExportDescriber interface {
+	ExportDescription() (string, error)
+}
+
+// CanWriter gets .can_write. Without it a connection can be written to if it
+// is a [PWriter].
+type CanWriter interface {
+	CanWrite() (bool, error)
+}
+
+// CanFlusher gets .can_flush. Without it a connection can be flushed if it is
+// a [Flusher].
+type CanFlusher interface {
+	CanFlush() (bool, error)
+}
+
+// IsRotationaler gets .is_rotational. Without it the answer is false.
+type IsRotationaler interface {
+	IsRotational() (bool, error)
+}
+
+// CanTrimmer gets .can_trim. Without it a connection can be trimmed if it is
+// a [Trimmer].
+type CanTrimmer interface {
+	CanTrim() (bool, error)
+}
+
+// CanZeroer gets .can_zero. Without it Zero is used if the connection is a
+// [Zeroer]. Where it is false the server writes zeroes by PWrite.
+type CanZeroer interface {
+	CanZero() (bool, error)
+}
+
+// CanFastZeroer gets .can_fast_zero. Without it fast zeroes are offered only
+// if the connection does not zero (every such request then fails at once).
+type CanFastZeroer interface {
+	CanFastZero() (bool, error)
+}
+
+// CanExtentser gets .can_extents. Without it extents are offered if the
+// connection is an [Extenter].
+type CanExtentser interface {
+	CanExtents() (bool, error)
+}
+
+// CanFUAer gets .can_fua, and answers with one of the FUA constants. Without
+// it the answer is FUAEmulate for a [Flusher] and FUANone otherwise.
+type CanFUAer interface {
+	CanFUA() (uint32, error)
+}
+
+// CanMultiConner gets .can_multi_conn. Without it the answer is false.
+type CanMultiConner interface {
+	CanMultiConn() (bool, error)
+}
+
+// CanCacher gets .can_cache, and answers with one of the Cache constants.
+// Without it the answer is CacheNative for a [Cacher] and CacheNone otherwise.
+type CanCacher interface {
+	CanCache() (uint32, error)
+}
+
+// PWriter gets .pwrite: store buf at offset. flags may have FlagFUA.
+type PWriter interface {
+	PWrite(buf []byte, offset uint64, flags uint32) error
+}
+
+// Flusher gets .flush. flags is 0.
+type Flusher interface {
+	Flush(flags uint32) error
+}
+
+// Trimmer gets .trim: count bytes at offset are not needed. flags may have
+// FlagFUA.
+type Trimmer interface {
+	Trim(count uint32, offset uint64, flags uint32) error
+}
+
+// Zeroer gets .zero: count bytes at offset become zeroes. flags may have
+// FlagMayTrim, FlagFastZero and FlagFUA. Where it fails with EOPNOTSUPP (and
+// the request is not fast) the server writes zeroes by PWrite; servers before
+// 1.34 then do so for the first 64 MiB only, so better do not.
+type Zeroer interface {
+	Zero(count uint32, offset uint64, flags uint32) error
+}
+
+// Extenter gets .extents: describe count bytes at offset by calls to
+// extents.Add. extents is valid during the call only. With FlagReqOne in flags
+// one extent is enough.
+type Extenter interface {
+	Extents(count uint32, offset uint64, flags uint32, extents *Extents) error
+}
+
+// Cacher gets .cache: the client will soon use count bytes at offset. flags is
+// 0.
+type Cacher interface {
+	Cache(count uint32, offset uint64, flags uint32) error
+}
+
+// connection is a ConnectionInterface whose optional interfaces have been
+// looked up once, so that a request costs no type assertion. Those that the
+// connection does not have are nil.
+type connection struct {
+	ConnectionInterface
+
+	pwriter  PWriter
+	flusher  Flusher
+	trimmer  Trimmer
+	zeroer   Zeroer
+	extenter Extenter
+	cacher   Cacher
+}
+
+func newConnection(c ConnectionInterface) *connection {
+	conn := &connection{ConnectionInterface: c}
+	conn.pwriter, _ = c.(PWriter)
+	conn.flusher, _ = c.(Flusher)
+	conn.trimmer, _ = c.(Trimmer)
+	conn.zeroer, _ = c.(Zeroer)
+	conn.extenter, _ = c.(Extenter)
+	conn.cacher, _ = c.(Cacher)
+	return conn
+}

@@ -1,0 +1,68 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package nbdkit
+
+// #include "shim.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+)
+
+// Extents collects what a connection's Extents method finds. It must not be
+// used after that method has returned.
+type Extents struct {
+	list  *C.struct_nbdkit_extents // NULL when the callback is over
+	start uint64                   // the request
+	end   uint64
+	next  uint64 // where the next extent must begin
+}
+
+var errExtentsOver = errors.New("nbdkit_add_extent: the extents callback has returned already")
+
+func newExtents(list *C.struct_nbdkit_extents, count uint32, offset uint64) *Extents {
+	return &Extents{list: list, start: offset, end: offset + uint64(count), next: offset}
+}
+
+func (e *Extents) over() { e.list = nil }
+
+// Add (nbdkit_add_extent) adds length bytes at offset, in bytes, of the given
+// type: 0 for data, or ExtentHole and ExtentZero. Extents must be added in
+// ascending order and without gaps, from the offset of the request on; what is
+// outside the request is cut off, because the server must not get it: it would
+// abort.
+func (e *Extents) Add(offset, length uint64, extentType uint32) error {
+	if e.list == nil {
+		return errExtentsOver
+	}
+	if offset+length < offset {
+		return fmt.Errorf("nbdkit_add_extent: offset %d, length %d: %w", offset, length, syscall.EOVERFLOW)
+	}
+	end := min(offset+length, e.end)
+	offset = max(offset, e.start)
+	if offset >= end {
+		return nil
+	}
+	if offset != e.next {
+		return fmt.Errorf("nbdkit_add_extent: offset %d: the extent must begin at %d, where the one before it ends",
+			offset, e.next)
+	}
+	r, err := C.nbdkit_add_extent(e.list, C.uint64_t(offset), C.uint64_t(end-offset), C.uint32_t(extentType))
+	if r == -1 {
+		return fmt.Errorf("nbdkit_add_extent: %w", err)
+	}
+	e.next = end
+	return nil
+}
+
+// check is called when the plugin is done: the server asserts that there is at
+// least one extent.
+func (e *Extents) check() error {
+	if e.next == e.start {
+		return fmt.Errorf("extents: offset %d: no extent was added: %w", e.start, syscall.EINVAL)
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package nbdkit
+
+import (
+	"fmt"
+	"runtime/debug"
+	"syscall"
+)
+
+// guard calls f, a callback of the plugin's, and returns what C expects: 0, or
+// -1 after the error has been reported. A panic becomes an error. callback is
+// nbdkit's name for the callback.
+func guard(callback string, f func() error) (ret int) {
+	defer recoverPanic(callback, &ret)
+	if err := f(); err != nil {
+		report(err)
+		return -1
+	}
+	return 0
+}
+
+// guardValue is guard for callbacks that return a number of their own, which
+// must not be negative.
+func guardValue(callback string, f func() (int64, error)) (ret int64) {
+	defer recoverPanic(callback, &ret)
+	v, err := f()
+	if err == nil && v < 0 {
+		err = fmt.Errorf("%s: %d: the value is negative", callback, v)
+	}
+	if err != nil {
+		report(err)
+		return -1
+	}
+	return v
+}
+
+// guardVoid is guard for callbacks that cannot fail.
+func guardVoid(callback string, f func()) {
+	var ret int
+	defer recoverPanic(callback, &ret)
+	f()
+}
+
+// recoverPanic must be deferred itself, or recover would not see the panic.
+func recoverPanic[T int | int64](callback string, ret *T) {
+	if v := recover(); v != nil {
+		Error(fmt.Sprintf("%s: panic: %v\n%s", callback, v, debug.Stack()))
+		SetError(syscall.EIO)
+		*ret = -1
+	}
+}

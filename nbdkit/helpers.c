@@ -1,0 +1,136 @@
+/* Copyright the nbdkit-tmpdisk-plugin authors.
+   SPDX-License-Identifier: BSD-3-Clause
+
+   nbdkit's functions in a form that cgo can call. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "shim.h"
+
+bool
+gonbdkit_in_server (void)
+{
+  return nbdkit_error != NULL;
+}
+
+/* Outside the server (unit tests) there is nobody to report to. */
+void
+gonbdkit_error (const char *msg)
+{
+  if (gonbdkit_in_server ())
+    nbdkit_error ("%s", msg);
+}
+
+void
+gonbdkit_debug (const char *msg)
+{
+  if (gonbdkit_in_server ())
+    nbdkit_debug ("%s", msg);
+}
+
+void
+gonbdkit_set_error (int err)
+{
+  if (gonbdkit_in_server ())
+    nbdkit_set_error (err);
+}
+
+const char *
+gonbdkit_intern (const char *s, size_t len)
+{
+  return nbdkit_strndup_intern (s, len);
+}
+
+/* A password can be read only once (a terminal, a pipe), but the parameters
+   are gone through more than once: by each process that checks them and by
+   the server. The first passes on what it has read. */
+
+static struct password {
+  struct password *next;
+  char *value, *password;
+} *passwords;
+
+int
+gonbdkit_remember_password (const char *value, size_t vlen,
+                            const char *password, size_t plen)
+{
+  struct password *p = malloc (sizeof *p);
+
+  if (p == NULL)
+    return -1;
+  p->value = strndup (value, vlen);
+  p->password = strndup (password, plen);
+  if (p->value == NULL || p->password == NULL) {
+    free (p->value);
+    free (p->password);
+    free (p);
+    return -1;
+  }
+  p->next = passwords;
+  passwords = p;
+  return 0;
+}
+
+static int
+tell_password (const char *value, const char *password)
+{
+  size_t vlen = strlen (value), plen = strlen (password);
+  char *text = malloc (vlen + 1 + plen);
+  int r;
+
+  if (text == NULL) {
+    nbdkit_error ("malloc: %m");
+    return -1;
+  }
+  memcpy (text, value, vlen + 1);
+  memcpy (text + vlen + 1, password, plen);
+  r = gonbdkit_tell (GONBDKIT_PASSWORD, text, vlen + 1 + plen);
+  free (text);
+  return r;
+}
+
+/* The caller frees *password. */
+int
+gonbdkit_read_password (const char *value, char **password)
+{
+  const struct password *p;
+
+  for (p = passwords; p != NULL; p = p->next) {
+    if (strcmp (p->value, value) == 0) {
+      *password = strdup (p->password);
+      if (*password != NULL)
+        return 0;
+      nbdkit_error ("strdup: %m");
+      return -1;
+    }
+  }
+  if (nbdkit_read_password (value, password) == -1)
+    return -1;
+  if (gonbdkit_is_child () &&
+      (tell_password (value, *password) == -1 ||
+       gonbdkit_remember_password (value, strlen (value), *password,
+                                   strlen (*password)) == -1)) {
+    free (*password);
+    return -1;
+  }
+  return 0;
+}
+
+bool
+gonbdkit_has_disconnect (void)
+{
+  return nbdkit_disconnect != NULL;
+}
+
+bool
+gonbdkit_has_peer_tls_dn (void)
+{
+  return nbdkit_peer_tls_dn != NULL;
+}
+
+bool
+gonbdkit_has_peer_tls_issuer_dn (void)
+{
+  return nbdkit_peer_tls_issuer_dn != NULL;
+}

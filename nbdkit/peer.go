@@ -1,0 +1,140 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package nbdkit
+
+// #include <stdlib.h>
+// #include <sys/un.h>
+// #include "shim.h"
+import "C"
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"syscall"
+	"unsafe"
+)
+
+// RawAddr is the address of a peer whose family [PeerName] has no type for,
+// such as vsock.
+type RawAddr struct {
+	Family uint16
+	Data   []byte // what follows the family in the struct sockaddr
+}
+
+// Network returns "family N".
+func (a *RawAddr) Network() string { return "family " + strconv.Itoa(int(a.Family)) }
+
+// String returns the data in hexadecimal.
+func (a *RawAddr) String() string { return fmt.Sprintf("%x", a.Data) }
+
+// PeerName (nbdkit_peer_name) returns the address of the client of this
+// callback: a *net.TCPAddr, a *net.UnixAddr (with an empty name, as a rule) or
+// a *RawAddr.
+func PeerName() (net.Addr, error) {
+	if err := needServer("nbdkit_peer_name"); err != nil {
+		return nil, err
+	}
+	var buf [128]byte // sizeof (struct sockaddr_storage)
+	n := C.socklen_t(len(buf))
+	if C.nbdkit_peer_name((*C.struct_sockaddr)(unsafe.Pointer(&buf[0])), &n) == -1 {
+		return nil, errors.New("nbdkit_peer_name: the client has no address")
+	}
+	return parseSockaddr(buf[:n])
+}
+
+func parseSockaddr(b []byte) (net.Addr, error) {
+	if len(b) < 2 {
+		return nil, fmt.Errorf("nbdkit_peer_name: %d bytes: too short for an address", len(b))
+	}
+	family, data := binary.NativeEndian.Uint16(b), b[2:]
+	switch {
+	case family == syscall.AF_INET && len(data) >= 6:
+		return &net.TCPAddr{
+			IP:   net.IP(append([]byte(nil), data[2:6]...)),
+			Port: int(binary.BigEndian.Uint16(data)),
+		}, nil
+	case family == syscall.AF_INET6 && len(data) >= 26:
+		a := &net.TCPAddr{
+			IP:   net.IP(append([]byte(nil), data[6:22]...)),
+			Port: int(binary.BigEndian.Uint16(data)),
+		}
+		if scope := binary.NativeEndian.Uint32(data[22:]); scope != 0 {
+			a.Zone = strconv.Itoa(int(scope))
+		}
+		return a, nil
+	case family == syscall.AF_UNIX:
+		name := data
+		if i := indexNUL(name); i > 0 || (i == 0 && len(name) == 1) {
+			name = name[:i]
+		}
+		return &net.UnixAddr{Name: string(name), Net: "unix"}, nil
+	}
+	return &RawAddr{Family: family, Data: append([]byte(nil), data...)}, nil
+}
+
+func indexNUL(b []byte) int {
+	for i, c := range b {
+		if c == 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// PeerPID (nbdkit_peer_pid) returns the process ID of a client on a Unix
+// socket.
+func PeerPID() (int64, error) {
+	return peerID("nbdkit_peer_pid", func() C.int64_t { return C.nbdkit_peer_pid() })
+}
+
+// PeerUID (nbdkit_peer_uid) returns the user ID of a client on a Unix socket.
+func PeerUID() (int64, error) {
+	return peerID("nbdkit_peer_uid", func() C.int64_t { return C.nbdkit_peer_uid() })
+}
+
+// PeerGID (nbdkit_peer_gid) returns the group ID of a client on a Unix socket.
+func PeerGID() (int64, error) {
+	return peerID("nbdkit_peer_gid", func() C.int64_t { return C.nbdkit_peer_gid() })
+}
+
+func peerID(function string, f func() C.int64_t) (int64, error) {
+	if err := needServer(function); err != nil {
+		return 0, err
+	}
+	id := f()
+	if id == -1 {
+		return 0, errors.New(function + ": the client is not on a Unix socket")
+	}
+	return int64(id), nil
+}
+
+// PeerTLSDN (nbdkit_peer_tls_dn, nbdkit 1.40) returns the distinguished name
+// in the client's certificate, or "". On older servers the error wraps
+// [errors.ErrUnsupported].
+func PeerTLSDN() (string, error) {
+	if !bool(C.gonbdkit_has_peer_tls_dn()) {
+		return "", needNewer("nbdkit_peer_tls_dn", "1.40")
+	}
+	return ownedString("nbdkit_peer_tls_dn", C.nbdkit_peer_tls_dn())
+}
+
+// PeerTLSIssuerDN (nbdkit_peer_tls_issuer_dn, nbdkit 1.40) is PeerTLSDN for
+// the certificate's issuer.
+func PeerTLSIssuerDN() (string, error) {
+	if !bool(C.gonbdkit_has_peer_tls_issuer_dn()) {
+		return "", needNewer("nbdkit_peer_tls_issuer_dn", "1.40")
+	}
+	return ownedString("nbdkit_peer_tls_issuer_dn", C.nbdkit_peer_tls_issuer_dn())
+}
+
+func ownedString(function string, s *C.char) (string, error) {
+	if s == nil {
+		return "", errors.New(function + ": the server has logged the cause")
+	}
+	defer cfree(unsafe.Pointer(s))
+	return C.GoString(s), nil
+}

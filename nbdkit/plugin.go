@@ -1,0 +1,105 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package nbdkit
+
+// Plugin may be embedded in the type that implements [PluginInterface]. It is
+// empty, and there for plugins written for older bindings.
+type Plugin struct{}
+
+// PluginInterface is what every plugin must have. The rest is optional: a
+// plugin that has the methods of [Configurer], [AfterForker] and so on gets
+// those callbacks.
+type PluginInterface interface {
+	// Open (.open) is called when a client has finished its handshake, and
+	// also when it only asks for information. readonly is the server's -r
+	// option. It may run in several threads at once. An error refuses the
+	// client; so does a nil connection.
+	Open(readonly bool) (ConnectionInterface, error)
+}
+
+// Description is the descriptive part of struct nbdkit_plugin. Empty fields
+// are left out.
+type Description struct {
+	Longname       string // .longname
+	Version        string // .version
+	Description    string // .description, may have several lines
+	MagicConfigKey string // .magic_config_key
+	ConfigHelp     string // .config_help, may have several lines
+}
+
+// Describer gives the fields that --help, --version and --dump-plugin show. It
+// is called in a process of its own, before everything else.
+type Describer interface {
+	Describe() Description
+}
+
+// Loader gets .load, in every process that runs the plugin's Go code except
+// the one that calls Describe.
+type Loader interface {
+	Load()
+}
+
+// Unloader gets .unload, in the serving process only.
+type Unloader interface {
+	Unload()
+}
+
+// DumpPluginer gets .dump_plugin. It prints key=value lines to standard
+// output.
+type DumpPluginer interface {
+	DumpPlugin()
+}
+
+// Configurer gets .config for each key=value parameter. It is called in two
+// processes, first in one that only checks: see the package documentation.
+type Configurer interface {
+	Config(key, value string) error
+}
+
+// ConfigCompleter gets .config_complete, under the same conditions as
+// [Configurer].
+type ConfigCompleter interface {
+	ConfigComplete() error
+}
+
+// ThreadModeler answers .thread_model with one of the ThreadModel constants,
+// after Config and ConfigComplete. A plugin without it is ThreadModelParallel.
+// On servers before 1.34, where a parallel plugin can be killed by one client
+// that hangs up, ThreadModelParallel becomes ThreadModelSerializeRequests.
+type ThreadModeler interface {
+	ThreadModel() (uint32, error)
+}
+
+// GetReadyer gets .get_ready. Unlike in C it is called after the fork, right
+// before AfterFork, in the process that serves.
+type GetReadyer interface {
+	GetReady() error
+}
+
+// AfterForker gets .after_fork.
+type AfterForker interface {
+	AfterFork() error
+}
+
+// Cleaner gets .cleanup, when all connections are closed.
+type Cleaner interface {
+	Cleanup()
+}
+
+// PreConnecter gets .preconnect, before the handshake. An error refuses the
+// client.
+type PreConnecter interface {
+	PreConnect(readonly bool) error
+}
+
+// ExportLister gets .list_exports. exports is valid during the call only.
+type ExportLister interface {
+	ListExports(readonly, isTLS bool, exports *Exports) error
+}
+
+// DefaultExporter gets .default_export: the name that the export "" stands
+// for, UTF-8 of at most 4096 bytes. An error refuses the client.
+type DefaultExporter interface {
+	DefaultExport(readonly, isTLS bool) (string, error)
+}

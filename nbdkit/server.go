@@ -1,0 +1,146 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package nbdkit
+
+// #include <stdlib.h>
+// #include "shim.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// ErrNoServer is returned by functions that need the server, outside of it.
+var ErrNoServer = errors.New("not running inside nbdkit")
+
+func needServer(function string) error {
+	if !bool(C.gonbdkit_in_server()) {
+		return fmt.Errorf("%s: %w", function, ErrNoServer)
+	}
+	return nil
+}
+
+// needNewer is the error for a function that this server does not have.
+func needNewer(function, version string) error {
+	if err := needServer(function); err != nil {
+		return err
+	}
+	return fmt.Errorf("%s: this server does not have it, it came with nbdkit %s: %w",
+		function, version, errors.ErrUnsupported)
+}
+
+// ReadPassword (nbdkit_read_password) returns the password that value, the
+// value of a parameter, stands for: itself, "-" for the terminal, "+FILE" or
+// "-FD". It is for Config; each value is read only once, although Config is
+// called in two processes.
+func ReadPassword(value string) (string, error) {
+	cvalue, free, err := cstring("nbdkit_read_password", value)
+	if err != nil {
+		return "", err
+	}
+	defer free()
+	var password *C.char
+	if C.gonbdkit_read_password(cvalue, &password) == -1 {
+		// Not even the value may be shown.
+		return "", errors.New("nbdkit_read_password: the password could not be read")
+	}
+	defer cfree(unsafe.Pointer(password))
+	return C.GoString(password), nil
+}
+
+// StdioSafe (nbdkit_stdio_safe) says whether standard input and output may be
+// used while configuring: with -s they are the client's.
+func StdioSafe() bool {
+	return needServer("nbdkit_stdio_safe") == nil && C.nbdkit_stdio_safe() != 0
+}
+
+// Shutdown (nbdkit_shutdown) asks the server to end. It returns at once.
+func Shutdown() {
+	if needServer("nbdkit_shutdown") == nil {
+		C.nbdkit_shutdown()
+	}
+}
+
+// Disconnect (nbdkit_disconnect, nbdkit 1.34) asks the server to drop the
+// client whose callback this is, with force at once. Older servers cannot: the
+// error then wraps [errors.ErrUnsupported].
+func Disconnect(force bool) error {
+	if !bool(C.gonbdkit_has_disconnect()) {
+		return needNewer("nbdkit_disconnect", "1.34")
+	}
+	var cforce C.int
+	if force {
+		cforce = 1
+	}
+	C.nbdkit_disconnect(cforce)
+	return nil
+}
+
+// Nanosleep (nbdkit_nanosleep) sleeps for d, or returns an error as soon as
+// the server is to end or the client whose callback this is has gone.
+func Nanosleep(d time.Duration) error {
+	if err := needServer("nbdkit_nanosleep"); err != nil {
+		return err
+	}
+	if d < 0 || d/time.Second > math.MaxInt32 {
+		return fmt.Errorf("nbdkit_nanosleep: %v: %w", d, syscall.EINVAL)
+	}
+	r, err := C.nbdkit_nanosleep(C.unsigned(d/time.Second), C.unsigned(d%time.Second))
+	if r == -1 {
+		return fmt.Errorf("nbdkit_nanosleep: %w", err)
+	}
+	return nil
+}
+
+// Wait sleeps until done is closed, or returns an error as soon as the server
+// is to end or the client whose callback this is has gone. It is to be called
+// from a callback whose work goes on in other goroutines. nbdkit offers no
+// descriptor to wait for, only Nanosleep, so the sleeps grow with the time
+// already waited, and what a late look costs stays a small part of it.
+func Wait(done <-chan struct{}) error {
+	const shortest, longest = 50 * time.Microsecond, 50 * time.Millisecond
+	start := time.Now()
+	for {
+		select {
+		case <-done:
+			return nil
+		default:
+		}
+		d := min(max(time.Since(start)/32, shortest), longest)
+		if err := Nanosleep(d); err != nil {
+			return err
+		}
+	}
+}
+
+// ExportName (nbdkit_export_name) returns the export that the client of this
+// callback asked for. It is the client's word: any UTF-8.
+func ExportName() (string, error) {
+	if err := needServer("nbdkit_export_name"); err != nil {
+		return "", err
+	}
+	name := C.nbdkit_export_name()
+	if name == nil {
+		return "", errors.New("nbdkit_export_name: no client, or no export name yet")
+	}
+	return C.GoString(name), nil
+}
+
+// IsTLS (nbdkit_is_tls) says whether the client of this callback has
+// negotiated TLS.
+func IsTLS() (bool, error) {
+	if err := needServer("nbdkit_is_tls"); err != nil {
+		return false, err
+	}
+	r := C.nbdkit_is_tls()
+	if r == -1 {
+		return false, errors.New("nbdkit_is_tls: no client")
+	}
+	return r != 0, nil
+}
