@@ -1,0 +1,220 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"nbdkit-tmpdisk-plugin/shellquote"
+)
+
+const defaultType = "ext4"
+
+// A filesystem says how to make one type on a file that is fresh: sparse, all
+// zeroes, and of nobody else's interest until mkfs has ended. So no mkfs need
+// ask, look for an old filesystem, discard, or write zeroes.
+type filesystem struct {
+	program string
+	debian  string // package that has program
+	options func(size int64) string
+	// fallback, if not "", replaces options when program exits with 1, which
+	// is how an older version answers an option it does not know.
+	fallback string
+	label    labelRule
+}
+
+// labelRule is how long a label may be. Some programs cut a longer one with
+// no more than a warning, others answer with a page of usage: so the length
+// is checked before the server starts.
+type labelRule struct {
+	option string // "" if the type has no labels
+	max    int    // 0 is unknown
+	utf16  bool   // max counts UTF-16 units, and the label must be UTF-8
+}
+
+func always(options string) func(int64) string {
+	return func(int64) string { return options }
+}
+
+// ext trusts the file to be zeroes (e2fsprogs 1.47): inode tables are marked
+// as zeroed already, so the client's kernel does not write them all once more
+// in the background, which would take 256 MiB of the server's disk for each
+// 16 GiB client. Before 1.47 only the journal's writing can be spared.
+func ext(program string) filesystem {
+	return filesystem{
+		program: program, debian: "e2fsprogs",
+		options:  always("-q -F -E nodiscard,assume_storage_prezeroed=1"),
+		fallback: "-q -F -E nodiscard,lazy_itable_init=1,lazy_journal_init=1",
+		label:    labelRule{option: "-L", max: 16},
+	}
+}
+
+var fat = filesystem{
+	program: "mkfs.fat", debian: "dosfstools",
+	options: always(""),
+	label:   labelRule{option: "-n", max: 11, utf16: true},
+}
+
+var filesystems = map[string]filesystem{
+	"ext2": ext("mkfs.ext2"),
+	"ext3": ext("mkfs.ext3"),
+	"ext4": ext("mkfs.ext4"),
+	"xfs": {
+		program: "mkfs.xfs", debian: "xfsprogs",
+		options: always("-q -f -K"), // -K: no discard
+		label:   labelRule{option: "-L", max: 12},
+	},
+	"vfat":  fat,
+	"fat":   fat,
+	"msdos": fat,
+	"ntfs": {
+		program: "mkfs.ntfs", debian: "ntfs-3g",
+		// -Q: neither write the whole file nor look for bad sectors.
+		options: always("-q -F -Q"),
+		label:   labelRule{option: "-L", max: 128, utf16: true},
+	},
+	"btrfs": {
+		program: "mkfs.btrfs", debian: "btrfs-progs",
+		options: btrfsOptions,
+		label:   labelRule{option: "-L", max: 255},
+	},
+	"exfat": {
+		program: "mkfs.exfat", debian: "exfatprogs",
+		options: exfatOptions,
+		label:   labelRule{option: "-L", max: 11, utf16: true},
+	},
+	"f2fs": {
+		program: "mkfs.f2fs", debian: "f2fs-tools",
+		// -t 0: no discard. Not -q, which hides errors too.
+		options: always("-f -t 0"),
+		label:   labelRule{option: "-l", max: 512, utf16: true},
+	},
+	"minix": {
+		program: "mkfs.minix", debian: "util-linux",
+		options: minixOptions,
+	},
+	"swap": {
+		program: "mkswap", debian: "util-linux",
+		options: always(""),
+		// The header has 16 bytes, of which mkswap keeps the last for a NUL.
+		label: labelRule{option: "-L", max: 15},
+	},
+}
+
+// btrfsOptions mixes data and metadata in one kind of block group where the
+// disk has no room for one of each (mkfs.btrfs 6.2 wants 109 MiB for that).
+func btrfsOptions(size int64) string {
+	if size < 128<<20 {
+		return "-q -f -K --mixed"
+	}
+	return "-q -f -K" // -K: no discard
+}
+
+// exfatOptions aligns to less than the program's 1 MiB where that leaves no
+// room for files.
+func exfatOptions(size int64) string {
+	if size < 4<<20 {
+		return "-b 64K"
+	}
+	return ""
+}
+
+// minixOptions takes version 3 where version 1, the program's default, would
+// use the first 64 MiB only. The inodes are bounded because their table must
+// end before block 65536, which the program's own number misses from 16 GiB.
+func minixOptions(size int64) string {
+	if size > 64<<20 {
+		return "-3 -i 65535"
+	}
+	return ""
+}
+
+// filesystemOf gives type's entry, or for any other type plain mkfs.TYPE,
+// with the label option that most of them have.
+func filesystemOf(fsType string) filesystem {
+	if fs, ok := filesystems[fsType]; ok {
+		return fs
+	}
+	return filesystem{
+		program: "mkfs." + fsType,
+		options: always(""),
+		label:   labelRule{option: "-L"},
+	}
+}
+
+// mkfsScript is what runs in place of a command. It expects $disk and $label.
+// Some programs say on standard output why they fail, so it joins the error.
+func mkfsScript(fsType string, size int64, labelled bool) string {
+	fs := filesystemOf(fsType)
+	missing := fs.program + ": program not found: no " + fsType + " disks without it"
+	if fs.debian != "" {
+		missing += " (Debian package " + fs.debian + ")"
+	}
+	arguments := ` "$disk"`
+	if labelled {
+		arguments = " " + fs.label.option + ` "$label"` + arguments
+	}
+	run := strings.TrimSpace(fs.program+" "+fs.options(size)) + arguments
+	if fs.fallback == "" {
+		run = "exec " + run
+	} else {
+		run += "\nstatus=$?\n[ $status -eq 1 ] || exit $status\n" +
+			"exec " + fs.program + " " + fs.fallback + arguments
+	}
+	// An ordinary user's PATH often lacks the sbin directories, and a label
+	// that is not ASCII needs a locale that says how it is encoded.
+	return "exec >&2\n" +
+		"PATH=${PATH:-/usr/bin:/bin}:/usr/sbin:/sbin\n" +
+		"LC_ALL=C.UTF-8\n" +
+		"export PATH LC_ALL\n" +
+		"command -v " + fs.program + " >/dev/null || {\n" +
+		"\techo " + shellquote.Quote(missing) + "\n\texit 127\n}\n" +
+		run + "\n"
+}
+
+// mkfsType is the type that the plugin makes itself.
+func (c *Config) mkfsType() string {
+	if c.fsType == "" {
+		return defaultType
+	}
+	return c.fsType
+}
+
+// checkType keeps the type from being more than the end of a program's name.
+// To a command it is a variable like others.
+func (c *Config) checkType() error {
+	if c.command != "" {
+		return nil
+	}
+	for _, r := range c.mkfsType() {
+		if !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-') {
+			return fmt.Errorf("%q: not a filesystem's name, for example ext4, xfs or vfat", c.fsType)
+		}
+	}
+	return nil
+}
+
+func (c *Config) checkLabel() error {
+	if c.command != "" || c.label == "" {
+		return nil
+	}
+	rule, unit, n := filesystemOf(c.mkfsType()).label, "bytes", len(c.label)
+	if rule.option == "" {
+		return fmt.Errorf("%s has no labels: leave label= out or choose another type=", c.mkfsType())
+	}
+	if rule.utf16 {
+		if !utf8.ValidString(c.label) {
+			return errors.New("not UTF-8, which " + c.mkfsType() + " needs")
+		}
+		unit, n = "characters", len(utf16.Encode([]rune(c.label)))
+	}
+	if rule.max > 0 && n > rule.max {
+		return fmt.Errorf("%q: has %d %s, %s holds at most %d", c.label, n, unit, c.mkfsType(), rule.max)
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// PRead fills buf from offset off (nbdkit's .pread). It allocates nothing
+// unless it fails.
+func (d *Disk) PRead(buf []byte, off uint64) error {
+	if err := d.check(uint64(len(buf)), off); err != nil {
+		return err
+	}
+	d.touch()
+	for len(buf) > 0 {
+		n, err := unix.Pread(d.fd, buf, int64(off))
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return fmt.Errorf("pread: offset %d: %w", off, err)
+		case n == 0:
+			return fmt.Errorf("pread: offset %d: the disk has become shorter: %w", off, unix.EIO)
+		}
+		buf, off = buf[n:], off+uint64(n)
+	}
+	return nil
+}
+
+// PWrite writes buf at offset off (nbdkit's .pwrite). It allocates nothing
+// unless it fails. After ENOSPC the disk can still be used.
+func (d *Disk) PWrite(buf []byte, off uint64) error {
+	if err := d.checkWrite(uint64(len(buf)), off); err != nil {
+		return err
+	}
+	d.touch()
+	for len(buf) > 0 {
+		n, err := unix.Pwrite(d.fd, buf, int64(off))
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return fmt.Errorf("pwrite: offset %d: %w", off, err)
+		case n == 0:
+			return fmt.Errorf("pwrite: offset %d: nothing was written: %w", off, unix.EIO)
+		}
+		buf, off = buf[n:], off+uint64(n)
+	}
+	return nil
+}
+
+// check guards the conversions to off_t below, and a file against growing;
+// nbdkit lets no such request through.
+func (d *Disk) check(count, off uint64) error {
+	size := uint64(d.size)
+	if off > size || count > size-off {
+		return fmt.Errorf("request: offset %d, count %d: beyond the end at %d: %w", off, count, size, unix.EINVAL)
+	}
+	return nil
+}
+
+func (d *Disk) checkWrite(count, off uint64) error {
+	if d.readOnly {
+		return fmt.Errorf("request: the command made a read-only disk: %w", unix.EROFS)
+	}
+	return d.check(count, off)
+}
+
+// A signal to the server, Go's own among them, may end any slow system call.
+func ignoringEINTR(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func ignoringEINTR2(call func() (int, error)) (int, error) {
+	for {
+		if n, err := call(); err != unix.EINTR {
+			return n, err
+		}
+	}
+}

@@ -1,0 +1,93 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// A maker makes disks. It holds no state between them: make may be called
+// from any number of goroutines.
+type maker struct {
+	cfg    *Config
+	host   Host
+	parent string // absolute; where the private directories are made
+}
+
+// newMaker returns a maker for cfg, which must be complete. Where the disks
+// go is taken from TMPDIR now; whether it is there is found out by make.
+func newMaker(cfg *Config, host Host) (*maker, error) {
+	parent := os.Getenv("TMPDIR")
+	if parent == "" {
+		parent = "/var/tmp"
+	}
+	if !filepath.IsAbs(parent) {
+		parent = host.AbsolutePath(parent)
+	}
+	return &maker{cfg: cfg, host: host, parent: parent}, nil
+}
+
+// make runs the command and returns its disk, which the caller must close. By
+// then neither disk nor directory has a name any more. On an error, and when
+// ctx ends first, nothing is left behind.
+func (m *maker) make(ctx context.Context) (*Disk, error) {
+	w, err := newWorkdir(m.parent)
+	if err != nil {
+		return nil, err
+	}
+	d, err := m.makeIn(ctx, w.path())
+	if rmErr := w.remove(); rmErr != nil {
+		err = errors.Join(err, rmErr)
+		if d != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func (m *maker) makeIn(ctx context.Context, dir string) (*Disk, error) {
+	path := filepath.Join(dir, "disk")
+	if err := createSparse(path, m.cfg.size); err != nil {
+		return nil, err
+	}
+	if err := m.newCommand(path).run(ctx); err != nil {
+		return nil, err
+	}
+	return openDisk(path, m.host)
+}
+
+func (m *maker) newCommand(path string) *command {
+	return &command{script: m.cfg.script(path)}
+}
+
+// createSparse makes the file that the command starts from.
+func createSparse(path string, size int64) error {
+	fd, err := ignoringEINTR2(func() (int, error) {
+		return unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
+	})
+	if err != nil {
+		return fmt.Errorf("create: %s: %w", path, err)
+	}
+	err = ignoringEINTR(func() error { return unix.Ftruncate(fd, size) })
+	if closeErr := unix.Close(fd); err == nil {
+		err = closeErr
+	}
+	if errors.Is(err, unix.EFBIG) {
+		return fmt.Errorf("parameter size: %d bytes: more than a file under %s can have: %w",
+			size, filepath.Dir(filepath.Dir(path)), err)
+	}
+	if err != nil {
+		return fmt.Errorf("truncate: %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,48 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"strconv"
+	"strings"
+
+	"nbdkit-tmpdisk-plugin/shellquote"
+)
+
+// script is the whole text that /bin/sh runs to make the disk at path disk.
+// nbdkit -s talks to its client over stdin and stdout, so the first line takes
+// both away. disk and size come last of the variables: none can replace them.
+func (c *Config) script(disk string) string {
+	var b strings.Builder
+	b.WriteString("exec </dev/null >/dev/null\n")
+	for _, v := range c.vars {
+		assign(&b, v)
+	}
+	assign(&b, variable{"disk", disk})
+	assign(&b, variable{"size", strconv.FormatInt(c.size, 10)})
+	if c.command != "" {
+		b.WriteString(c.command)
+		b.WriteString("\n")
+	} else {
+		b.WriteString(mkfsScript(c.mkfsType(), c.size, c.label != ""))
+	}
+	return b.String()
+}
+
+// assign writes the assignment of one variable. Shells keep some names, all
+// in capitals, to themselves: bash drops an assignment to GROUPS in silence,
+// dash ends at OPTIND=x with a message that does not name it. Which ones is a
+// matter of the shell, so for such names the script looks and says so itself.
+func assign(b *strings.Builder, v variable) {
+	word := shellquote.Quote(v.value)
+	if strings.ContainsAny(v.name, "abcdefghijklmnopqrstuvwxyz") {
+		b.WriteString(v.name + "=" + word + "\n")
+		return
+	}
+	b.WriteString("trap 'echo \"parameter " + v.name +
+		": the shell keeps this variable to itself: choose another name\" >&2' EXIT\n" +
+		v.name + "=" + word + "\n" +
+		"[ x\"$" + v.name + "\" = x" + word + " ] || exit 1\n" +
+		"trap - EXIT\n")
+}
