@@ -214,24 +214,40 @@ gone() {
 # $server, the process ID.
 servers=0
 serve() {
-    servers=$((servers + 1))
-    sock=$work/s$servers
-    uri="nbd+unix:///?socket=$sock"
-    log=$work/nbdkit$servers.log
-    nbdkit -f -U "$sock" -P "$work/s$servers.pid" "$@" >"$log" 2>&1 &
+    new_server
+    nbdkit -f -U "$sock" -P "$pidfile" "$@" >"$log" 2>&1 &
     server=$!
-    at_exit "stop_server $server"
-    wait_for 30 server_decided "$server" "$work/s$servers.pid" ||
+    at_exit "stop_server $server child"
+    wait_for 30 server_decided "$server" "$pidfile" ||
         fail "nbdkit did not start listening"
     alive "$server" || fail "nbdkit ended before it listened: nbdkit $*"
+}
+
+# serve_daemon ARGUMENTS...: the same, but let nbdkit go into the background as
+# it does by default. $log has what it writes before.
+serve_daemon() {
+    new_server
+    nbdkit -U "$sock" -P "$pidfile" "$@" >"$log" 2>&1 || fail "nbdkit $*"
+    wait_for 30 test -s "$pidfile" || fail "no pid file"
+    server=$(cat "$pidfile")
+    at_exit "stop_server $server"
+}
+
+new_server() {
+    servers=$((servers + 1))
+    sock=$work/s$servers
+    pidfile=$work/s$servers.pid
+    uri="nbd+unix:///?socket=$sock"
+    log=$work/nbdkit$servers.log
 }
 
 server_decided() {
     [ -s "$2" ] || gone "$1"
 }
 
-# stop_server PID: end a server as an administrator does, by SIGTERM. One that
-# ended by itself, ends with a failure, or does not end fails the test.
+# stop_server PID [child]: end a server as an administrator does, by SIGTERM.
+# One that ended by itself, ends with a failure (which only the parent of a
+# child can know), or does not end fails the test.
 stop_server() {
     local status=0
     [ ! -e "$work/stopped.$1" ] || return 0
@@ -246,7 +262,7 @@ stop_server() {
         kill -KILL "$1"
         return 1
     fi
-    wait "$1" || status=$?
+    [ "${2-}" != child ] || wait "$1" || status=$?
     [ "$status" -eq 0 ] || echo "$0: nbdkit (process $1) ended with status $status"
     return "$status"
 }
@@ -261,6 +277,11 @@ except nbd.Error as ex:
 else:
     raise SystemExit("the connection was accepted")
 PYTHON
+}
+
+# exercise: two clients, one after the other, each use a fresh disk at $uri.
+exercise() {
+    uri=$uri nbdsh -c - <"$top_srcdir/tests/exercise.py"
 }
 
 # has FILE TEXT: FILE must contain the fixed string TEXT.
