@@ -1,0 +1,109 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"libguestfs.org/nbdkit"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk"
+)
+
+var (
+	_ nbdkit.ConnectionInterface = (*disk)(nil)
+	_ nbdkit.ConnectionCloser    = (*disk)(nil)
+	_ nbdkit.BlockSizer          = (*disk)(nil)
+	_ nbdkit.CanWriter           = (*disk)(nil)
+	_ nbdkit.CanFastZeroer       = (*disk)(nil)
+	_ nbdkit.CanFUAer            = (*disk)(nil)
+	_ nbdkit.PWriter             = (*disk)(nil)
+	_ nbdkit.Flusher             = (*disk)(nil)
+	_ nbdkit.Trimmer             = (*disk)(nil)
+	_ nbdkit.Zeroer              = (*disk)(nil)
+	_ nbdkit.Extenter            = (*disk)(nil)
+	_ nbdkit.Cacher              = (*disk)(nil)
+)
+
+// disk is one client's disk. It does not implement .can_multi_conn: the
+// default, false, is the truth, because two connections are two disks.
+type disk struct {
+	*tmpdisk.Disk
+	server *tmpdisk.Server
+}
+
+// Close implements .close.
+func (d *disk) Close() {
+	d.server.Close(d.Disk)
+}
+
+// GetSize implements .get_size.
+func (d *disk) GetSize() (uint64, error) {
+	return uint64(d.Disk.Size()), nil
+}
+
+// BlockSize implements .block_size.
+func (d *disk) BlockSize() (minimum, preferred, maximum uint32, err error) {
+	minimum, preferred, maximum = d.Disk.BlockSize()
+	return minimum, preferred, maximum, nil
+}
+
+// CanWrite implements .can_write.
+func (d *disk) CanWrite() (bool, error) {
+	return !d.Disk.ReadOnly(), nil
+}
+
+// CanFastZero implements .can_fast_zero.
+func (d *disk) CanFastZero() (bool, error) {
+	return true, nil
+}
+
+// CanFUA implements .can_fua. Like flush it is a lie on purpose: the disk does
+// not outlive its client, so nothing needs to be on stable storage.
+func (d *disk) CanFUA() (uint32, error) {
+	return nbdkit.FUANative, nil
+}
+
+// PRead implements .pread.
+func (d *disk) PRead(buf []byte, offset uint64, flags uint32) error {
+	return d.Disk.PRead(buf, offset)
+}
+
+// PWrite implements .pwrite.
+func (d *disk) PWrite(buf []byte, offset uint64, flags uint32) error {
+	return d.Disk.PWrite(buf, offset)
+}
+
+// Flush implements .flush.
+func (d *disk) Flush(flags uint32) error {
+	return nil
+}
+
+// Trim implements .trim.
+func (d *disk) Trim(count uint32, offset uint64, flags uint32) error {
+	return d.Disk.Trim(count, offset)
+}
+
+// Zero implements .zero.
+func (d *disk) Zero(count uint32, offset uint64, flags uint32) error {
+	return d.Disk.Zero(count, offset, flags&nbdkit.FlagMayTrim != 0, flags&nbdkit.FlagFastZero != 0)
+}
+
+// Extents implements .extents.
+func (d *disk) Extents(count uint32, offset uint64, flags uint32, extents *nbdkit.Extents) error {
+	add := func(offset, length uint64, hole, zero bool) error {
+		var t uint32
+		if hole {
+			t |= nbdkit.ExtentHole
+		}
+		if zero {
+			t |= nbdkit.ExtentZero
+		}
+		return extents.Add(offset, length, t)
+	}
+	return d.Disk.Extents(count, offset, flags&nbdkit.FlagReqOne != 0, add)
+}
+
+// Cache implements .cache.
+func (d *disk) Cache(count uint32, offset uint64, flags uint32) error {
+	return d.Disk.Cache(count, offset)
+}

@@ -1,0 +1,47 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Command plugin is the nbdkit plugin "tmpdisk". It registers with nbdkit and
+// translates; every decision is package tmpdisk's. The files follow nbdkit's
+// life cycle: main.go, config.go, server.go, disk.go.
+package main
+
+import (
+	"libguestfs.org/nbdkit"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk"
+)
+
+var (
+	_ nbdkit.PluginInterface = (*plugin)(nil)
+	_ nbdkit.Describer       = (*plugin)(nil)
+	_ nbdkit.Configurer      = (*plugin)(nil)
+	_ nbdkit.ConfigCompleter = (*plugin)(nil)
+	_ nbdkit.ThreadModeler   = (*plugin)(nil)
+	_ nbdkit.AfterForker     = (*plugin)(nil)
+	_ nbdkit.Cleaner         = (*plugin)(nil)
+)
+
+// plugin is what nbdkit knows of us before there are clients.
+type plugin struct {
+	config *tmpdisk.Config
+	server *tmpdisk.Server // once forked
+}
+
+func init() {
+	nbdkit.PluginInitialize("tmpdisk", &plugin{config: tmpdisk.NewConfig(host{})})
+}
+
+// main is never called in a shared library.
+func main() {}
+
+// Describe gives what --help, --version and --dump-plugin show.
+func (p *plugin) Describe() nbdkit.Description {
+	return nbdkit.Description{
+		Longname:       "temporary disk",
+		Version:        version,
+		Description:    "A fresh, private, formatted disk for every client, gone when the client is gone.",
+		MagicConfigKey: "size",
+		ConfigHelp:     tmpdisk.Help(),
+	}
+}

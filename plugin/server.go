@@ -1,0 +1,58 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"context"
+
+	"libguestfs.org/nbdkit"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk"
+)
+
+// AfterFork implements .after_fork.
+func (p *plugin) AfterFork() error {
+	server, err := tmpdisk.NewServer(p.config, host{})
+	if err != nil {
+		return err
+	}
+	server.Start()
+	p.server = server
+	return nil
+}
+
+// Cleanup implements .cleanup.
+func (p *plugin) Cleanup() {
+	if p.server != nil {
+		p.server.Stop()
+	}
+}
+
+// Open implements .open. The disk may take its time to be made: the client
+// that hangs up and the server that is told to end must not wait for it.
+func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var (
+		d    *tmpdisk.Disk
+		err  error
+		done = make(chan struct{})
+	)
+	go func() {
+		defer close(done)
+		d, err = p.server.Open(ctx)
+	}()
+	if gone := nbdkit.Wait(done); gone != nil {
+		cancel()
+		<-done
+		if err == nil {
+			p.server.Close(d)
+			err = gone
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &disk{Disk: d, server: p.server}, nil
+}

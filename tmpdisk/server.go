@@ -1,0 +1,61 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"context"
+	"fmt"
+)
+
+// Server makes disks for clients, ahead of them where it was told to. Its
+// methods may be called from any goroutine; Start comes first and Stop last.
+type Server struct {
+	host  Host
+	maker *maker
+	pool  *pool[*Disk]
+}
+
+// NewServer returns a server for cfg, which must be complete. It touches
+// nothing yet.
+func NewServer(cfg *Config, host Host) (*Server, error) {
+	m, err := newMaker(cfg, host)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{
+		host:  host,
+		maker: m,
+		pool: newPool(poolOptions{
+			debug:    host.Debug,
+			logError: host.Error,
+		}, m.make),
+	}, nil
+}
+
+// Start removes what dead servers have left and begins to make spare disks
+// (nbdkit's .after_fork).
+func (s *Server) Start() {
+	if err := sweep(s.maker.parent, s.host); err != nil {
+		// A missing TMPDIR is told to each client; it may yet appear.
+		s.host.Debug(fmt.Sprintf("%v (ignored)", err))
+	}
+	s.pool.start()
+}
+
+// Open returns a disk for a new client, who must give it to Close
+// (nbdkit's .open). When ctx ends first, whatever was being made for the
+// client is abandoned.
+func (s *Server) Open(ctx context.Context) (*Disk, error) {
+	return s.pool.get(ctx)
+}
+
+// Close takes the disk of a client that is gone (nbdkit's .close).
+func (s *Server) Close(d *Disk) {
+	s.pool.put(d)
+}
+
+// Stop ends what is being made and drops what is ready (nbdkit's .cleanup).
+func (s *Server) Stop() {
+	s.pool.stop()
+}
