@@ -7,7 +7,8 @@
    are right, the thread model) only the plugin's Go code knows, and Go must
    not start in the process that will fork. So a forked process starts Go,
    answers, and exits. Its answer comes through a pipe as records: one byte of
-   tag, eight bytes of length, the text. */
+   tag, eight bytes of length, the text. The last one is the job's result; a
+   process that ends without it has ended by itself (os.Exit, a crash). */
 
 #define _GNU_SOURCE             /* pipe2 */
 
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -85,8 +87,12 @@ gonbdkit_tell (char tag, const void *text, size_t len)
   return 0;
 }
 
+/* Reads up to the job's result, not to the end of the file: a process that the
+   plugin forked may hold the other end for long. Returns 1 after the result, 0
+   if the child ended without one, -1 for an error (errno). */
 static int
-read_records (int fd, int (*on_record) (char, const char *, size_t))
+read_records (int fd, int (*on_record) (char, const char *, size_t),
+              int *result)
 {
   char tag;
   uint64_t len;
@@ -100,11 +106,16 @@ read_records (int fd, int (*on_record) (char, const char *, size_t))
     text = malloc (len + 1);
     if (text == NULL)
       return -1;
-    if (read_all (fd, text, len) != 1 && len > 0) {
+    if (len > 0 && read_all (fd, text, len) != 1) {
       free (text);
       return -1;
     }
     text[len] = '\0';
+    if (tag == GONBDKIT_RESULT) {
+      *result = text[0] == '0' ? 0 : -1;
+      free (text);
+      return 1;
+    }
     r = on_record (tag, text, len);
     free (text);
     if (r == -1)
@@ -113,28 +124,73 @@ read_records (int fd, int (*on_record) (char, const char *, size_t))
   return r;
 }
 
+/* With nbdkit -s standard input and output are the client's, and a forgotten
+   print in the plugin would garble the protocol. */
+static void
+protect_stdio (void)
+{
+  int fd;
+
+  if (nbdkit_stdio_safe ())
+    return;
+  fd = open ("/dev/null", O_RDWR | O_CLOEXEC);
+  if (fd == -1)
+    return;
+  dup2 (fd, STDIN_FILENO);
+  dup2 (fd, STDOUT_FILENO);
+  if (fd > STDERR_FILENO)
+    close (fd);
+}
+
 static void __attribute__ ((noreturn))
-child (int fd, int (*job) (void))
+child (int fd, pid_t parent, int (*job) (void))
 {
   int err;
 
+  /* A server that is killed while the plugin checks its parameters must not
+     leave the check behind. */
+  prctl (PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid () != parent)
+    _exit (EXIT_FAILURE);
+  protect_stdio ();
   tell_fd = fd;
   err = gonbdkit_start_go ();
   if (err != 0) {
     errno = err;
     nbdkit_error ("starting the Go runtime: %m");
-    _exit (EXIT_FAILURE);
+    gonbdkit_tell (GONBDKIT_RESULT, "1", 1);
+  }
+  else {
+    const char *result = job () == 0 ? "0" : "1";
+
+    fflush (stdout);            /* what C code of the plugin's has printed */
+    gonbdkit_tell (GONBDKIT_RESULT, result, 1);
   }
   /* _exit, because what nbdkit has registered with atexit is not ours. */
-  _exit (job () == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+  _exit (EXIT_SUCCESS);
+}
+
+/* The child ended without a result. What os.Exit (0) means in a callback of
+   the configuration, nbdkit-plugin(3) says: it ends the server. */
+static void
+ended_by_itself (const char *what, int status)
+{
+  if (WIFSIGNALED (status))
+    nbdkit_error ("%s: the process that runs it was killed by signal %d (%s)",
+                  what, WTERMSIG (status), strsignal (WTERMSIG (status)));
+  else if (WEXITSTATUS (status) == EXIT_SUCCESS)
+    exit (EXIT_SUCCESS);
+  else
+    nbdkit_error ("%s: the plugin ended the process with exit status %d",
+                  what, WEXITSTATUS (status));
 }
 
 int
 gonbdkit_in_child (const char *what, int (*job) (void),
                    int (*on_record) (char, const char *, size_t))
 {
-  int fds[2], r, status;
-  pid_t pid;
+  int fds[2], r, result = -1, status = -1;
+  pid_t parent = getpid (), pid;
 
   if (!gonbdkit_go_is_held ()) {
     nbdkit_error ("%s: this Go toolchain starts its runtime in a way that "
@@ -158,29 +214,19 @@ gonbdkit_in_child (const char *what, int (*job) (void),
   }
   if (pid == 0) {
     close (fds[0]);
-    child (fds[1], job);
+    child (fds[1], parent, job);
   }
   close (fds[1]);
-  r = read_records (fds[0], on_record);
-  if (r == -1)
+  r = read_records (fds[0], on_record, &result);
+  if (r == -1) {
     nbdkit_error ("%s: reading the answer: %m", what);
+    kill (pid, SIGKILL);
+  }
   close (fds[0]);
-  while (waitpid (pid, &status, 0) == -1) {
-    if (errno != EINTR) {
-      nbdkit_error ("%s: waitpid: %m", what);
-      return -1;
-    }
-  }
-  if (WIFSIGNALED (status)) {
-    nbdkit_error ("%s: killed by signal %d (%s)", what,
-                  WTERMSIG (status), strsignal (WTERMSIG (status)));
-    return -1;
-  }
-  /* The child has printed the reason of a failure of its own, except where
-     the Go runtime itself gave up, which uses exit status 2. */
-  if (WEXITSTATUS (status) > 1)
-    nbdkit_error ("%s: exit status %d", what, WEXITSTATUS (status));
-  if (WEXITSTATUS (status) != 0 || r == -1)
-    return -1;
-  return 0;
+  /* ECHILD if nbdkit's parent has made it ignore SIGCHLD. */
+  while (waitpid (pid, &status, 0) == -1 && errno == EINTR)
+    ;
+  if (r == 0)
+    ended_by_itself (what, status);
+  return r == 1 ? result : -1;
 }

@@ -6,6 +6,7 @@
    callbacks from after_fork on go straight to Go and are in forward.c. */
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,19 @@ config (const char *key, const char *value)
   return 0;
 }
 
+/* nbdkit_read_password closes the descriptor of password=-FD, but did so in
+   the child. Here it is still open, and commands would inherit it. */
+static void
+close_password_fd (const char *value)
+{
+  int fd;
+
+  if (value[0] == '-' && value[1] != '\0' &&
+      nbdkit_parse_int ("password file descriptor", value + 1, &fd) == 0 &&
+      fd > STDERR_FILENO)
+    close (fd);
+}
+
 static int
 on_config_record (char tag, const char *text, size_t len)
 {
@@ -89,6 +103,7 @@ on_config_record (char tag, const char *text, size_t len)
     return 0;
   case GONBDKIT_PASSWORD:
     vlen = strlen (text);
+    close_password_fd (text);
     return gonbdkit_remember_password (text, vlen,
                                        text + vlen + 1, len - vlen - 1);
   default:
@@ -127,13 +142,6 @@ thread_model (void)
 }
 
 static int
-no_record (char tag, const char *text, size_t len)
-{
-  (void) tag; (void) text; (void) len;
-  return 0;
-}
-
-static int
 dump_plugin_job (void)
 {
   return gonbdkitDumpPlugin ();
@@ -142,14 +150,39 @@ dump_plugin_job (void)
 static void
 dump_plugin (void)
 {
-  gonbdkit_in_child ("dump_plugin", dump_plugin_job, no_record);
+  gonbdkit_in_child ("dump_plugin", dump_plugin_job, on_config_record);
+}
+
+/* Go sets SA_ONSTACK for signal handlers that it finds when it is loaded, but
+   nbdkit installs its own later, without. One that hits the main thread inside
+   Go (after_fork, or all of a client's requests with nbdkit -s) would run on a
+   goroutine's stack, which has no room for it. */
+static void
+handle_signals_on_own_stack (void)
+{
+  struct sigaction sa;
+  int sig;
+
+  for (sig = 1; sig < NSIG; sig++) {
+    if (sigaction (sig, NULL, &sa) == -1 ||
+        sa.sa_handler == SIG_DFL || sa.sa_handler == SIG_IGN ||
+        (sa.sa_flags & SA_ONSTACK) != 0)
+      continue;
+    sa.sa_flags |= SA_ONSTACK;
+    sigaction (sig, &sa, NULL);
+  }
+  /* Where it is ignored, which is inherited, Go can wait for no command. */
+  if (sigaction (SIGCHLD, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN)
+    signal (SIGCHLD, SIG_DFL);
 }
 
 static int
 after_fork (void)
 {
-  int err = gonbdkit_start_go ();
+  int err;
 
+  handle_signals_on_own_stack ();
+  err = gonbdkit_start_go ();
   if (err != 0) {
     errno = err;
     nbdkit_error ("starting the Go runtime: %m");

@@ -73,6 +73,7 @@ extern int gonbdkit_start_go (void);
 #define GONBDKIT_HAS           'H'   /* letters, as below */
 #define GONBDKIT_THREAD_MODEL  't'   /* one digit */
 #define GONBDKIT_PASSWORD      'p'   /* value, a NUL, password */
+#define GONBDKIT_RESULT        'r'   /* the last one: 0 or 1, as a digit */
 
 /* Letters of GONBDKIT_HAS: which optional plugin callbacks there are. */
 #define GONBDKIT_HAS_CONFIG          'c'
