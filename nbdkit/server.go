@@ -99,32 +99,29 @@ func Nanosleep(d time.Duration) error {
 }
 
 // Wait sleeps until done is closed, or returns an error as soon as the server
-// is to end or the client whose callback this is has gone. It is to be called
-// from a callback whose work goes on in other goroutines. nbdkit offers no
-// descriptor to wait for, only Nanosleep, so the sleeps grow with the time
-// already waited, and what a late look costs stays a small part of it.
+// is to end or the client whose callback this is has gone; "as soon" is a
+// quarter of a second at worst. It is for callbacks whose work goes on in other
+// goroutines.
 func Wait(done <-chan struct{}) error {
-	const shortest, longest = 50 * time.Microsecond, 50 * time.Millisecond
-	start := time.Now()
-	// Nobody needs to be noticed within a millisecond, and waiting in Go
-	// costs no system call where the work is nearly done.
-	soon := time.NewTimer(time.Millisecond)
-	defer soon.Stop()
-	select {
-	case <-done:
-		return nil
-	case <-soon.C:
-	}
+	// nbdkit has no descriptor to wait for, only Nanosleep, which can wait
+	// for the client and the server but not for done. So done is waited for
+	// here, and the other two are looked at from time to time: less and less
+	// often, for there may be a thousand callbacks waiting.
+	const first, last = 10 * time.Millisecond, 200 * time.Millisecond
+	interval := first
+	look := time.NewTimer(interval)
+	defer look.Stop()
 	for {
 		select {
 		case <-done:
 			return nil
-		default:
+		case <-look.C:
 		}
-		d := min(max(time.Since(start)/32, shortest), longest)
-		if err := Nanosleep(d); err != nil {
+		if err := Nanosleep(time.Microsecond); err != nil {
 			return err
 		}
+		interval = min(2*interval, last)
+		look.Reset(interval)
 	}
 }
 
