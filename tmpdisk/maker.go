@@ -34,15 +34,35 @@ func newMaker(cfg *Config, host Host) (*maker, error) {
 	return &maker{cfg: cfg, host: host, parent: parent}, nil
 }
 
-// make runs the command and returns its disk, which the caller must close. By
-// then neither disk nor directory has a name any more. On an error, and when
-// ctx ends first, nothing is left behind.
+// A recipe is how a disk comes to be at a path in a private directory.
+type recipe struct {
+	// fill makes the file, of which the script may make anything.
+	fill func(ctx context.Context, path string) error
+	// script is what /bin/sh runs then; nil runs nothing.
+	script func(path string) string
+}
+
+// make returns a new disk, which the caller must close. By then neither disk
+// nor directory has a name any more. On an error, and when ctx ends first,
+// nothing is left behind.
 func (m *maker) make(ctx context.Context) (*Disk, error) {
+	return m.makeBy(ctx, m.fresh())
+}
+
+// fresh is the recipe of a disk that the command makes out of an empty file.
+func (m *maker) fresh() recipe {
+	return recipe{
+		fill:   func(_ context.Context, path string) error { return createSparse(path, m.cfg.size) },
+		script: m.cfg.script,
+	}
+}
+
+func (m *maker) makeBy(ctx context.Context, r recipe) (*Disk, error) {
 	w, err := newWorkdir(m.parent)
 	if err != nil {
 		return nil, err
 	}
-	d, err := m.makeIn(ctx, w.path())
+	d, err := m.makeIn(ctx, w.path(), r)
 	if rmErr := w.remove(); rmErr != nil {
 		err = errors.Join(err, rmErr)
 		if d != nil {
@@ -55,19 +75,21 @@ func (m *maker) make(ctx context.Context) (*Disk, error) {
 	return d, nil
 }
 
-func (m *maker) makeIn(ctx context.Context, dir string) (*Disk, error) {
+func (m *maker) makeIn(ctx context.Context, dir string, r recipe) (*Disk, error) {
 	path := filepath.Join(dir, "disk")
-	if err := createSparse(path, m.cfg.size); err != nil {
+	if err := r.fill(ctx, path); err != nil {
 		return nil, err
 	}
-	if err := m.newCommand(path).run(ctx); err != nil {
-		return nil, err
+	if r.script != nil {
+		if err := m.newCommand(r.script(path)).run(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return openDisk(path, m.host)
 }
 
-func (m *maker) newCommand(path string) *command {
-	return &command{script: m.cfg.script(path)}
+func (m *maker) newCommand(script string) *command {
+	return &command{script: script}
 }
 
 // createSparse makes the file that the command starts from.
