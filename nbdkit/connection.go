@@ -148,6 +148,8 @@ type connection struct {
 	zeroer   Zeroer
 	extenter Extenter
 	cacher   Cacher
+
+	zeroes bool // the answer to can_zero
 }
 
 func newConnection(c ConnectionInterface) *connection {

@@ -43,12 +43,26 @@ func (c *connection) trim(count uint32, offset uint64, flags uint32) int {
 }
 
 func (c *connection) zero(count uint32, offset uint64, flags uint32) int {
-	return guard("zero", func() error {
+	refused := false
+	ret := guard("zero", func() error {
 		if c.zeroer == nil {
 			return syscall.EOPNOTSUPP
 		}
-		return c.zeroer.Zero(count, offset, flags)
+		err := c.zeroer.Zero(count, offset, flags)
+		if err != nil && errnoOf(err) == syscall.EOPNOTSUPP {
+			// An answer (write them, or: not fast) and no failure. A client
+			// may get it for each of its requests.
+			Debug(err.Error())
+			SetError(syscall.EOPNOTSUPP)
+			refused = true
+			return nil
+		}
+		return err
 	})
+	if refused {
+		return -1
+	}
+	return ret
 }
 
 func (c *connection) extents(count uint32, offset uint64, flags uint32, extents *Extents) int {

@@ -38,6 +38,10 @@ func (e *Extents) Add(offset, length uint64, extentType uint32) error {
 	if e.list == nil {
 		return errExtentsOver
 	}
+	if extentType&^(ExtentHole|ExtentZero) != 0 {
+		return fmt.Errorf("nbdkit_add_extent: type %#x: not a combination of ExtentHole and ExtentZero: %w",
+			extentType, syscall.EINVAL)
+	}
 	if offset+length < offset {
 		return fmt.Errorf("nbdkit_add_extent: offset %d, length %d: %w", offset, length, syscall.EOVERFLOW)
 	}

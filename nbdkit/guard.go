@@ -36,7 +36,8 @@ func guardValue(callback string, f func() (int64, error)) (ret int64) {
 	return v
 }
 
-// guardVoid is guard for callbacks that cannot fail.
+// guardVoid is guard for callbacks that cannot fail. f must be a function
+// literal: the method value of a nil pointer may panic before it is called.
 func guardVoid(callback string, f func()) {
 	var ret int
 	defer recoverPanic(callback, &ret)

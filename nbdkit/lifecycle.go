@@ -3,7 +3,10 @@
 
 package nbdkit
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // The callbacks that belong to no connection. Each function here runs inside a
 // guard.
@@ -20,24 +23,26 @@ func describe(tell func(tag byte, text string) error) error {
 	}
 	fields := []struct {
 		tag  byte
+		name string
 		text string
 	}{
-		{tagLongname, d.Longname},
-		{tagVersion, d.Version},
-		{tagDescription, d.Description},
-		{tagMagicKey, d.MagicConfigKey},
-		{tagConfigHelp, d.ConfigHelp},
+		{tagName, "name", registration.name},
+		{tagLongname, "longname", d.Longname},
+		{tagVersion, "version", d.Version},
+		{tagDescription, "description", d.Description},
+		{tagMagicKey, "magic_config_key", d.MagicConfigKey},
+		{tagConfigHelp, "config_help", d.ConfigHelp},
 	}
 	for _, f := range fields {
 		if f.text == "" {
 			continue
 		}
+		if strings.IndexByte(f.text, 0) != -1 {
+			return fmt.Errorf("plugin_init: %s: %q: NUL in the text", f.name, f.text)
+		}
 		if err := tell(f.tag, f.text); err != nil {
 			return err
 		}
-	}
-	if err := tell(tagName, registration.name); err != nil {
-		return err
 	}
 	return tell(tagHas, optionalCallbacks(impl))
 }

@@ -5,7 +5,9 @@ package nbdkit
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"sync"
 )
 
@@ -68,9 +70,16 @@ var connectionMethods = tableOf(
 )
 
 // checkMethods returns an error that names the first method of v that has the
-// name of an optional one and another signature.
+// name of an optional one and another signature, or that v does not have
+// because it is no pointer.
 func checkMethods(v any, table methodTable) error {
 	t := reflect.TypeOf(v)
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		_, has := t.MethodByName(name)
+		if _, pointerHas := reflect.PointerTo(t).MethodByName(name); pointerHas && !has {
+			return fmt.Errorf("%s.%s: the method has a pointer receiver: give nbdkit a *%s", t, name, t)
+		}
+	}
 	for i := range t.NumMethod() {
 		m := t.Method(i)
 		want, ok := table[m.Name]

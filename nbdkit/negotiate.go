@@ -49,19 +49,15 @@ func (c *connection) canZero() (int64, error) {
 	if err == nil && c.zeroer == nil {
 		v = 0
 	}
+	if err == nil {
+		c.zeroes = v != 0
+	}
 	return v, err
 }
 
+// canFastZero relies on the server's asking for can_zero first.
 func (c *connection) canFastZero() (int64, error) {
-	_, asks := c.ConnectionInterface.(CanFastZeroer)
-	if asks {
-		return boolOr(c, false, CanFastZeroer.CanFastZero)
-	}
-	zero, err := c.canZero()
-	if err != nil {
-		return -1, err
-	}
-	return 1 - zero, nil
+	return boolOr(c, !c.zeroes, CanFastZeroer.CanFastZero)
 }
 
 func (c *connection) canExtents() (int64, error) {

@@ -9,6 +9,7 @@ package nbdkit
 import "C"
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -43,7 +44,8 @@ func PeerName() (net.Addr, error) {
 	if C.nbdkit_peer_name((*C.struct_sockaddr)(unsafe.Pointer(&buf[0])), &n) == -1 {
 		return nil, errors.New("nbdkit_peer_name: the client has no address")
 	}
-	return parseSockaddr(buf[:n])
+	// As with getpeername(2), n is more than the buffer if it was too small.
+	return parseSockaddr(buf[:min(int(n), len(buf))])
 }
 
 func parseSockaddr(b []byte) (net.Addr, error) {
@@ -67,22 +69,19 @@ func parseSockaddr(b []byte) (net.Addr, error) {
 		}
 		return a, nil
 	case family == syscall.AF_UNIX:
-		name := data
-		if i := indexNUL(name); i > 0 || (i == 0 && len(name) == 1) {
-			name = name[:i]
-		}
-		return &net.UnixAddr{Name: string(name), Net: "unix"}, nil
+		return &net.UnixAddr{Name: unixName(data), Net: "unix"}, nil
 	}
 	return &RawAddr{Family: family, Data: append([]byte(nil), data...)}, nil
 }
 
-func indexNUL(b []byte) int {
-	for i, c := range b {
-		if c == 0 {
-			return i
-		}
+// unixName returns the name in sun_path as package net writes it: an abstract
+// one, which begins with NUL and may contain others, with @ for the first.
+func unixName(path []byte) string {
+	if len(path) > 1 && path[0] == 0 {
+		return "@" + string(path[1:])
 	}
-	return -1
+	name, _, _ := bytes.Cut(path, []byte{0})
+	return string(name)
 }
 
 // PeerPID (nbdkit_peer_pid) returns the process ID of a client on a Unix
