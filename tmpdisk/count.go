@@ -1,0 +1,27 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// Ranges of the parameters that are counts. The upper ends are far above what
+// a machine can use; they are there to catch a size given as a count.
+const (
+	maxSpareDisks = 10000
+	maxMakeJobs   = 10000
+)
+
+// parseCount reads the value of the parameter called name: a whole number from
+// low to high, both included, in decimal digits alone. The error gives the
+// range; the caller says which parameter it is about.
+func parseCount(name, value string, low, high int) (int, error) {
+	n, err := strconv.ParseUint(value, 10, 31)
+	if err != nil || int(n) < low || int(n) > high {
+		return 0, fmt.Errorf("%q: give a whole number from %d to %d, as in %s=%d", value, low, high, name, max(low, 4))
+	}
+	return int(n), nil
+}

@@ -1,0 +1,257 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestPoolFIFO(t *testing.T) {
+	b := newPoolBench(t, poolOptions{jobs: 3})
+	clients := []*client{b.join(), b.join(), b.join()}
+	makes := []*fakeMake{b.next(), b.next(), b.next()}
+	// The makers finish in the opposite order of their start.
+	for i, m := range []*fakeMake{makes[2], makes[1], makes[0]} {
+		m.ok(int64(i))
+		clients[i].wants(int64(i))
+	}
+	b.idle(0)
+}
+
+func TestPoolSparesAreReady(t *testing.T) {
+	b := newPoolBench(t, poolOptions{spares: 2, jobs: 1})
+	b.start()
+	b.next().ok(1)
+	b.next().ok(2)
+	b.idle(2)
+	b.join().wants(2)
+	b.next().ok(3) // refilled as soon as one is taken
+	b.idle(2)
+}
+
+func TestPoolClientsBeforeSpares(t *testing.T) {
+	b := newPoolBench(t, poolOptions{spares: 1, jobs: 1})
+	b.start()
+	spare := b.next()
+	c := b.join()
+	b.counts(1, 1)
+	spare.ok(1)
+	c.wants(1)
+	b.next().ok(2)
+	b.idle(1)
+}
+
+func TestPoolCancelWhileWaiting(t *testing.T) {
+	tests := []struct {
+		name         string
+		spares, jobs int
+		others       int // clients that wait behind the one that leaves
+		cancelled    bool
+	}{
+		{"nobody else wants it", 0, 2, 0, true},
+		{"the next client wants it", 0, 1, 1, false},
+		{"the next client has its own", 0, 2, 1, true},
+		{"the shelf wants it", 1, 1, 0, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newPoolBench(t, poolOptions{spares: tt.spares, jobs: tt.jobs})
+			leaver := b.join()
+			m := b.next()
+			for range tt.others {
+				b.join()
+			}
+			b.start()
+			leaver.cancel()
+			if o := leaver.outcome(); !errors.Is(o.err, context.Canceled) {
+				t.Fatalf("got %+v, want context.Canceled", o)
+			}
+			if got := m.ctx.Err() != nil; got != tt.cancelled {
+				t.Errorf("its maker cancelled: got %v, want %v", got, tt.cancelled)
+			}
+		})
+	}
+}
+
+func TestPoolCancelledBeforeItCame(t *testing.T) {
+	b := newPoolBench(t, poolOptions{jobs: 1})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := b.get(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+	b.counts(0, 0)
+}
+
+func TestPoolUntouchedComesBack(t *testing.T) {
+	for _, spares := range []int{0, 1} {
+		b := newPoolBench(t, poolOptions{spares: spares, jobs: 2})
+		b.start()
+		if spares == 1 {
+			b.next().ok(0)
+			b.idle(1)
+		}
+		probe := b.join()
+		b.next().ok(1)
+		disk := probe.outcome().disk
+		b.idle(spares)
+		// From here on probes cost no run of the maker.
+		for range 3 {
+			b.put(disk)
+			b.idle(spares + 1)
+			disk = b.join().outcome().disk
+			b.idle(spares)
+		}
+		if n := len(b.makes); n != 0 {
+			t.Errorf("spares %d: probes started %d makers, want 0", spares, n)
+		}
+		b.put(disk)
+		b.clock.advance(keepExtra - 1)
+		b.idle(spares + 1)
+		b.clock.advance(1)
+		b.idle(spares) // the extra one only for a minute
+	}
+}
+
+func TestPoolUntouchedGoesToWhoWaits(t *testing.T) {
+	b := newPoolBench(t, poolOptions{jobs: 1})
+	probe := b.join()
+	b.next().ok(1)
+	disk := probe.wants(1)
+	c := b.join()
+	own := b.next()
+	b.put(disk)
+	c.wants(1)
+	own.ok(2) // nobody's now: it is kept for the next one
+	b.idle(1)
+	b.put(disk)
+	if n := disk.closed.Load(); n != 1 {
+		t.Errorf("surplus disk: closed %d times, want 1", n)
+	}
+}
+
+func TestPoolTouchedNeverReused(t *testing.T) {
+	var ids atomic.Int64
+	p := newPool(poolOptions{spares: 3, jobs: 2}, func(context.Context) (*fakeDisk, error) {
+		return &fakeDisk{id: ids.Add(1)}, nil
+	})
+	p.start()
+	var clients sync.WaitGroup
+	for range 4 {
+		clients.Add(1)
+		go func() {
+			defer clients.Done()
+			for range 250 {
+				d, err := p.get(context.Background())
+				if err != nil || d.Touched() || d.closed.Load() != 0 {
+					t.Errorf("got %v, %v, want an untouched, open disk", d, err)
+					return
+				}
+				use := rand.IntN(2) == 0
+				d.touched.Store(use)
+				p.put(d)
+				if use && d.closed.Load() != 1 {
+					t.Errorf("touched disk %d: closed %d times, want 1", d.id, d.closed.Load())
+				}
+			}
+		}()
+	}
+	clients.Wait()
+	p.stop()
+}
+
+func TestPoolStorm(t *testing.T) {
+	for _, spares := range []int{0, 100} {
+		const jobs, storm = 3, 1000
+		var running, most, made atomic.Int64
+		var disks sync.Map
+		p := newPool(poolOptions{spares: spares, jobs: jobs}, func(context.Context) (*fakeDisk, error) {
+			n := running.Add(1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			}
+			runtime.Gosched()
+			running.Add(-1)
+			d := &fakeDisk{id: made.Add(1)}
+			disks.Store(d, nil)
+			return d, nil
+		})
+		p.start()
+		held := make(chan *fakeDisk, storm)
+		var clients sync.WaitGroup
+		for range storm {
+			clients.Add(1)
+			go func() {
+				defer clients.Done()
+				d, err := p.get(context.Background())
+				if err != nil || d.touched.Swap(true) {
+					t.Errorf("got %v, %v, want a disk of one's own", d, err)
+				}
+				held <- d
+			}()
+		}
+		clients.Wait()
+		for range storm {
+			p.put(<-held)
+		}
+		p.stop()
+		if n := most.Load(); n > jobs {
+			t.Errorf("spares %d: %d makers at once, want at most %d", spares, n, jobs)
+		}
+		disks.Range(func(d, _ any) bool {
+			if n := d.(*fakeDisk).closed.Load(); n != 1 {
+				t.Errorf("spares %d: disk closed %d times, want 1", spares, n)
+			}
+			return true
+		})
+	}
+}
+
+func TestPoolStop(t *testing.T) {
+	b := newPoolBench(t, poolOptions{spares: 2, jobs: 2})
+	b.deaf = true
+	b.start()
+	b.next().ok(1)
+	last := b.next()
+	b.until("one is ready", func() bool { return len(b.shelf) == 1 })
+	served := b.join()
+	held := served.wants(1)
+	other := b.next()
+	waiting := b.join()
+
+	stopped := make(chan struct{})
+	go func() { b.stop(); close(stopped) }()
+	if o := waiting.outcome(); o.err != errStopped {
+		t.Errorf("client that waits: got %+v, want %v", o, errStopped)
+	}
+	if _, err := b.get(context.Background()); err != errStopped {
+		t.Errorf("client that comes later: got %v, want %v", err, errStopped)
+	}
+	<-last.ctx.Done()
+	select {
+	case <-stopped:
+		t.Error("stop returned while a maker ran")
+	default:
+	}
+	late := last.ok(2) // cancelled, but it had just finished
+	other.fail(context.Canceled)
+	select {
+	case <-stopped:
+	case <-time.After(30 * time.Second):
+		t.Fatal("stop never returned")
+	}
+	b.stop()
+	b.put(held)
+	for _, d := range []*fakeDisk{late, held} {
+		if n := d.closed.Load(); n != 1 {
+			t.Errorf("disk %d: closed %d times, want 1", d.id, n)
+		}
+	}
+}
