@@ -16,7 +16,7 @@ umask 022
 # nbdsh runs the first python3 on PATH, which must be the distribution's.
 PATH=/usr/bin:/usr/sbin:/bin:/sbin:$PATH
 export PATH LC_ALL=C.UTF-8
-unset LISTEN_FDS LISTEN_PID TMPDISK_TEST_NESTED
+unset LISTEN_FDS LISTEN_PID MAKEFLAGS MFLAGS MAKELEVEL
 
 top_srcdir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 builddir=${TMPDISK_BUILDDIR:-$top_srcdir}
@@ -86,8 +86,19 @@ check_files() {
     return 1
 }
 
+# A test, and a server that it starts, begins with no descriptor but 0, 1 and
+# 2, whatever make or a terminal had open. bash keeps 255 for the script.
+close_descriptors() {
+    local fd
+    for fd in "/proc/$BASHPID/fd"/*; do
+        fd=${fd##*/}
+        [ "$fd" -le 2 ] || [ "$fd" -eq 255 ] || eval "exec $fd>&-"
+    done
+}
+
 supervise() {
     local status=0 log
+    close_descriptors
     dir=$(mktemp -d "${TMPDISK_TEST_BASE:-/var/tmp}/tmpdisk-test.XXXXXX")
     mkdir -p "$dir/tmp.d/default" "$dir/work"
     trap : INT TERM HUP

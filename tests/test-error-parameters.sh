@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Copyright the nbdkit-tmpdisk-plugin authors.
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# A parameter that is wrong ends nbdkit before it forks, with status 1 and an
+# error that names the parameter.
+
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# rejected WORD ARGUMENTS...: in the foreground and in the background.
+rejected() {
+    local word=$1 mode status
+    shift
+    for mode in -f ''; do
+        status=0
+        # shellcheck disable=SC2086 # no argument if empty
+        timeout 20 nbdkit $mode -U "$work/sock" -P "$work/pid" "$plugin" "$@" \
+            2>err.log || status=$?
+        [ "$status" -eq 1 ] || fail "status $status, want 1: nbdkit $mode $*"
+        grep -q "error: .*$word" err.log || {
+            cat err.log
+            fail "the error does not name $word: nbdkit $mode $*"
+        }
+        [ ! -e pid ] || fail "it wrote a pid file: nbdkit $mode $*"
+    done
+}
+rejected size
+rejected size size=large
+rejected size size=-1
+rejected size size=9999999999999999999999
+rejected size size=0
+rejected disk size=1M disk=/tmp/x
+rejected no-such-parameter size=1M no-such-parameter=1
+rejected type size=1M type=../../tmp/x
+rejected type size=1M 'type=ext4; id'
+rejected label size=1M type=xfs label=thirteen-char
