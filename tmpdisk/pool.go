@@ -26,9 +26,12 @@ type spare interface {
 // poolOptions say how many disks to keep and how to talk about it. The zero
 // value keeps none, runs as many makers as there are CPUs, and is silent.
 type poolOptions struct {
-	spares   int          // disks kept ready (spare-disks)
-	jobs     int          // makers at any time (make-jobs); 0 is one per CPU
-	room     func() error // why there is no room for a spare now; nil never asks
+	spares int          // disks kept ready (spare-disks)
+	jobs   int          // makers at any time (make-jobs); 0 is one per CPU
+	room   func() error // why there is no room for a spare now; nil never asks
+	// cause is what an error says that two makers can say alike; nil is all
+	// of it. A spare's failure is logged when this changes.
+	cause    func(error) string
 	debug    func(string)
 	logError func(string)
 	clock    clock
@@ -98,6 +101,9 @@ type outcome[T spare] struct {
 func newPool[T spare](opts poolOptions, makeDisk func(ctx context.Context) (T, error)) *pool[T] {
 	if opts.jobs < 1 {
 		opts.jobs = runtime.NumCPU()
+	}
+	if opts.cause == nil {
+		opts.cause = error.Error
 	}
 	if opts.debug == nil {
 		opts.debug = func(string) {}

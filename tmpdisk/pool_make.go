@@ -132,7 +132,7 @@ func (p *pool[T]) fail(a *attempt[T], err error, took time.Duration) {
 		p.hand(w, outcome[T]{err: err})
 	case a.cancelled || p.stopped:
 	default:
-		news = p.refill.failed(p.opts.clock, a.round, err, p.resume)
+		news = p.refill.failed(p.opts, a.round, err, p.resume)
 	}
 	p.fill()
 	p.mu.Unlock()

@@ -6,6 +6,7 @@ package tmpdisk
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -63,7 +64,11 @@ func TestPoolClientMeetsFailingSpare(t *testing.T) {
 }
 
 func TestPoolBackoff(t *testing.T) {
-	b := newPoolBench(t, poolOptions{spares: 3, jobs: 3})
+	firstLine := func(err error) string {
+		line, _, _ := strings.Cut(err.Error(), "\n")
+		return line
+	}
+	b := newPoolBench(t, poolOptions{spares: 3, jobs: 3, cause: firstLine})
 	b.start()
 	makes := []*fakeMake{b.next(), b.next(), b.next()}
 	for _, m := range makes {
@@ -77,7 +82,7 @@ func TestPoolBackoff(t *testing.T) {
 		b.counts(0, 0)
 		b.clock.advance(1)
 		b.counts(1, 0) // one finds out, not three
-		b.next().fail(errFirst)
+		b.next().fail(fmt.Errorf("%w\n%p", errFirst, &got))
 		b.idle(0)
 	}
 	want := []time.Duration{1, 2, 4, 8, 16, 32, 60, 60}

@@ -22,25 +22,25 @@ type refill struct {
 	round   int
 	paused  bool
 	timer   timer
-	cause   string // last failure logged; "" when spares can be made
+	cause   string // of the last failure logged; "" when spares can be made
 	noRoom  bool   // that failure was opts.room's
 }
 
 // failed books a spare that was not made in a round; the answer is the line
 // for the log, "" if it said the same before.
-func (r *refill) failed(c clock, round int, err error, resume func(round int)) (news string) {
+func (r *refill) failed(opts poolOptions, round int, err error, resume func(round int)) (news string) {
 	if round == r.round {
 		r.clear()
 		r.paused = true
 		next := r.round
-		r.timer = c.AfterFunc(r.backoff.next(), func() { resume(next) })
+		r.timer = opts.clock.AfterFunc(r.backoff.next(), func() { resume(next) })
 	}
 	var none *noRoomError
 	r.noRoom = errors.As(err, &none)
-	if cause := err.Error(); cause != r.cause {
+	if cause := opts.cause(err); cause != r.cause {
 		r.cause = cause
-		return fmt.Sprintf("spare disk not made, trying again after %s, then ever less often: %s",
-			r.backoff.pause, cause)
+		return fmt.Sprintf("spare disk not made, trying again after %s, then ever less often: %v",
+			r.backoff.pause, err)
 	}
 	return ""
 }
