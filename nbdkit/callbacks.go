@@ -264,7 +264,7 @@ func gonbdkitZero(h C.uintptr_t, count C.uint32_t, offset C.uint64_t, flags C.ui
 
 //export gonbdkitExtents
 func gonbdkitExtents(h C.uintptr_t, count C.uint32_t, offset C.uint64_t, flags C.uint32_t, list *C.struct_nbdkit_extents) C.int {
-	extents := newExtents(list, uint32(count), uint64(offset))
+	extents := newExtents(addExtentTo(list), uint32(count), uint64(offset))
 	defer extents.over()
 	return C.int(conn(h).extents(uint32(count), uint64(offset), uint32(flags), extents))
 }

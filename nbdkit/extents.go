@@ -15,19 +15,32 @@ import (
 // Extents collects what a connection's Extents method finds. It must not be
 // used after that method has returned.
 type Extents struct {
-	list  *C.struct_nbdkit_extents // NULL when the callback is over
-	start uint64                   // the request
+	add   addExtent // nil when the callback is over
+	start uint64    // the request
 	end   uint64
 	next  uint64 // where the next extent must begin
 }
 
+// addExtent hands one extent to the server.
+type addExtent func(offset, length uint64, extentType uint32) error
+
 var errExtentsOver = errors.New("nbdkit_add_extent: the extents callback has returned already")
 
-func newExtents(list *C.struct_nbdkit_extents, count uint32, offset uint64) *Extents {
-	return &Extents{list: list, start: offset, end: offset + uint64(count), next: offset}
+func newExtents(add addExtent, count uint32, offset uint64) *Extents {
+	return &Extents{add: add, start: offset, end: offset + uint64(count), next: offset}
 }
 
-func (e *Extents) over() { e.list = nil }
+func addExtentTo(list *C.struct_nbdkit_extents) addExtent {
+	return func(offset, length uint64, extentType uint32) error {
+		r, err := C.nbdkit_add_extent(list, C.uint64_t(offset), C.uint64_t(length), C.uint32_t(extentType))
+		if r == -1 {
+			return fmt.Errorf("nbdkit_add_extent: %w", err)
+		}
+		return nil
+	}
+}
+
+func (e *Extents) over() { e.add = nil }
 
 // Add (nbdkit_add_extent) adds length bytes at offset, in bytes, of the given
 // type: 0 for data, or ExtentHole and ExtentZero. Extents must be added in
@@ -35,7 +48,7 @@ func (e *Extents) over() { e.list = nil }
 // outside the request is cut off, because the server must not get it: it would
 // abort.
 func (e *Extents) Add(offset, length uint64, extentType uint32) error {
-	if e.list == nil {
+	if e.add == nil {
 		return errExtentsOver
 	}
 	if extentType&^(ExtentHole|ExtentZero) != 0 {
@@ -54,9 +67,8 @@ func (e *Extents) Add(offset, length uint64, extentType uint32) error {
 		return fmt.Errorf("nbdkit_add_extent: offset %d: the extent must begin at %d, where the one before it ends",
 			offset, e.next)
 	}
-	r, err := C.nbdkit_add_extent(e.list, C.uint64_t(offset), C.uint64_t(end-offset), C.uint32_t(extentType))
-	if r == -1 {
-		return fmt.Errorf("nbdkit_add_extent: %w", err)
+	if err := e.add(offset, end-offset, extentType); err != nil {
+		return err
 	}
 	e.next = end
 	return nil
