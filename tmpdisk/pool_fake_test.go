@@ -160,6 +160,14 @@ func (b *poolBench) join() *client {
 	return c
 }
 
+// broughtByFirst is whether m runs for the client that waits longest. Which of two
+// makers takes its first step first is the scheduler's choice.
+func (b *poolBench) broughtByFirst(m *fakeMake) bool {
+	b.pool.mu.Lock()
+	defer b.pool.mu.Unlock()
+	return b.queue.Front().Value.(*waiter[*fakeDisk]).attempt.ctx == m.ctx
+}
+
 func (c *client) outcome() outcome[*fakeDisk] {
 	c.t.Helper()
 	defer c.cancel()

@@ -24,11 +24,7 @@ func TestPoolOneFailureFailsOneClient(t *testing.T) {
 	b := newPoolBench(t, poolOptions{jobs: 2})
 	first, second, third := b.join(), b.join(), b.join()
 	m1, m2 := b.next(), b.next()
-	// Which goroutine runs first is the scheduler's choice, whose it is is not.
-	b.pool.mu.Lock()
-	owner := b.queue.Front().Value.(*waiter[*fakeDisk]).attempt
-	b.pool.mu.Unlock()
-	if m1.ctx != owner.ctx {
+	if !b.broughtByFirst(m1) {
 		m1, m2 = m2, m1
 	}
 	m2.fail(errSecond)
@@ -42,6 +38,24 @@ func TestPoolOneFailureFailsOneClient(t *testing.T) {
 	m1.fail(errFirst)
 	b.next().ok(4)
 	third.wants(4)
+	b.idle(0)
+}
+
+func TestPoolClientKeepsItsPlaceForAnotherAttempt(t *testing.T) {
+	b := newPoolBench(t, poolOptions{jobs: 2})
+	first, second, third := b.join(), b.join(), b.join()
+	m1, m2 := b.next(), b.next()
+	if !b.broughtByFirst(m1) {
+		m1, m2 = m2, m1
+	}
+	m2.ok(2) // brought by the second, taken by the first
+	first.wants(2)
+	b.next().fail(errSecond) // brought by the second again, before the third
+	if o := second.outcome(); o.err != errSecond {
+		t.Fatalf("second client: got %+v, want %v", o, errSecond)
+	}
+	m1.ok(1)
+	third.wants(1)
 	b.idle(0)
 }
 

@@ -77,6 +77,12 @@ func TestPoolCancelWhileWaiting(t *testing.T) {
 			if got := m.ctx.Err() != nil; got != tt.cancelled {
 				t.Errorf("its maker cancelled: got %v, want %v", got, tt.cancelled)
 			}
+			if tt.cancelled {
+				b.until("its maker is gone", func() bool { return b.running == tt.others })
+			}
+			if l, p := b.logged(), b.clock.pauses(); len(l)+len(p) != 0 {
+				t.Errorf("got log %q and pauses %v, want nothing: this is no failure", l, p)
+			}
 		})
 	}
 }
