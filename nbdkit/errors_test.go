@@ -1,0 +1,67 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package nbdkit
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+	"testing"
+)
+
+// countErrno is an error type of a plugin's own that wraps an errno by value.
+type countErrno struct{ errno syscall.Errno }
+
+func (e countErrno) Error() string { return "counted: " + e.errno.Error() }
+func (e countErrno) Unwrap() error { return e.errno }
+
+func TestErrnoOf(t *testing.T) {
+	_, notThere := os.Open("/does/not/exist")
+	tests := []struct {
+		name string
+		err  error
+		want syscall.Errno
+	}{
+		{"plain", errors.New("no errno"), syscall.EIO},
+		{"errno", syscall.ENOSPC, syscall.ENOSPC},
+		{"zero errno", syscall.Errno(0), syscall.EIO},
+		{"wrapped", fmt.Errorf("write: disk: %w", syscall.ENOSPC), syscall.ENOSPC},
+		{"wrapped twice", fmt.Errorf("a: %w", fmt.Errorf("b: %w", syscall.EROFS)), syscall.EROFS},
+		{"flattened", fmt.Errorf("write: %v", syscall.ENOSPC), syscall.EIO},
+		{"os.PathError", notThere, syscall.ENOENT},
+		{"os.SyscallError", os.NewSyscallError("fsync", syscall.EDQUOT), syscall.EDQUOT},
+		{"joined, first wins", errors.Join(syscall.ENOSPC, syscall.EBADF), syscall.ENOSPC},
+		{"joined, errno second", errors.Join(errors.New("x"), syscall.EBADF), syscall.EBADF},
+		{"own type", countErrno{syscall.EAGAIN}, syscall.EAGAIN},
+		{"fs.ErrPermission alone", fs.ErrPermission, syscall.EIO},
+		{"PluginError", PluginError{Errmsg: "full", Errno: syscall.ENOSPC}, syscall.ENOSPC},
+		{"PluginError, pointer", &PluginError{Errmsg: "full", Errno: syscall.ENOSPC}, syscall.ENOSPC},
+		{"PluginError without errno", PluginError{Errmsg: "odd"}, syscall.EIO},
+		{"PluginError, wrapped", fmt.Errorf("x: %w", PluginError{Errno: syscall.EROFS}), syscall.EROFS},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := errnoOf(test.err); got != test.want {
+				t.Errorf("errnoOf(%v): got %v, want %v", test.err, got, test.want)
+			}
+		})
+	}
+}
+
+func TestPluginErrorText(t *testing.T) {
+	tests := []struct {
+		err  PluginError
+		want string
+	}{
+		{PluginError{Errmsg: "disk is full", Errno: syscall.ENOSPC}, "disk is full: no space left on device"},
+		{PluginError{Errmsg: "odd"}, "odd"},
+	}
+	for _, test := range tests {
+		if got := test.err.Error(); got != test.want {
+			t.Errorf("Error of %#v: got %q, want %q", test.err, got, test.want)
+		}
+	}
+}

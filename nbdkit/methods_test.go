@@ -1,0 +1,75 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package nbdkit
+
+import (
+	"strings"
+	"testing"
+)
+
+type goodPlugin struct{}
+
+func (goodPlugin) Open(bool) (ConnectionInterface, error) { return bare{}, nil }
+
+type wrongConfig struct{ goodPlugin }
+
+func (wrongConfig) Config(string, string) {}
+
+type wrongModel struct{ goodPlugin }
+
+func (wrongModel) ThreadModel() uint32 { return 0 }
+
+type pointerConfig struct{ goodPlugin }
+
+func (*pointerConfig) Config(string, string) error { return nil }
+
+type wrongZero struct{ bare }
+
+func (wrongZero) Zero(count, offset uint64, flags uint32) error { return nil }
+
+type pointerPWrite struct{ bare }
+
+func (*pointerPWrite) PWrite([]byte, uint64, uint32) error { return nil }
+
+func TestCheckMethods(t *testing.T) {
+	tests := []struct {
+		name  string
+		value any
+		table methodTable
+		want  string // part of the error, "" for none
+	}{
+		{"plugin", goodPlugin{}, pluginMethods, ""},
+		{"plugin, pointer", &goodPlugin{}, pluginMethods, ""},
+		{"pointer receiver, pointer", &pointerConfig{}, pluginMethods, ""},
+		{"pointer receiver, value", pointerConfig{}, pluginMethods, "pointerConfig.Config: the method has a pointer receiver"},
+		{"no result", wrongConfig{}, pluginMethods, "wrongConfig.Config: the method has type func(string, string), but"},
+		{"no error", &wrongModel{}, pluginMethods, "wrongModel.ThreadModel: "},
+		{"connection", answeringZero{}, connectionMethods, ""},
+		{"wrong parameter", wrongZero{}, connectionMethods, "wrongZero.Zero: the method has type func(uint64, uint64, uint32) error, but the callback needs func(uint32, uint64, uint32) error"},
+		{"connection, value", pointerPWrite{}, connectionMethods, "give nbdkit a *nbdkit.pointerPWrite"},
+		{"nil pointer", (*pointerPWrite)(nil), connectionMethods, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			err := checkMethods(test.value, test.table)
+			switch {
+			case test.want == "" && err != nil:
+				t.Errorf("got error %v, want none", err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Errorf("got error %v, want %q in it", err, test.want)
+			}
+		})
+	}
+}
+
+func TestCheckConnectionRemembers(t *testing.T) {
+	for range 2 {
+		if err := checkConnection(wrongZero{}); err == nil {
+			t.Error("wrong connection: got no error, want one")
+		}
+		if err := checkConnection(bare{}); err != nil {
+			t.Errorf("right connection: got %v, want no error", err)
+		}
+	}
+}
