@@ -93,13 +93,13 @@ func gonbdkitAfterFork() C.int {
 
 //export gonbdkitCleanup
 func gonbdkitCleanup() {
-	guardVoid("cleanup", func() { registration.impl.(Cleaner).Cleanup() })
+	guardVoid("cleanup", registration.impl.(Cleaner).Cleanup)
 }
 
 //export gonbdkitUnload
 func gonbdkitUnload() {
 	if i, ok := registration.impl.(Unloader); ok {
-		guardVoid("unload", func() { i.Unload() })
+		guardVoid("unload", i.Unload)
 	}
 }
 
@@ -151,7 +151,7 @@ func gonbdkitClose(h C.uintptr_t) {
 	// Deleted also when Close panics: nbdkit does not use it again.
 	defer cgo.Handle(h).Delete()
 	if i, ok := c.ConnectionInterface.(ConnectionCloser); ok {
-		guardVoid("close", func() { i.Close() })
+		guardVoid("close", i.Close)
 	}
 }
 

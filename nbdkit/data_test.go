@@ -99,7 +99,7 @@ type closing struct{ bare }
 
 func (*closing) Close() { panic("on purpose") }
 
-// A nil pointer to it cannot even be asked for its Close method.
+// A nil pointer to it cannot be closed.
 type valueCloser struct {
 	bare
 	_ int

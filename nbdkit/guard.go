@@ -36,8 +36,7 @@ func guardValue(callback string, f func() (int64, error)) (ret int64) {
 	return v
 }
 
-// guardVoid is guard for callbacks that cannot fail. f must be a function
-// literal: the method value of a nil pointer may panic before it is called.
+// guardVoid is guard for callbacks that cannot fail.
 func guardVoid(callback string, f func()) {
 	var ret int
 	defer recoverPanic(callback, &ret)
