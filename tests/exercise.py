@@ -8,6 +8,7 @@
 import os
 
 for h in nbd.NBD(), nbd.NBD():
+    h.set_uri_allow_local_file(True)  # certificates
     h.connect_uri(os.environ["uri"])
     assert h.get_size() == 10 << 20, h.get_size()
     assert h.pread(2, 0x438) == b"\x53\xef", "no ext4 superblock"

@@ -281,6 +281,7 @@ stop_server() {
 # refused: connecting to $uri must fail, and by the server's doing.
 refused() {
     nbdsh -c - <<PYTHON
+h.set_uri_allow_local_file(True)
 try:
     h.connect_uri("$uri")
 except nbd.Error as ex:

@@ -11,8 +11,8 @@
 serve "$plugin" size=8G
 nbdinfo --map "$uri" >map
 cat map
-data=$(awk '$3 == 0 { n += $2 } END { printf "%d", n }' map)
-total=$(awk '{ n += $2 } END { printf "%d", n }' map)
+data=$(awk '$3 == 0 { n += $2 } END { printf "%.0f", n }' map)
+total=$(awk '{ n += $2 } END { printf "%.0f", n }' map)
 [ "$total" -eq $((8 << 30)) ] || fail "the map covers $total bytes"
 [ "$data" -lt $((300 << 20)) ] || fail "$data bytes of a fresh disk are data"
 nbdcopy "$uri" disk.img

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Copyright the nbdkit-tmpdisk-plugin authors.
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# A release has every file of the tree, and the version is the same
+# everywhere.
+
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+requires make git
+[ -e "$builddir/Makefile" ] || skip "needs a configured tree"
+git -C "$top_srcdir" rev-parse --git-dir >/dev/null 2>&1 || skip "needs a git checkout"
+make -s -C "$builddir" distdir distdir="$work/dist" >make.log 2>&1 || fail "make distdir"
+missing=0
+while IFS= read -r -d '' file; do
+    if [ "$file" != .gitignore ] && [ -e "$top_srcdir/$file" ] && [ ! -e "dist/$file" ]; then
+        echo "not in a release: $file"
+        missing=1
+    fi
+done < <(git -C "$top_srcdir" ls-files -z)
+[ "$missing" -eq 0 ] || fail "Makefile.am does not find them"
+version=$(sed -n 's/^const version = "\(.*\)"$/\1/p' "$top_srcdir/plugin/version.go")
+has "$top_srcdir/NEWS" "$version"
+grep -qx "VERSION = $version" "$builddir/Makefile" || fail "configure has another version"
