@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
 	"syscall"
 	"time"
 
@@ -26,8 +25,11 @@ type command struct {
 	timeout time.Duration
 	// dir is the directory that it starts in; "" is this process's.
 	dir string
-	// as is who it runs as; nil is this process's user.
+	// as is who it runs as; nil is this process's user. Afterwards nothing
+	// that belongs to that user is alive. dir must be one of its own.
 	as *identity
+
+	contain *containment // nil is the best there is
 }
 
 // killPatience is how long run waits for killed processes to be gone. Only a
@@ -60,13 +62,18 @@ func (c *command) run(ctx context.Context) error {
 	}
 	defer messages.close()
 
-	cmd := exec.Command("/bin/sh")
-	cmd.Dir = c.dir
-	cmd.Stderr = messages.w
-	p, err := start(cmd, script, c.as)
+	how := c.contain
+	if how == nil {
+		how = contained().how
+	}
+	cmd := &exec.Cmd{Dir: c.dir, Stderr: messages.w, SysProcAttr: &syscall.SysProcAttr{}}
+	if c.as != nil {
+		c.as.apply(cmd)
+	}
+	p, err := start(cmd, script, how)
 	messages.started()
 	if err != nil {
-		return fmt.Errorf("command: %w", startError(err))
+		return fmt.Errorf("command: %w", c.startError(err))
 	}
 
 	var expired <-chan time.Time
@@ -83,13 +90,15 @@ func (c *command) run(ctx context.Context) error {
 	case <-ctx.Done():
 		stopped = fmt.Errorf("%s: %w", whyCancelled(ctx.Err()), ctx.Err())
 	}
-	reapErr := p.end(killPatience)
-	// Shells that name the file they read name it so.
-	text := strings.ReplaceAll(messages.text(), "/dev/fd/4: ", "")
+	left := p.end(killPatience)
+	if c.as != nil {
+		left = errors.Join(left, c.as.killAll(killPatience))
+	}
+	text := cleanShellMessages(messages.text())
 
 	err = stopped
 	if err == nil {
-		err = exitError(p.state)
+		err = exitError(p.status())
 	}
 	if err != nil {
 		if text != "" {
@@ -97,8 +106,8 @@ func (c *command) run(ctx context.Context) error {
 		}
 		err = fmt.Errorf("command: %w", err)
 	}
-	if reapErr != nil {
-		err = errors.Join(err, fmt.Errorf("command: clean up: %w", reapErr))
+	if left != nil {
+		err = errors.Join(err, fmt.Errorf("command: clean up: %w", left))
 	}
 	return err
 }
@@ -131,13 +140,21 @@ func exitError(state *os.ProcessState) error {
 	return nil
 }
 
-// startError says what to do about the errors that have a remedy.
-func startError(err error) error {
+// startError adds the remedy where there is one.
+func (c *command) startError(err error) error {
+	if c.dir != "" {
+		// fork and exec report one error for the directory and the shell.
+		if _, statErr := os.Stat(c.dir); statErr != nil {
+			return fmt.Errorf("start: %w", statErr)
+		}
+	}
 	switch {
 	case errors.Is(err, unix.EAGAIN):
 		return fmt.Errorf("%w: the limit on processes is reached (ulimit -u, or pids.max of the cgroup)", err)
 	case errors.Is(err, unix.ENOSPC):
-		return fmt.Errorf("%w: the limit on namespaces is reached (sysctl user.max_pid_namespaces and user.max_user_namespaces)", err)
+		return fmt.Errorf("%w: the limit on namespaces is reached (sysctl user.max_pid_namespaces and the like)", err)
+	case errors.Is(err, unix.EACCES) && c.as != nil:
+		return fmt.Errorf("%w: user %d must be able to reach the directory that TMPDIR names", err, c.as.uid)
 	}
 	return err
 }

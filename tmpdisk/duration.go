@@ -12,14 +12,18 @@ import (
 
 // parseDuration reads the value of the parameter called name: a whole number
 // of seconds, or Go's notation with units (90s, 5m, 1h30m, 500ms). It is never
-// negative; 0 is allowed and means what the parameter says it means.
+// negative; 0 is allowed and means what the parameter says it means. The error
+// gives the remedy; the caller says which parameter it is about.
 func parseDuration(name, value string) (time.Duration, error) {
 	bad := func(why string) error {
-		return fmt.Errorf("%s=%s: %s: give seconds, or a number with a unit, such as 90s, 5m or 2h", name, value, why)
+		return fmt.Errorf("%q: %s: give seconds, or units as in %s=90s or %s=1h30m", value, why, name, name)
 	}
 	text := strings.TrimSpace(value)
 	if text == "" {
 		return 0, bad("empty")
+	}
+	if text[0] == '-' {
+		return 0, bad("negative")
 	}
 	var d time.Duration
 	if isDigits(text) {
@@ -33,9 +37,6 @@ func parseDuration(name, value string) (time.Duration, error) {
 		if d, err = time.ParseDuration(text); err != nil {
 			return 0, bad("not a duration")
 		}
-	}
-	if d < 0 || strings.HasPrefix(text, "-") {
-		return 0, bad("negative")
 	}
 	if d > maxDuration {
 		return 0, bad("too long")

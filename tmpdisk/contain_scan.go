@@ -1,0 +1,159 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Without namespaces what belongs to a command is found by looking: it is in
+// the session that the supervisor leads, or descends from it, or carries the
+// command's mark in its environment. A process that leaves all three behind
+// (setsid, a parent that has ended, a cleaned environment) is not found.
+
+// markName is the environment variable that holds the mark.
+const markName = "NBDKIT_TMPDISK_MARK"
+
+// supervisorScan starts a watcher besides the command, because the parent
+// death signal ends only the supervisor itself. The watcher sees the end of
+// the gate's file when the server is dead, and then does by shell what
+// killByScan does. It makes a last sweep of its own process group, itself
+// included, which takes all at once and cannot be outrun.
+const supervisorScan = `read -r mark <&3 || exit 125
+(
+	read -r go <&3
+	n=0
+	while [ $n -lt 20 ]; do
+		found=$(grep -ls "$mark" /proc/[0-9]*/environ)
+		[ -n "$found" ] || break
+		for f in $found; do f=${f%/environ}; kill -9 "${f#/proc/}"; done
+		n=$((n + 1))
+	done
+	kill -9 0
+) 2>/dev/null 4<&- &
+exec 3<&-
+` + markName + `=$mark /bin/sh -c '. /dev/fd/4' command
+code=$?
+kill -9 $! 2>/dev/null
+exit $code`
+
+func newMark() string { return rand.Text() }
+
+// killByScan stops, then kills, whatever belongs to the command, until nothing
+// is found. Stopping comes first so that what forks cannot go on forking while
+// others are looked for. One empty look is not enough, because the list of
+// processes is not read at one instant: a process may end and its child begin
+// behind the reader's back. The error says what is alive at the deadline.
+func (p *process) killByScan(deadline time.Time) error {
+	leader := p.cmd.Process.Pid
+	seen := map[procID]bool{}
+	sessions := map[int]bool{}
+	for pass, empty := 0, 0; empty < 4; pass++ {
+		fresh := false
+		stop := func(id procID) {
+			if !seen[id] {
+				seen[id], fresh = true, true
+				id.stop()
+			}
+		}
+		found, err := scan(leader, markName+"="+p.mark, sessions, stop)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			empty++
+			continue
+		}
+		empty = 0
+		for _, id := range found {
+			stop(id)
+		}
+		// Whoever keeps forking faster than it is found is killed as it
+		// is found.
+		if !fresh || pass > 50 {
+			for _, id := range found {
+				id.signal(unix.SIGKILL)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d processes, %d for one: still alive after they were killed", len(found), found[0].pid)
+		}
+	}
+	return nil
+}
+
+// scan lists the living processes that are in the session of leader, descend
+// from it, have mark in their environment, or share a session with one that
+// has. No session is shared with strangers, since the supervisor began one of
+// its own. sessions has those that were found so far: a process that is just
+// executing a program has no environment for an instant, and is then known by
+// its session. (With an environment it might be a stranger that has got the
+// number of a session of ours that has ended.) stop is called at once for each
+// process that has the mark.
+func scan(leader int, mark string, sessions map[int]bool, stop func(procID)) ([]procID, error) {
+	type proc struct {
+		procStat
+		environ []byte // nil if it may not be read
+	}
+	all := map[int]proc{}
+	marked := map[int]bool{leader: true} // sessions, by what is seen now
+	// Reading takes longer than a process that keeps forking lives, so look
+	// again for what is new, newest first, while there is any.
+	for range 10 {
+		pids, err := procNumbers()
+		if err != nil {
+			return nil, err
+		}
+		fresh := false
+		for _, pid := range slices.Backward(pids) {
+			if _, known := all[pid]; known || pid == os.Getpid() {
+				continue
+			}
+			st, err := readStat(pid)
+			if err != nil {
+				continue
+			}
+			p := proc{procStat: st}
+			p.environ, _ = os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+			if bytes.Contains(p.environ, []byte(mark)) {
+				marked[st.session], sessions[st.session] = true, true
+				stop(procID{pid, st.start})
+			}
+			all[pid], fresh = p, true
+		}
+		if !fresh {
+			break
+		}
+	}
+	memo := map[int]bool{leader: true}
+	var descends func(pid int) bool
+	descends = func(pid int) bool {
+		if known, ok := memo[pid]; ok {
+			return known
+		}
+		memo[pid] = false // the snapshot is not atomic, there may be a ring
+		if p, ok := all[pid]; ok {
+			memo[pid] = descends(p.parent)
+		}
+		return memo[pid]
+	}
+	var found []procID
+	for pid, p := range all {
+		dead := p.state == 'Z' || p.state == 'X'
+		if !dead && (marked[p.session] || sessions[p.session] && len(p.environ) == 0 || descends(pid)) {
+			found = append(found, procID{pid, p.start})
+		}
+	}
+	return found, nil
+}

@@ -1,0 +1,246 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// Each script leaves processes behind that are hard to find or to kill, makes
+// $started when they are there, and goes on as told.
+var leavers = []struct{ name, script string }{
+	{"background", `sleep 1000 & >$started`},
+	{"double fork", `(sh -c '(sleep 1000 & >$started)' &)`},
+	{"own session", `setsid sh -c '>$started; exec sleep 1000' &`},
+	{"own session, double fork", `(setsid -f sh -c '>$started; exec sleep 1000')`},
+	{"ignores signals", `sh -c 'trap "" HUP INT QUIT TERM; >$started; while :; do sleep 1; done' &`},
+	{"stopped", `sh -c '>$started; kill -STOP $$; sleep 1000' &`},
+	{"holds the pipe", `setsid sleep 1000 </dev/null >/dev/null & >$started`},
+	{"many", `i=0; while [ $i -lt 150 ]; do sleep 1000 & i=$((i + 1)); done; >$started`},
+	// Ten lines of processes in each of which one is replaced by its child
+	// every few milliseconds.
+	{"keeps forking", `cat >$dir/roll <<'END'
+[ $1 -gt 0 ] || exit 0
+sh $dir/roll $(($1 - 1)) &
+END
+for i in 1 2 3 4 5 6 7 8 9 10; do setsid sh $dir/roll 2000 & done; >$started`},
+}
+
+// leaver returns a script, the directory that it uses, and a count of what of
+// it is alive. The processes are known by a variable of their environment.
+func leaver(t *testing.T, script string) (text, started string, alive func() []string) {
+	dir := t.TempDir()
+	mark := "TMPDISK_TEST_MARK=" + rand.Text()
+	started = dir + "/started"
+	text = fmt.Sprintf("export %s dir=%s started=%s\n%s\n", mark, dir, started, script)
+	return text, started, func() []string {
+		var found []string
+		pids, err := procNumbers()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pid := range pids {
+			proc := filepath.Join("/proc", strconv.Itoa(pid))
+			env, err := os.ReadFile(proc + "/environ")
+			if err != nil || !bytes.Contains(env, []byte(mark)) {
+				continue
+			}
+			if st, err := readStat(pid); err != nil || st.state == 'Z' || st.state == 'X' {
+				continue
+			}
+			name, _ := os.ReadFile(proc + "/cmdline")
+			found = append(found, fmt.Sprintf("%d %q", pid, name))
+		}
+		return found
+	}
+}
+
+// somethingAlive looks a few times: what keeps forking can be missed.
+func somethingAlive(alive func() []string) bool {
+	for range 50 {
+		if len(alive()) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+const awaitStart = "while ! [ -e $started ]; do sleep 0.01; done\n"
+
+func TestNothingOutlivesItsCommand(t *testing.T) {
+	ends := []struct {
+		name, script string
+		cancel, ok   bool
+	}{
+		{"succeeds", awaitStart + "exit 0", false, true},
+		{"fails", awaitStart + "exit 1", false, false},
+		{"is cancelled", "sleep 1000", true, false},
+	}
+	eachWay(t, func(t *testing.T, how *containment) {
+		for _, l := range leavers {
+			for _, end := range ends {
+				t.Run(l.name+"/"+end.name, func(t *testing.T) {
+					script, started, alive := leaver(t, l.script+"\n"+end.script)
+					ctx, cancel := context.WithCancel(context.Background())
+					defer cancel()
+					if end.cancel {
+						go func() {
+							waitForFile(t, started)
+							if !somethingAlive(alive) {
+								t.Error("nothing was started")
+							}
+							cancel()
+						}()
+					}
+					err := (&command{script: script, contain: how}).run(ctx)
+					if (err == nil) != end.ok {
+						t.Errorf("got %v, want success: %v", err, end.ok)
+					}
+					if left := alive(); len(left) > 0 {
+						t.Errorf("got %d processes after the end, want none: %v", len(left), left[0])
+					}
+				})
+			}
+		}
+	})
+}
+
+// TestServerProcess is not a test: it is the server that the next one kills.
+func TestServerProcess(t *testing.T) {
+	script := os.Getenv("TMPDISK_TEST_SCRIPT")
+	if script == "" {
+		t.Skip("only runs as another test's child")
+	}
+	how := contained().how
+	if os.Getenv("TMPDISK_TEST_SCAN") != "" {
+		how = withScan
+	}
+	// From a thread that ends, as nbdkit's do.
+	t.Log((&command{script: script, contain: how}).run(context.Background()))
+}
+
+func TestNothingOutlivesAKilledServer(t *testing.T) {
+	eachWay(t, func(t *testing.T, how *containment) {
+		for _, l := range leavers {
+			t.Run(l.name, func(t *testing.T) {
+				script, started, alive := leaver(t, l.script+"\nsleep 1000")
+				server := exec.Command(os.Args[0], "-test.run=^TestServerProcess$")
+				server.Env = append(os.Environ(), "TMPDISK_TEST_SCRIPT="+script)
+				if how == withScan {
+					server.Env = append(server.Env, "TMPDISK_TEST_SCAN=1")
+				}
+				if err := server.Start(); err != nil {
+					t.Fatal(err)
+				}
+				waitForFile(t, started)
+				if !somethingAlive(alive) {
+					t.Error("nothing was started")
+				}
+				server.Process.Kill()
+				server.Wait()
+				var left []string
+				for range 500 {
+					if left = alive(); len(left) == 0 {
+						return
+					}
+					time.Sleep(10 * time.Millisecond)
+				}
+				t.Errorf("got %d processes 5 s after kill -9, want none: %v", len(left), left[0])
+			})
+		}
+	})
+}
+
+// A server that dies between the fork and the gate leaves a supervisor that
+// reads the end of the file.
+func TestSupervisorEndsAtAClosedGate(t *testing.T) {
+	for name, text := range map[string]string{"namespace": supervisor, "scan": supervisorScan} {
+		t.Run(name, func(t *testing.T) {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			w.Close()
+			script, err := scriptFile("exit 0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer script.Close()
+			cmd := exec.Command("/bin/sh", "-c", text)
+			cmd.ExtraFiles = []*os.File{r, script}
+			cmd.Run()
+			if got := cmd.ProcessState.ExitCode(); got != 125 {
+				t.Errorf("got exit code %d, want 125", got)
+			}
+		})
+	}
+}
+
+func TestMountsEndWithTheCommand(t *testing.T) {
+	if contained().how != withMounts {
+		t.Skip("needs CAP_SYS_ADMIN")
+	}
+	dir := t.TempDir()
+	script := "mount -t tmpfs none " + dir + " && >" + dir + "/inside"
+	if err := (&command{script: script}).run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir + "/inside"); err == nil {
+		t.Error("the mount is still there")
+	}
+}
+
+// What run must survive, though it cannot find the process: it leaves its
+// session, its parent and its environment, and keeps the pipe.
+func TestCommandDoesNotWaitForAnEscapedWriter(t *testing.T) {
+	dir := t.TempDir()
+	script := "cd " + dir + `; setsid -f env -i sh -c 'echo $$ >pid.new; mv pid.new pid; exec sleep 1000'
+while ! [ -e pid ]; do sleep 0.01; done; echo message >&2; exit 3`
+	err := (&command{script: script, contain: withScan}).run(context.Background())
+	if data, readErr := os.ReadFile(dir + "/pid"); readErr == nil {
+		if pid, atoiErr := strconv.Atoi(string(bytes.TrimSpace(data))); atoiErr == nil {
+			p, _ := os.FindProcess(pid)
+			p.Kill()
+		}
+	}
+	if err == nil || err.Error() != "command: exit code 3: message" {
+		t.Errorf("got %v, want exit code 3: message", err)
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	const tail = " S 7 8 9 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 4242 1 2"
+	want := procStat{state: 'S', parent: 7, session: 9, start: 4242}
+	for name, line := range map[string]string{
+		"plain":       "12 (sh)" + tail,
+		"space":       "12 (a b)" + tail,
+		"parenthesis": "12 (a) S 1 (b))" + tail,
+		"newline":     "12 (a\nb)" + tail,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, err := parseStat(line); err != nil || got != want {
+				t.Errorf("got %+v, %v, want %+v", got, err, want)
+			}
+		})
+	}
+	for name, line := range map[string]string{
+		"empty": "", "no name": "12 S 1", "short": "12 (sh) S 7 8 9", "bad": "12 (sh) S x" + tail,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, err := parseStat(line); err == nil {
+				t.Errorf("got %+v, want an error", got)
+			}
+		})
+	}
+}

@@ -1,0 +1,191 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"math"
+	"os"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// killUID kills every process of user uid and waits until none is alive. It
+// needs root.
+//
+// A loop over process numbers would race with a process that forks. kill(-1)
+// does not: the kernel signals all processes that the caller may signal, in
+// one go, and no fork slips through. So the caller must be someone who may
+// signal those of uid and nobody else's. Permission goes by the sender's real
+// and effective user and the receiver's real and saved one. Hence an effective
+// user of uid; a real one, reaper, that no process has; and no capabilities.
+// The saved user is root, which is what makes it safe in the other direction:
+// none of the three lets a process of uid signal this one.
+//
+// Linux keeps all this per thread, and only the C library makes it look like
+// the process's. So a thread is changed with bare system calls, and thrown
+// away. kill(-1) leaves out the whole process that the caller belongs to, and
+// process 1.
+//
+// As with any change of user, the kernel then counts this process as not
+// dumpable: it writes no core file from here on.
+func killUID(uid, reaper int, patience time.Duration) error {
+	deadline := time.Now().Add(patience)
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		alive, err := processesOf(uid)
+		if err != nil || len(alive) == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d processes, %d for one: still alive after they were killed", len(alive), alive[0])
+		}
+		if err := killOnThread(uid, reaper); err != nil {
+			return err
+		}
+		time.Sleep(pause)
+	}
+}
+
+func killOnThread(uid, reaper int) error {
+	result := make(chan error)
+	go func() {
+		// Never unlocked: the runtime ends the thread, or parks it for
+		// good, and makes no other thread from it.
+		runtime.LockOSThread()
+		err := becomeReaper(uid, reaper)
+		if err == nil {
+			err = unix.Kill(-1, unix.SIGKILL)
+		}
+		if err == unix.ESRCH || err == unix.EPERM {
+			err = nil // nobody there; the caller looks
+		}
+		result <- err
+	}()
+	return <-result
+}
+
+// becomeReaper changes the calling thread for good. It fails rather than leave
+// a thread whose kill(-1) would reach anyone but uid's processes.
+func becomeReaper(uid, reaper int) error {
+	if uid <= 0 || reaper <= 0 || uid == reaper {
+		return fmt.Errorf("become user %d: %w", uid, unix.EINVAL)
+	}
+	_, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(reaper), uintptr(uid), 0)
+	if errno != 0 {
+		return fmt.Errorf("become user %d: %w", uid, errno)
+	}
+	// Leaving root has emptied the effective set already, unless the
+	// securebits say otherwise.
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var caps [2]unix.CapUserData
+	if err := unix.Capset(&head, &caps[0]); err != nil {
+		return fmt.Errorf("drop capabilities: %w", err)
+	}
+	if err := unix.Capget(&head, &caps[0]); err != nil {
+		return fmt.Errorf("read capabilities: %w", err)
+	}
+	if caps[0].Effective != 0 || caps[1].Effective != 0 {
+		return fmt.Errorf("drop capabilities: %w", unix.EPERM)
+	}
+	r, e, _ := unix.Getresuid()
+	if r != reaper || e != uid {
+		return fmt.Errorf("become user %d: is %d and %d: %w", uid, r, e, unix.EPERM)
+	}
+	return nil
+}
+
+// reaper is the real user of the thread that kills: one that has no process,
+// no entry in the user database, and is not among ids.
+func (ids *identities) reaper() int {
+	ids.once.Do(func() {
+		mapped := highestUID()
+		taken := func(uid int) bool {
+			if slices.ContainsFunc(ids.all, func(id *identity) bool { return id.uid == uid }) {
+				return true
+			}
+			if _, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+				return true
+			}
+			alive, err := processesOf(uid)
+			return err != nil || len(alive) > 0
+		}
+		for n := mapped; n > 0 && n > mapped-1000-len(ids.all); n-- {
+			if !taken(n) {
+				ids.reaperUID = n
+				return
+			}
+		}
+	})
+	return ids.reaperUID
+}
+
+// highestUID is the largest user number to try. Near 2^31 systemd's
+// conventions have none assigned; a container may have far fewer.
+func highestUID() int {
+	highest := math.MaxInt32 - 1
+	data, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return highest
+	}
+	top := 0
+	for line := range strings.Lines(string(data)) {
+		f := strings.Fields(line)
+		if len(f) != 3 {
+			continue
+		}
+		first, err1 := strconv.Atoi(f[0])
+		count, err2 := strconv.Atoi(f[2])
+		if err1 == nil && err2 == nil {
+			top = max(top, first+count-1)
+		}
+	}
+	return min(highest, top)
+}
+
+// processesOf lists the living processes whose real, effective or saved user
+// is uid.
+func processesOf(uid int) ([]int, error) {
+	pids, err := procNumbers()
+	if err != nil {
+		return nil, err
+	}
+	var found []int
+	for _, pid := range pids {
+		data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+		if err != nil {
+			continue // it has just ended
+		}
+		if statusHasUID(data, uid) && pid != os.Getpid() {
+			found = append(found, pid)
+		}
+	}
+	return found, nil
+}
+
+func statusHasUID(status []byte, uid int) bool {
+	want := strconv.Itoa(uid)
+	lines := bufio.NewScanner(bytes.NewReader(status))
+	for lines.Scan() {
+		key, value, _ := strings.Cut(lines.Text(), ":")
+		f := strings.Fields(value)
+		switch key {
+		case "State":
+			if len(f) > 0 && (f[0] == "Z" || f[0] == "X") {
+				return false
+			}
+		case "Uid":
+			return len(f) >= 3 && slices.Contains(f[:3], want)
+		}
+	}
+	return false
+}
