@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -83,6 +82,9 @@ func newWorkdir(parent string) (*workdir, error) {
 	return nil, fmt.Errorf("make directory: %s: no name could be kept in 100 attempts", abs)
 }
 
+// testBeforeLock lets a test do what a sweep can do just then.
+var testBeforeLock = func(path string) {}
+
 // make creates and locks w.name. again is true if the name was lost to
 // somebody else: it existed, or a sweep found it between mkdir and flock.
 func (w *workdir) make() (again bool, err error) {
@@ -105,6 +107,7 @@ func (w *workdir) make() (again bool, err error) {
 		return again, err
 	}
 	dir := os.NewFile(uintptr(fd), w.full)
+	testBeforeLock(w.full)
 	switch err := flock(fd); {
 	case err == nil:
 		if !sameFile(pfd, w.name, fd) {
@@ -259,6 +262,9 @@ func removeContents(fd int) error {
 	f := os.NewFile(uintptr(dup), "")
 	names, err := f.Readdirnames(-1)
 	f.Close()
+	if errors.Is(err, unix.ENOENT) {
+		return nil // it is gone, and was empty
+	}
 	if err != nil {
 		return err
 	}
@@ -313,7 +319,7 @@ func openBeneath(dirfd int, name string) (int, error) {
 		Flags:   openDirFlags,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
 	})
-	if !errors.Is(err, syscall.ENOSYS) && !errors.Is(err, unix.EPERM) {
+	if !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM) {
 		return fd, err
 	}
 	// Linux before 5.6, or a container's filter that does not know openat2.

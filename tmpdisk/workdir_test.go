@@ -1,0 +1,288 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func makeWorkdir(t testing.TB, parent string) *workdir {
+	t.Helper()
+	w, err := newWorkdir(parent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.remove() })
+	return w
+}
+
+func wantEmpty(t testing.TB, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, e := range entries {
+		t.Errorf("got %s in %s, want nothing", e.Name(), dir)
+	}
+}
+
+func TestWorkdirIsPrivateWhateverTheUmask(t *testing.T) {
+	for _, umask := range []int{0, 0o022, 0o077, 0o200, 0o777} {
+		parent := t.TempDir()
+		old := syscall.Umask(umask)
+		w, err := newWorkdir(parent)
+		syscall.Umask(old)
+		if err != nil {
+			t.Errorf("umask %03o: got %v", umask, err)
+			continue
+		}
+		info, err := os.Lstat(w.path())
+		if err != nil || info.Mode() != fs.ModeDir|0o700 {
+			t.Errorf("umask %03o: got %v, %v, want drwx------", umask, info.Mode(), err)
+		}
+		if dir, name := filepath.Split(w.path()); filepath.Clean(dir) != parent || !workdirName.MatchString(name) {
+			t.Errorf("umask %03o: got %s, want a name of ours in %s", umask, w.path(), parent)
+		}
+		if err := w.remove(); err != nil {
+			t.Errorf("umask %03o: remove: %v", umask, err)
+		}
+		wantEmpty(t, parent)
+	}
+}
+
+func TestWorkdirInSetGroupIDParent(t *testing.T) {
+	parent := t.TempDir()
+	if err := os.Chmod(parent, 0o700|fs.ModeSetgid); err != nil {
+		t.Fatal(err)
+	}
+	w := makeWorkdir(t, parent)
+	info, err := os.Lstat(w.path())
+	if err != nil || info.Mode() != fs.ModeDir|0o700 {
+		t.Errorf("got %v, %v, want drwx------", info.Mode(), err)
+	}
+}
+
+func TestWorkdirDescriptorsAreClosedOnExec(t *testing.T) {
+	w := makeWorkdir(t, t.TempDir())
+	for _, f := range []*os.File{w.dir, w.parent} {
+		flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC == 0 {
+			t.Errorf("%s: got flags %d, %v, want FD_CLOEXEC", f.Name(), flags, err)
+		}
+	}
+}
+
+func TestWorkdirParentErrors(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	locked := filepath.Join(dir, "locked")
+	if err := os.Mkdir(locked, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, parent string
+		want         error
+	}{
+		{"missing", filepath.Join(dir, "missing"), fs.ErrNotExist},
+		{"not a directory", file, unix.ENOTDIR},
+		{"not writable", locked, fs.ErrPermission},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if test.want == fs.ErrPermission && os.Geteuid() == 0 {
+				t.Skip("root may write anywhere")
+			}
+			w, err := newWorkdir(test.parent)
+			if err == nil {
+				w.remove()
+			}
+			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.parent) {
+				t.Errorf("got %v, want %v and the directory's name", err, test.want)
+			}
+		})
+	}
+}
+
+// A sweep may find a directory in the instant when it is not locked yet.
+func TestWorkdirLostToASweep(t *testing.T) {
+	parent := t.TempDir()
+	tests := []struct {
+		name string
+		do   func(t *testing.T, path string)
+	}{
+		{"swept", func(t *testing.T, path string) {
+			if err := sweep(parent, testHost{t}); err != nil {
+				t.Error(err)
+			}
+		}},
+		{"being swept", func(t *testing.T, path string) {
+			f, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				f.Close()
+				os.Remove(path)
+			})
+			if err := flock(int(f.Fd())); err != nil {
+				t.Error(err)
+			}
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			first := ""
+			testBeforeLock = func(path string) {
+				if first == "" {
+					first = path
+					test.do(t, path)
+				}
+			}
+			defer func() { testBeforeLock = func(string) {} }()
+			w := makeWorkdir(t, parent)
+			if w.path() == first {
+				t.Errorf("got %s, want another name", first)
+			}
+			if err := os.WriteFile(w.path()+"/disk", nil, 0o600); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// fill puts into dir what is hard to remove, and returns a file outside that
+// must survive.
+func fill(t *testing.T, dir string) (outside string) {
+	t.Helper()
+	outside = filepath.Join(t.TempDir(), "outside")
+	deep := filepath.Join(dir, strings.Repeat("deep/", 300))
+	for _, err := range []error{
+		os.WriteFile(outside, []byte("x"), 0o600),
+		os.WriteFile(filepath.Join(dir, "file"), []byte("x"), 0),
+		os.WriteFile(filepath.Join(dir, "a\nname -rf *\xff"), nil, 0o600),
+		os.Symlink(outside, filepath.Join(dir, "link")),
+		os.Symlink(filepath.Dir(outside), filepath.Join(dir, "link to directory")),
+		os.Symlink("nowhere", filepath.Join(dir, "dangling")),
+		os.Link(outside, filepath.Join(dir, "hard link")),
+		unix.Mkfifo(filepath.Join(dir, "fifo"), 0o600),
+		os.MkdirAll(deep, 0o700),
+		os.MkdirAll(filepath.Join(dir, "sub/read-only"), 0o700),
+		os.WriteFile(filepath.Join(dir, "sub/read-only/file"), nil, 0o600),
+		os.Chmod(filepath.Join(dir, "sub/read-only"), 0o500),
+		os.Chmod(filepath.Join(dir, "sub"), 0),
+		os.Chmod(dir, 0o500),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return outside
+}
+
+func TestWorkdirRemovesAll(t *testing.T) {
+	parent := t.TempDir()
+	w := makeWorkdir(t, parent)
+	outside := fill(t, w.path())
+	for _, call := range []string{"first", "second"} {
+		if err := w.remove(); err != nil {
+			t.Errorf("%s call: got %v", call, err)
+		}
+	}
+	wantEmpty(t, parent)
+	if data, err := os.ReadFile(outside); string(data) != "x" {
+		t.Errorf("got %q, %v, want what a link points at unharmed", data, err)
+	}
+}
+
+func TestWorkdirRemovedByOthers(t *testing.T) {
+	w := makeWorkdir(t, t.TempDir())
+	if err := os.Remove(w.path()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.remove(); err != nil {
+		t.Errorf("got %v, want success", err)
+	}
+}
+
+func TestWorkdirRemoveDetachesMounts(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	parent, outside := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(outside+"/file", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := makeWorkdir(t, parent)
+	dir, file := w.path()+"/directory", w.path()+"/file"
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(file, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	// A bind mount of the same filesystem: only the mount differs.
+	if err := unix.Mount(outside, dir, "", unix.MS_BIND, ""); err != nil {
+		t.Skipf("mount: %v", err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	if err := unix.Mount(outside+"/file", file, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(file, unix.MNT_DETACH)
+	if err := w.remove(); err != nil {
+		t.Errorf("got %v", err)
+	}
+	wantEmpty(t, parent)
+	if _, err := os.Stat(outside + "/file"); err != nil {
+		t.Errorf("got %v, want what was mounted unharmed", err)
+	}
+}
+
+func TestWorkdirGiveTo(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	const uid, gid = 61234, 61235
+	parent := t.TempDir()
+	w := makeWorkdir(t, parent)
+	outer := w.path()
+	if err := w.giveTo(uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	if filepath.Dir(w.path()) != outer {
+		t.Errorf("got %s, want something in %s", w.path(), outer)
+	}
+	for _, want := range []struct {
+		path     string
+		uid, gid uint32
+		mode     uint32
+	}{
+		{outer, 0, uint32(os.Getegid()), 0o711},
+		{w.path(), uid, gid, 0o700},
+	} {
+		var st unix.Stat_t
+		if err := unix.Lstat(want.path, &st); err != nil {
+			t.Fatal(err)
+		}
+		if st.Uid != want.uid || st.Gid != want.gid || st.Mode&0o7777 != want.mode {
+			t.Errorf("%s: got %d:%d %03o, want %d:%d %03o", want.path, st.Uid, st.Gid, st.Mode&0o7777, want.uid, want.gid, want.mode)
+		}
+	}
+	if err := w.giveTo(uid, gid); err == nil {
+		t.Error("got success for the second time, want an error")
+	}
+	if err := w.remove(); err != nil {
+		t.Error(err)
+	}
+	wantEmpty(t, parent)
+}
