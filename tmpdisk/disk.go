@@ -126,6 +126,10 @@ func (d *Disk) measure() error {
 		return fmt.Errorf("block size of the device: %w", err)
 	}
 	d.sector = uint64(sector)
+	// Root can open a read-only device for writing, which then fails.
+	if ro, err := unix.IoctlGetInt(d.fd, unix.BLKROGET); err == nil && ro != 0 {
+		d.readOnly = true
+	}
 	return nil
 }
 
