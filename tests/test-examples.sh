@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Copyright the nbdkit-tmpdisk-plugin authors.
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Every command under EXAMPLES in the manual page does what it says when it is
+# run as it stands: only the plugin, where it listens, and three names that
+# exist nowhere here are replaced.
+
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+requires mke2fs mkswap sfdisk certtool filter:limit filter:ip
+
+mkdir bin initial-content pki
+echo hello >initial-content/greeting
+cat >bin/virt-builder <<'SH'
+#!/bin/sh
+# Stands in for the real one, which fetches an image of a gigabyte.
+[ "$1 $2 $4" = "debian-12 --output --size" ] && truncate -s "${5%b}" "$3"
+SH
+chmod +x bin/virt-builder
+export PATH=$work/bin:$PATH
+printf 'cn = localhost\nca\ntls_www_server\ntls_www_client\nsigning_key\ncert_signing_key\n' >tmpl
+certtool --key-type=ecdsa --generate-privkey --outfile pki/server-key.pem 2>certtool.log
+certtool --generate-self-signed --load-privkey pki/server-key.pem --template tmpl \
+    --outfile pki/server-cert.pem 2>>certtool.log
+cp pki/server-cert.pem pki/ca-cert.pem
+cp pki/server-cert.pem pki/client-cert.pem
+cp pki/server-key.pem pki/client-key.pem
+
+# One file for each indented paragraph.
+awk '/^=head1/ { on = /EXAMPLES/ }
+    on && blank && /^ / { n++ }
+    on && /^ / { print >("example" n) }
+    { blank = /^$/ }' "$top_srcdir/nbdkit-tmpdisk-plugin.pod"
+
+run_example() {
+    local n=$1 size type
+    sock=$work/sock$n pidfile=$work/pid$n
+    uri="nbd+unix:///?socket=$sock"
+    sed -e "s|^ nbdkit |exec nbdkit -f -U '$sock' -P '$pidfile' |" \
+        -e "s|\([ ]\)tmpdisk |\1'$plugin' |" \
+        -e "s|/etc/pki/nbdkit|$work/pki|" \
+        -e "s|allow=192.168.1.0/24|allow=anyunix|" "example$n" >"run$n"
+    cat "run$n"
+    grep -q "'$plugin'" "run$n" || fail "no nbdkit in this example"
+    bash -e "run$n" >"nbdkit$n.log" 2>&1 &
+    server=$!
+    at_exit "stop_server $server child"
+    wait_for 30 server_decided "$server" "$pidfile" || fail "nbdkit does not start"
+    alive "$server" || fail "nbdkit ended"
+    ! grep -q tls= "run$n" ||
+        uri="nbds+unix://localhost/?socket=$sock&tls-certificates=$work/pki"
+    nbdsh -c - >head.img <<PYTHON
+import sys
+h.set_uri_allow_local_file(True)
+h.connect_uri("$uri")
+print(h.get_size(), file=open("size", "w"))
+sys.stdout.buffer.write(h.pread(4 << 20, 0))
+PYTHON
+    size=$(cat size)
+    truncate -s "$size" head.img
+    type=$(tag head.img TYPE || :)$(tag head.img PTTYPE || :)
+    echo "$size $type $(tag head.img LABEL || :)" | tee -a results
+    rm head.img
+}
+
+n=1
+while [ -e "example$n" ]; do
+    run_example "$n"
+    n=$((n + 1))
+done
+cat >want <<'END'
+17179869184 ext4 scratch
+4294967296 swap netswap
+17179869184 ext4 video
+17179869184  
+17179869184 gpt 
+1073741824 ext4 
+17179869184  
+17179869184 ext4 
+17179869184 ext4 
+END
+diff -u want results

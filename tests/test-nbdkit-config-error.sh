@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Copyright the nbdkit-tmpdisk-plugin authors.
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# A plugin that cannot be configured ends nbdkit before it forks, with exit
+# status 1 and the reason on standard error, in every mode: errors, panics, and
+# the process that does the check coming to an end.
+
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=goplugin.sh
+. "$top_srcdir/tests/goplugin.sh"
+
+go_plugin internal/testplugin/faulty
+
+for at in config config_complete thread_model; do
+    FAULTY=$at:error config_fails "$at: wrong on purpose" ./faulty.so a=b
+    FAULTY=$at:panic config_fails "panic: on purpose" ./faulty.so a=b
+    has "$log" "testplugin/faulty/faulty.go"
+    FAULTY=$at:exit3 config_fails "exit status 3" ./faulty.so a=b
+    FAULTY=$at:kill config_fails "signal 9 (Killed)" ./faulty.so a=b
+done
+FAULTY=describe:panic config_fails "panic: on purpose" ./faulty.so
+FAULTY=load:panic config_fails "load: panic: on purpose" ./faulty.so
+FAULTY=config:goroutine config_fails "panic: on purpose" ./faulty.so a=b
