@@ -1,0 +1,238 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lab is the private place in which servers run, and all of them.
+type lab struct {
+	dir     string // sockets, pid files, logs
+	disks   string // TMPDIR of the servers
+	plugin  string // the built tmpdisk.so
+	nbdkit  string
+	servers []*server
+	count   int
+}
+
+// server is one nbdkit under measurement.
+type server struct {
+	name   string
+	socket string
+	log    string
+	cmd    *exec.Cmd
+	ended  chan error
+}
+
+// The kinds of server, by the names in the table.
+const (
+	ours   = "ours"   // tmpdisk.so
+	spares = "spares" // tmpdisk.so with spare-disks
+	peerC  = "C"      // nbdkit's own tmpdisk plugin
+	memory = "memory" // nbdkit's memory plugin: the floor
+)
+
+func newLab(plugin, nbdkit string) (*lab, error) {
+	disks := os.Getenv("TMPDIR")
+	if disks == "" {
+		disks = "/var/tmp"
+	}
+	dir, err := os.MkdirTemp("", "tmpdisk-bench-")
+	if err != nil {
+		return nil, err
+	}
+	// On the filesystem that disks would be on; sockets need a short name.
+	if disks, err = os.MkdirTemp(disks, "tmpdisk-bench-disks-"); err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	return &lab{dir: dir, disks: disks, plugin: plugin, nbdkit: nbdkit}, nil
+}
+
+// start runs a server of the kind name and waits until it is ready. args are
+// the plugin's; the memory plugin is given only the size. It must be called
+// from the main thread: nbdkit ends when the thread that started it does.
+func (l *lab) start(ctx context.Context, name, size string, args ...string) (*server, error) {
+	l.count++
+	base := filepath.Join(l.dir, strconv.Itoa(l.count))
+	s := &server{name: name, socket: base + ".sock", log: base + ".log", ended: make(chan error, 1)}
+	argv := []string{"-f", "--exit-with-parent", "-U", s.socket, "-P", base + ".pid"}
+	switch name {
+	case memory:
+		argv = append(argv, "memory", size)
+	case peerC:
+		argv = append(argv, "tmpdisk", "size="+size)
+		argv = append(argv, args...)
+	default:
+		argv = append(argv, l.plugin, "size="+size)
+		argv = append(argv, args...)
+	}
+	log, err := os.Create(s.log)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	s.cmd = exec.Command(l.nbdkit, argv...)
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	s.cmd.Env = append(os.Environ(), "TMPDIR="+l.disks)
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { s.ended <- s.cmd.Wait() }()
+	l.servers = append(l.servers, s)
+	for {
+		if pid, err := os.ReadFile(base + ".pid"); err == nil && bytes.HasSuffix(pid, []byte("\n")) {
+			return s, nil
+		}
+		select {
+		case err := <-s.ended:
+			s.ended <- err
+			text, _ := os.ReadFile(s.log)
+			return nil, fmt.Errorf("%s: %v: %s", strings.Join(s.cmd.Args, " "), err, text)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// stop ends every server that runs.
+func (l *lab) stop() error {
+	var first error
+	for _, s := range l.servers {
+		if err := s.stop(); err != nil && first == nil {
+			first = err
+		}
+	}
+	l.servers = nil
+	return first
+}
+
+// close stops the servers and removes what they could have left.
+func (l *lab) close() error {
+	err := l.stop()
+	left, _ := filepath.Glob(filepath.Join(l.disks, "*"))
+	if len(left) > 0 && err == nil {
+		err = fmt.Errorf("servers left %d files in TMPDIR, one of them %s (removed now)", len(left), left[0])
+	}
+	os.RemoveAll(l.dir)
+	os.RemoveAll(l.disks)
+	return err
+}
+
+func (s *server) stop() error {
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-s.ended:
+		if err != nil {
+			text, _ := os.ReadFile(s.log)
+			return fmt.Errorf("%s: %w: %s", s.name, err, lastLines(text, 5))
+		}
+		return nil
+	case <-time.After(30 * time.Second):
+		s.cmd.Process.Kill()
+		<-s.ended
+		return fmt.Errorf("%s: did not end on SIGTERM within 30 s", s.name)
+	}
+}
+
+func lastLines(text []byte, n int) []byte {
+	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	return bytes.Join(lines[max(0, len(lines)-n):], []byte("\n"))
+}
+
+func (s *server) pid() int { return s.cmd.Process.Pid }
+
+// cpu is the time that the server's own threads have used, those that ended
+// included, its children not. The kernel counts it in nanoseconds.
+func (s *server) cpu() (time.Duration, error) {
+	// What clock_getcpuclockid(3) makes of a pid.
+	clock := int32(^s.pid()<<3 | 2)
+	var ts unix.Timespec
+	if err := unix.ClockGettime(clock, &ts); err != nil {
+		return 0, fmt.Errorf("cpu clock of %s: %w", s.name, err)
+	}
+	return time.Duration(ts.Nano()), nil
+}
+
+// footprint is what the server holds.
+type footprint struct{ rss, pss, threads float64 } // MiB, MiB, count
+
+func (s *server) footprint() (f footprint, err error) {
+	fields := map[string]*float64{"Rss:": &f.rss, "Pss:": &f.pss, "Threads:": &f.threads}
+	for _, file := range []string{"smaps_rollup", "status"} {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", s.pid(), file))
+		if err != nil {
+			return f, err
+		}
+		for _, line := range strings.Split(string(text), "\n") {
+			words := strings.Fields(line)
+			if len(words) < 2 || fields[words[0]] == nil {
+				continue
+			}
+			n, err := strconv.ParseFloat(words[1], 64)
+			if err != nil {
+				return f, err
+			}
+			if len(words) > 2 { // kB
+				n /= 1024
+			}
+			*fields[words[0]] = n
+		}
+	}
+	return f, nil
+}
+
+// settle waits until the server has had no child process and used no CPU for
+// a while: no disk is being made.
+func (s *server) settle(ctx context.Context) error {
+	quiet, last := 0, time.Duration(-1)
+	for quiet < 5 {
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+		used, err := s.cpu()
+		if err != nil {
+			return err
+		}
+		if s.hasChild() || used-last > 200*time.Microsecond {
+			quiet = 0
+		} else {
+			quiet++
+		}
+		last = used
+	}
+	return nil
+}
+
+func (s *server) hasChild() bool {
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", s.pid()))
+	for _, list := range lists {
+		if text, _ := os.ReadFile(list); len(bytes.TrimSpace(text)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
