@@ -31,6 +31,8 @@ var parameters = []parameter{
 	{"type", "TYPE", "filesystem: ext4 (default), xfs, vfat, swap, ...", (*Config).parseType, (*Config).checkType},
 	{"label", "LABEL", "filesystem label (default: none)", (*Config).parseLabel, (*Config).checkLabel},
 	{"command", "COMMAND", "shell script to make $disk, instead of mkfs", (*Config).parseCommand, nil},
+	{"spare-disks", "N", "disks to keep ready for clients (default 0, at most 10000)", (*Config).parseSpareDisks, nil},
+	{"make-jobs", "N", "disks to make at the same time (default: one per CPU)", (*Config).parseMakeJobs, nil},
 }
 
 // A variable is one assignment at the head of the command's script.
@@ -47,6 +49,9 @@ type Config struct {
 	fsType    string // "" is defaultType
 	label     string // "" is none
 	command   string // "" runs mkfs
+
+	spareDisks int
+	makeJobs   int // 0 is one per CPU
 
 	// vars are the command's variables in the order of their first mention,
 	// type and label among them if given. disk and size are not in it.

@@ -25,3 +25,13 @@ func parseCount(name, value string, low, high int) (int, error) {
 	}
 	return int(n), nil
 }
+
+func (c *Config) parseSpareDisks(value string) (err error) {
+	c.spareDisks, err = parseCount("spare-disks", value, 0, maxSpareDisks)
+	return err
+}
+
+func (c *Config) parseMakeJobs(value string) (err error) {
+	c.makeJobs, err = parseCount("make-jobs", value, 1, maxMakeJobs)
+	return err
+}

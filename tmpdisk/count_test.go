@@ -48,3 +48,31 @@ func TestParseCount(t *testing.T) {
 		})
 	}
 }
+
+func TestConfigCounts(t *testing.T) {
+	tests := []struct {
+		name, key, value string
+		spares, jobs     int
+		err              string
+	}{
+		{"spares", "spare-disks", "10000", 10000, 0, ""},
+		{"no spares", "spare-disks", "0", 0, 0, ""},
+		{"too many spares", "spare-disks", "10001", 0, 0, "parameter spare-disks: \"10001\": give a whole number from 0 to 10000, as in spare-disks=4"},
+		{"jobs", "make-jobs", "10000", 0, 10000, ""},
+		{"no jobs", "make-jobs", "0", 0, 0, "parameter make-jobs: \"0\": give a whole number from 1 to 10000, as in make-jobs=4"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := NewConfig(nil)
+			err := c.Set(tt.key, tt.value)
+			text := ""
+			if err != nil {
+				text = err.Error()
+			}
+			if text != tt.err || c.spareDisks != tt.spares || c.makeJobs != tt.jobs {
+				t.Errorf("got %d spares, %d jobs, error %q, want %d, %d, %q",
+					c.spareDisks, c.makeJobs, text, tt.spares, tt.jobs, tt.err)
+			}
+		})
+	}
+}

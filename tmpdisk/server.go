@@ -6,6 +6,7 @@ package tmpdisk
 import (
 	"context"
 	"fmt"
+	"regexp"
 )
 
 // Server makes disks for clients, ahead of them where it was told to. Its
@@ -27,6 +28,9 @@ func NewServer(cfg *Config, host Host) (*Server, error) {
 		host:  host,
 		maker: m,
 		pool: newPool(poolOptions{
+			spares:   cfg.spareDisks,
+			jobs:     cfg.makeJobs,
+			cause:    causeOf,
 			debug:    host.Debug,
 			logError: host.Error,
 		}, m.make),
@@ -59,3 +63,11 @@ func (s *Server) Close(d *Disk) {
 func (s *Server) Stop() {
 	s.pool.stop()
 }
+
+// causeOf is what err says without the random names of directories, in which
+// two disks that fail alike differ.
+func causeOf(err error) string {
+	return workdirInText.ReplaceAllString(err.Error(), workdirPrefix)
+}
+
+var workdirInText = regexp.MustCompile(regexp.QuoteMeta(workdirPrefix) + `[0-9a-f]{20}`)
