@@ -31,6 +31,9 @@ var parameters = []parameter{
 	{"type", "TYPE", "filesystem: ext4 (default), xfs, vfat, swap, ...", (*Config).parseType, (*Config).checkType},
 	{"label", "LABEL", "filesystem label (default: none)", (*Config).parseLabel, (*Config).checkLabel},
 	{"command", "COMMAND", "shell script to make $disk, instead of mkfs", (*Config).parseCommand, nil},
+	{"command-timeout", "DURATION", "how long the command may run (default: for ever)", (*Config).parseCommandTimeout, nil},
+	{"command-user", "USER", "who the command runs as (root only)", (*Config).parseCommandUser, (*Config).checkCommandUsers},
+	{"command-uids", "LOW-HIGH", "user numbers that commands run as, one each (root only)", (*Config).parseCommandUIDs, nil},
 	{"spare-disks", "N", "disks to keep ready for clients (default 0, at most 10000)", (*Config).parseSpareDisks, nil},
 	{"make-jobs", "N", "disks to make at the same time (default: one per CPU)", (*Config).parseMakeJobs, nil},
 }
@@ -49,6 +52,7 @@ type Config struct {
 	fsType    string // "" is defaultType
 	label     string // "" is none
 	command   string // "" runs mkfs
+	run       commandConfig
 
 	spareDisks int
 	makeJobs   int // 0 is one per CPU

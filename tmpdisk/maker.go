@@ -40,6 +40,9 @@ type recipe struct {
 	fill func(ctx context.Context, path string) error
 	// script is what /bin/sh runs then; nil runs nothing.
 	script func(path string) string
+	// mkfs says that the script runs one of the built-in types' programs,
+	// and nothing else: see alone.
+	mkfs bool
 }
 
 // make returns a new disk, which the caller must close. By then neither disk
@@ -54,15 +57,24 @@ func (m *maker) fresh() recipe {
 	return recipe{
 		fill:   func(_ context.Context, path string) error { return createSparse(path, m.cfg.size) },
 		script: m.cfg.script,
+		mkfs:   m.cfg.builtin(),
 	}
 }
 
 func (m *maker) makeBy(ctx context.Context, r recipe) (*Disk, error) {
+	var id *identity
+	if r.script != nil {
+		var err error
+		if id, err = m.cfg.run.identities().acquire(ctx); err != nil {
+			return nil, err
+		}
+	}
+	defer id.release() // when nothing is left that its next user could read
 	w, err := newWorkdir(m.parent)
 	if err != nil {
 		return nil, err
 	}
-	d, err := m.makeIn(ctx, w.path(), r)
+	d, err := m.makeIn(ctx, w, id, r)
 	if rmErr := w.remove(); rmErr != nil {
 		err = errors.Join(err, rmErr)
 		if d != nil {
@@ -75,21 +87,37 @@ func (m *maker) makeBy(ctx context.Context, r recipe) (*Disk, error) {
 	return d, nil
 }
 
-func (m *maker) makeIn(ctx context.Context, dir string, r recipe) (*Disk, error) {
-	path := filepath.Join(dir, "disk")
+// makeIn works in w and runs the script as id, if that is not nil.
+func (m *maker) makeIn(ctx context.Context, w *workdir, id *identity, r recipe) (*Disk, error) {
+	if err := id.ownDirectory(w); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(w.path(), "disk")
 	if err := r.fill(ctx, path); err != nil {
 		return nil, err
 	}
 	if r.script != nil {
-		if err := m.newCommand(r.script(path)).run(ctx); err != nil {
+		if err := id.ownDisk(path); err != nil {
+			return nil, err
+		}
+		if err := m.newCommand(r, path, w, id).run(ctx); err != nil {
+			return nil, err
+		}
+		if err := id.checkDisk(path); err != nil {
 			return nil, err
 		}
 	}
 	return openDisk(path, m.host)
 }
 
-func (m *maker) newCommand(script string) *command {
-	return &command{script: script}
+func (m *maker) newCommand(r recipe, path string, w *workdir, id *identity) *command {
+	c := &command{script: r.script(path), timeout: m.cfg.run.timeout}
+	if id != nil {
+		c.as, c.dir = id, w.path()
+	} else if r.mkfs {
+		c.contain = alone
+	}
+	return c
 }
 
 // createSparse makes the file that the command starts from.

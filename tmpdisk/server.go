@@ -40,6 +40,7 @@ func NewServer(cfg *Config, host Host) (*Server, error) {
 // Start removes what dead servers have left and begins to make spare disks
 // (nbdkit's .after_fork).
 func (s *Server) Start() {
+	detectContainment(s.host)
 	if err := sweep(s.maker.parent, s.host); err != nil {
 		// A missing TMPDIR is told to each client; it may yet appear.
 		s.host.Debug(fmt.Sprintf("%v (ignored)", err))
