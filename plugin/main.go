@@ -19,6 +19,7 @@ var (
 	_ nbdkit.ConfigCompleter = (*plugin)(nil)
 	_ nbdkit.ThreadModeler   = (*plugin)(nil)
 	_ nbdkit.AfterForker     = (*plugin)(nil)
+	_ nbdkit.PreConnecter    = (*plugin)(nil)
 	_ nbdkit.Cleaner         = (*plugin)(nil)
 )
 

@@ -29,6 +29,12 @@ func (p *plugin) Cleanup() {
 	}
 }
 
+// PreConnect implements .preconnect.
+func (p *plugin) PreConnect(readonly bool) error {
+	p.server.PreConnect()
+	return nil
+}
+
 // Open implements .open. The disk may take its time to be made: the client
 // that hangs up and the server that is told to end must not wait for it.
 func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // A parameter is one key that the plugin keeps for itself. Names other than
@@ -36,6 +37,7 @@ var parameters = []parameter{
 	{"command-uids", "LOW-HIGH", "user numbers that commands run as, one each (root only)", (*Config).parseCommandUIDs, nil},
 	{"spare-disks", "N", "disks to keep ready for clients (default 0, at most 10000)", (*Config).parseSpareDisks, nil},
 	{"make-jobs", "N", "disks to make at the same time (default: one per CPU)", (*Config).parseMakeJobs, nil},
+	{"client-timeout", "DURATION", "how long a TCP client may be dead: 2m (default), 0 for ever", (*Config).parseClientTimeout, nil},
 }
 
 // A variable is one assignment at the head of the command's script.
@@ -54,6 +56,8 @@ type Config struct {
 	command   string // "" runs mkfs
 	run       commandConfig
 
+	clientTimeout time.Duration // 0 is never
+
 	spareDisks int
 	makeJobs   int // 0 is one per CPU
 
@@ -64,7 +68,7 @@ type Config struct {
 
 // NewConfig returns a configuration with every parameter at its default.
 func NewConfig(host Host) *Config {
-	return &Config{host: host}
+	return &Config{host: host, clientTimeout: defaultClientTimeout}
 }
 
 // Set stores one key=value (nbdkit's .config). A later value of the same key

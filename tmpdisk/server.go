@@ -15,6 +15,8 @@ type Server struct {
 	host  Host
 	maker *maker
 	pool  *pool[*Disk]
+
+	clients clientWatch
 }
 
 // NewServer returns a server for cfg, which must be complete. It touches
@@ -25,8 +27,9 @@ func NewServer(cfg *Config, host Host) (*Server, error) {
 		return nil, err
 	}
 	return &Server{
-		host:  host,
-		maker: m,
+		host:    host,
+		maker:   m,
+		clients: clientWatch{host: host, keep: keepaliveOf(cfg.clientTimeout)},
 		pool: newPool(poolOptions{
 			spares:   cfg.spareDisks,
 			jobs:     cfg.makeJobs,
@@ -45,6 +48,7 @@ func (s *Server) Start() {
 		// A missing TMPDIR is told to each client; it may yet appear.
 		s.host.Debug(fmt.Sprintf("%v (ignored)", err))
 	}
+	s.clients.begin()
 	s.pool.start()
 }
 

@@ -1,0 +1,187 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// How a dead client is noticed.
+//
+// A TCP connection to a machine that has lost power looks like one that is
+// idle. The kernel asks it for a sign of life when told to, and then ends the
+// connection: the server's next read or write, or the one it is blocked in,
+// fails, and the client's disk is closed as after any hang-up.
+//
+// On Linux a connection inherits these settings from the socket that it was
+// accepted on, so they are set once, on the sockets that nbdkit listens on.
+// Connections that were already waiting by then (under socket activation at
+// least the one that had the server started) did not inherit them: they are
+// counted, and set when the server comes to them.
+const (
+	defaultClientTimeout = 2 * time.Minute
+
+	// The kernel counts in whole seconds and needs two probes at the least,
+	// so that one lost packet ends nothing.
+	minClientTimeout = 3 * time.Second
+	// TCP_USER_TIMEOUT is 31 bits of milliseconds (24 days).
+	maxClientTimeout = 7 * 24 * time.Hour
+)
+
+func (c *Config) parseClientTimeout(value string) error {
+	d, err := parseDuration("client-timeout", value)
+	if err != nil {
+		return err
+	}
+	if d != 0 && (d < minClientTimeout || d > maxClientTimeout) {
+		return fmt.Errorf("%q: out of range: give from 3s to 168h, or 0 for never", value)
+	}
+	c.clientTimeout = d
+	return nil
+}
+
+// PreConnect looks after a new connection (nbdkit's .preconnect).
+func (s *Server) PreConnect() {
+	s.clients.connected()
+}
+
+// keepalive is a timeout in the kernel's terms. The zero value leaves sockets
+// as they are.
+type keepalive struct {
+	idle, interval, count int // seconds until the first probe, between probes; probes
+	userTimeout           int // milliseconds; rules over count
+}
+
+// keepaliveOf gives settings by which a client that has been silent for
+// timeout is gone, whatever the connection is doing:
+//
+// Idle, the kernel looks at every probe whether userTimeout has passed, so it
+// ends the connection at the latest one interval after that. With replies that
+// are not acknowledged, or that the client takes no more of, it ends it
+// userTimeout after the first retransmission, which comes a fraction of a
+// second after the reply. Hence one interval less than timeout.
+func keepaliveOf(timeout time.Duration) keepalive {
+	if timeout == 0 {
+		return keepalive{}
+	}
+	const most = 32767 // of TCP_KEEPIDLE and TCP_KEEPINTVL
+	seconds := int(timeout / time.Second)
+	k := keepalive{
+		idle:     min(max(seconds/2, 1), most),
+		interval: min(max(seconds/12, 1), most),
+	}
+	// Two probes must fit in.
+	k.idle = min(k.idle, seconds-2*k.interval)
+	k.count = min(max((seconds-k.idle)/k.interval, 1), 127)
+	k.userTimeout = int(timeout/time.Millisecond) - 1000*k.interval
+	return k
+}
+
+// set applies k to a TCP socket that listens or is connected.
+func (k keepalive) set(fd int) error {
+	for _, o := range []struct {
+		name               string
+		level, option, val int
+	}{
+		{"TCP_KEEPIDLE", unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, k.idle},
+		{"TCP_KEEPINTVL", unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, k.interval},
+		{"TCP_KEEPCNT", unix.IPPROTO_TCP, unix.TCP_KEEPCNT, k.count},
+		{"TCP_USER_TIMEOUT", unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, k.userTimeout},
+		{"SO_KEEPALIVE", unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1}, // last: starts the timer
+	} {
+		if err := unix.SetsockoptInt(fd, o.level, o.option, o.val); err != nil {
+			return fmt.Errorf("setsockopt: %s: %w", o.name, err)
+		}
+	}
+	return nil
+}
+
+// clientWatch applies client-timeout. It is ready for use once begin returned.
+type clientWatch struct {
+	host  Host
+	keep  keepalive
+	early atomic.Int64 // connections that may have come before begin
+}
+
+// begin sets the sockets that nbdkit listens on, which it has by .after_fork.
+func (w *clientWatch) begin() {
+	if w.keep == (keepalive{}) {
+		return
+	}
+	listeners, waiting := int64(0), int64(0)
+	w.eachSocket(true, func(fd int) error {
+		if err := w.keep.set(fd); err != nil {
+			return err
+		}
+		listeners++
+		// Only now: what comes from here on has inherited the settings.
+		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil {
+			return err
+		}
+		// Of a socket that listens this is the queue for accept.
+		waiting = max(waiting, int64(info.Unacked))
+		return nil
+	})
+	// nbdkit accepts one connection of each socket in turn, so by then the
+	// longest queue has been emptied.
+	w.early.Store(listeners * waiting)
+}
+
+// connected is to be called for each new connection, once it is accepted.
+// While some that came early are missing, it sets every TCP connection that
+// this process has accepted, for nbdkit does not tell which is whose.
+func (w *clientWatch) connected() {
+	if w.early.Load() <= 0 || w.early.Add(-1) < 0 {
+		return
+	}
+	w.eachSocket(false, w.keep.set)
+}
+
+// eachSocket calls f for each TCP socket that listens, or for each that is
+// connected. Only those with the close-on-exec flag, which nbdkit gives its
+// own, are taken: others were left open by whoever started the server.
+func (w *clientWatch) eachSocket(listens bool, f func(fd int) error) {
+	tolerate := func(err error) {
+		w.host.Debug(fmt.Sprintf("client-timeout: %v (ignored)", err))
+	}
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		tolerate(err)
+	}
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil || !isTCP(fd, listens) {
+			continue
+		}
+		// A client may hang up at any time.
+		if err := f(fd); err != nil && !errors.Is(err, unix.EBADF) {
+			tolerate(fmt.Errorf("descriptor %d: %w", fd, err))
+		}
+	}
+}
+
+func isTCP(fd int, listens bool) bool {
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		return false
+	}
+	is := func(option, want int) bool {
+		got, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, option)
+		return err == nil && got == want
+	}
+	accepts := 0
+	if listens {
+		accepts = 1
+	}
+	// The number alone is also that of a netlink protocol.
+	return is(unix.SO_PROTOCOL, unix.IPPROTO_TCP) && is(unix.SO_ACCEPTCONN, accepts) &&
+		(is(unix.SO_DOMAIN, unix.AF_INET) || is(unix.SO_DOMAIN, unix.AF_INET6))
+}
