@@ -11,37 +11,56 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// All commands are forked from one OS thread that lives as long as the
-// process, because the parent death signal is sent when the thread that
+// A spawner is an OS thread that commands are forked from. It lives as long as
+// the process, because the parent death signal is sent when the thread that
 // forked dies: a thread of nbdkit's dies with its connection, and one of Go's
 // when the runtime likes. Nothing is lost by it, Go forks one at a time
 // anyway.
-var spawner struct {
+type spawner struct {
 	once sync.Once
 	work chan func()
+	// begin, if not nil, is run first, on the thread.
+	begin func()
 }
 
-// onSpawner runs f on that thread and returns when f has.
-func onSpawner(f func()) {
-	spawner.once.Do(func() {
-		spawner.work = make(chan func())
-		go spawn(spawner.work)
+var (
+	ordinary spawner
+	// quiet forks processes whose fsync does nothing, where the kernel can
+	// be told so. See nosync.go.
+	quiet = spawner{begin: func() { quietErr = installNoSync() }}
+	// quietErr says why it could not; set before the first fork.
+	quietErr error
+)
+
+// onSpawner runs f on the thread and returns when f has.
+func onSpawner(f func()) { ordinary.run(f) }
+
+// onQuietSpawner does so on the thread of the quiet one.
+func onQuietSpawner(f func()) { quiet.run(f) }
+
+func (s *spawner) run(f func()) {
+	s.once.Do(func() {
+		s.work = make(chan func())
+		go s.loop()
 	})
 	done := make(chan struct{})
-	spawner.work <- func() {
+	s.work <- func() {
 		defer close(done)
 		f()
 	}
 	<-done
 }
 
-func spawn(work <-chan func()) {
+func (s *spawner) loop() {
 	runtime.LockOSThread()
 	// What nbdkit inherited without close-on-exec, from a shell that
 	// started it say, must not reach commands. What nbdkit itself opens has
 	// the flag. Needs Linux 5.11; before that such descriptors are passed on.
 	unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
-	for f := range work {
+	if s.begin != nil {
+		s.begin()
+	}
+	for f := range s.work {
 		unblocked(f)
 	}
 }

@@ -185,6 +185,13 @@ func (c *Config) mkfsType() string {
 	return c.fsType
 }
 
+// builtin reports whether the disk is made by a program of the table. Of
+// other mkfs programs it is not known what they do.
+func (c *Config) builtin() bool {
+	_, ok := filesystems[c.mkfsType()]
+	return ok && c.command == ""
+}
+
 // checkType keeps the type from being more than the end of a program's name.
 // To a command it is a variable like others.
 func (c *Config) checkType() error {
