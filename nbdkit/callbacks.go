@@ -63,11 +63,12 @@ func gonbdkitDescribe() C.int {
 
 //export gonbdkitCheckConfig
 func gonbdkitCheckConfig(complete C.int) C.int {
-	return C.int(guard("config", func() error {
-		if err := replayConfig(params(), complete != 0); err != nil {
+	var step string
+	return C.int(guardSteps(&step, func() error {
+		if err := replayConfig(&step, params(), complete != 0); err != nil {
 			return err
 		}
-		model, err := threadModel()
+		model, err := threadModel(&step)
 		if err != nil {
 			return err
 		}
@@ -77,10 +78,12 @@ func gonbdkitCheckConfig(complete C.int) C.int {
 
 //export gonbdkitDumpPlugin
 func gonbdkitDumpPlugin() C.int {
-	return C.int(guard("dump_plugin", func() error {
-		if err := replayConfig(params(), false); err != nil {
+	var step string
+	return C.int(guardSteps(&step, func() error {
+		if err := replayConfig(&step, params(), false); err != nil {
 			return err
 		}
+		step = "dump_plugin"
 		registration.impl.(DumpPluginer).DumpPlugin()
 		return nil
 	}))
@@ -88,7 +91,8 @@ func gonbdkitDumpPlugin() C.int {
 
 //export gonbdkitAfterFork
 func gonbdkitAfterFork() C.int {
-	return C.int(guard("after_fork", func() error { return serve(params()) }))
+	var step string
+	return C.int(guardSteps(&step, func() error { return serve(&step, params()) }))
 }
 
 //export gonbdkitCleanup

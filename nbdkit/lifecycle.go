@@ -70,13 +70,16 @@ func optionalCallbacks(impl PluginInterface) string {
 	return string(letters)
 }
 
-// replayConfig gives the plugin its parameters.
-func replayConfig(params []param, complete bool) error {
+// replayConfig gives the plugin its parameters. Here and below step is set to
+// the name of each callback before it is called, for guardSteps.
+func replayConfig(step *string, params []param, complete bool) error {
 	impl := registration.impl
 	if i, ok := impl.(Loader); ok {
+		*step = "load"
 		i.Load()
 	}
 	if i, ok := impl.(Configurer); ok {
+		*step = "config"
 		for _, p := range params {
 			if err := i.Config(p.key, p.value); err != nil {
 				return err
@@ -84,17 +87,19 @@ func replayConfig(params []param, complete bool) error {
 		}
 	}
 	if i, ok := impl.(ConfigCompleter); ok && complete {
+		*step = "config_complete"
 		return i.ConfigComplete()
 	}
 	return nil
 }
 
 // threadModel returns the plugin's thread model, before any clamping.
-func threadModel() (uint32, error) {
+func threadModel(step *string) (uint32, error) {
 	i, ok := registration.impl.(ThreadModeler)
 	if !ok {
 		return ThreadModelParallel, nil
 	}
+	*step = "thread_model"
 	model, err := i.ThreadModel()
 	if err != nil {
 		return 0, err
@@ -107,16 +112,18 @@ func threadModel() (uint32, error) {
 }
 
 // serve is what happens once the server has forked.
-func serve(params []param) error {
-	if err := replayConfig(params, true); err != nil {
+func serve(step *string, params []param) error {
+	if err := replayConfig(step, params, true); err != nil {
 		return err
 	}
 	if i, ok := registration.impl.(GetReadyer); ok {
+		*step = "get_ready"
 		if err := i.GetReady(); err != nil {
 			return err
 		}
 	}
 	if i, ok := registration.impl.(AfterForker); ok {
+		*step = "after_fork"
 		return i.AfterFork()
 	}
 	return nil

@@ -140,7 +140,11 @@ func TestLifeCycleOrder(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := &recorder{failAt: test.failAt}
 			register(t, r, "recorder")
-			err := serve(params)
+			var step string
+			err := serve(&step, params)
+			if want := r.got[len(r.got)-1]; step != want && !strings.Contains(want, "=") {
+				t.Errorf("step: got %s, want %s", step, want)
+			}
 			if wantErr := test.failAt != ""; (err != nil) != wantErr {
 				t.Errorf("got error %v, want one: %v", err, wantErr)
 			}
@@ -153,7 +157,8 @@ func TestLifeCycleOrder(t *testing.T) {
 
 func TestThreadModel(t *testing.T) {
 	register(t, goodPlugin{}, "x")
-	if got, err := threadModel(); got != ThreadModelParallel || err != nil {
+	var step string
+	if got, err := threadModel(&step); got != ThreadModelParallel || err != nil {
 		t.Errorf("default: got %d, %v, want %d", got, err, ThreadModelParallel)
 	}
 	tests := []struct {
@@ -167,7 +172,7 @@ func TestThreadModel(t *testing.T) {
 	}
 	for _, test := range tests {
 		register(t, &recorder{model: test.model}, "x")
-		got, err := threadModel()
+		got, err := threadModel(&step)
 		if (err == nil) != test.ok || (test.ok && got != test.model) {
 			t.Errorf("%d: got %d, %v, want success: %v", test.model, got, err, test.ok)
 		}
