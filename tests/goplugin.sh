@@ -4,6 +4,8 @@
 #
 # Sourced after lib.sh by the tests of the Go bindings, which build small
 # plugins of their own from nbdkit/.
+#
+# shellcheck disable=SC2154 # lib.sh sets work, log, sock and pidfile
 
 # go_plugin PACKAGE [GO-BUILD-OPTION]...: build nbdkit/PACKAGE with nothing but
 # go build, as $work/NAME.so for the last part of the package's name.

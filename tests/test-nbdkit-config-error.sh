@@ -15,11 +15,11 @@ go_plugin internal/testplugin/faulty
 
 for at in config config_complete thread_model; do
     FAULTY=$at:error config_fails "$at: wrong on purpose" ./faulty.so a=b
-    FAULTY=$at:panic config_fails "panic: on purpose" ./faulty.so a=b
+    FAULTY=$at:panic config_fails "$at: panic: on purpose" ./faulty.so a=b
     has "$log" "testplugin/faulty/faulty.go"
     FAULTY=$at:exit3 config_fails "exit status 3" ./faulty.so a=b
     FAULTY=$at:kill config_fails "signal 9 (Killed)" ./faulty.so a=b
 done
-FAULTY=describe:panic config_fails "panic: on purpose" ./faulty.so
+FAULTY=describe:panic config_fails "plugin_init: panic: on purpose" ./faulty.so
 FAULTY=load:panic config_fails "load: panic: on purpose" ./faulty.so
 FAULTY=config:goroutine config_fails "panic: on purpose" ./faulty.so a=b

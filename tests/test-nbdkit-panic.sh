@@ -32,7 +32,6 @@ assert h.pread(512, 0) == bytes(512) if '$at' != 'pread' else True
 h.shutdown()"
 }
 
-# With the default meta context, extents are asked for as soon as they can be.
 panics() {
     at=$1
     [ "$(grep -c "$at: panic: on purpose" "$log")" -ge 1 ] ||
@@ -106,7 +105,7 @@ for at in get_ready after_fork; do
     status=0
     FAULTY=$at:panic nbdkit -f -U "$sock" ./faulty.so 2>"$log" || status=$?
     [ "$status" -eq 1 ] || fail "$at: got exit status $status, want 1"
-    has "$log" "after_fork: panic: on purpose"
+    has "$log" "$at: panic: on purpose"
 done
 
 FAULTY=dump_plugin:panic nbdkit --dump-plugin ./faulty.so >dump 2>"$log"

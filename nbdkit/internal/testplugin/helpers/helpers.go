@@ -36,6 +36,7 @@ type plugin struct {
 
 func (p *plugin) Load() {
 	p.stdioSafe = nbdkit.StdioSafe()
+	nbdkit.Debug(fmt.Sprintf("stdio_safe=%v", p.stdioSafe))
 }
 
 func (p *plugin) Config(key, value string) (err error) {

@@ -4,7 +4,8 @@
 // Command stress is a plugin whose connections each have a small disk of their
 // own, which begins with a pattern made from the export name. The disk of the
 // export "connections" is the number of connections there are, itself included,
-// as text. Reads of the export "slow" take until the server is to end.
+// as text. Reads of the export "slow" take until the server is to end; "large"
+// has 64 MiB of zeroes.
 package main
 
 import (
@@ -24,6 +25,13 @@ var connections atomic.Int64
 
 type plugin struct{}
 
+// AfterFork makes Go open the descriptors of its poller, which it keeps: a test
+// counts descriptors.
+func (plugin) AfterFork() error {
+	time.Sleep(time.Millisecond)
+	return nil
+}
+
 func (plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
 	name, err := nbdkit.ExportName()
 	if err != nil {
@@ -31,8 +39,12 @@ func (plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
 	}
 	c := &conn{name: name, data: make([]byte, size)}
 	n := connections.Add(1)
-	if name == "connections" {
+	switch name {
+	case "connections":
 		c.data = append(strconv.AppendInt(nil, n, 10), '\n')
+		return c, nil
+	case "large":
+		c.data = make([]byte, 64<<20)
 		return c, nil
 	}
 	hash := fnv.New64a()
