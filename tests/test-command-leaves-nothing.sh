@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Copyright the nbdkit-tmpdisk-plugin authors.
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What a command starts is gone when the command ends, by itself, with a
+# failure, or because it takes too long.
+
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# shellcheck source=leavers.sh
+. "$top_srcdir/tests/leavers.sh"
+
+# shellcheck disable=SC2016 # for the command
+serve "$plugin" size=10M how="$work/how" command-timeout=3s \
+    command="$leavers"'. "$how"; mkfs.ext4 -q -F "$disk"'
+echo : >how
+exercise
+none_left || fail "$(left) processes after a success"
+echo 'exit 3' >how
+refused
+has "$log" 'exit code 3'
+none_left || fail "$(left) processes after a failure"
+echo 'sleep 1000' >how
+refused
+has "$log" 'timed out after 3s'
+none_left || fail "$(left) processes after a time-out"
+echo : >how
+exercise
