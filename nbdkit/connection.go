@@ -3,9 +3,8 @@
 
 package nbdkit
 
-// Connection may be embedded in the type that implements
-// [ConnectionInterface]. It is empty, and there for plugins written for older
-// bindings.
+// Connection has neither methods nor fields. It may be embedded in the type that
+// implements [ConnectionInterface], which plugins written for other bindings do.
 type Connection struct{}
 
 // ConnectionInterface is what every connection must have. The rest is

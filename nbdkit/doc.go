@@ -1,5 +1,102 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Package nbdkit lets nbdkit plugins be written in Go.
+// Package nbdkit lets plugins for the NBD server nbdkit be written in Go. It
+// covers version 2 of the API that nbdkit-plugin(3) describes, as of nbdkit
+// 1.32; the same plugin works with newer servers.
+//
+// # Writing a plugin
+//
+// A plugin is a package main that registers a value with [PluginInitialize] in
+// an init function, has an empty main function, and is built with
+//
+//	go build -buildmode=c-shared -o myplugin.so
+//
+// for nbdkit ./myplugin.so. It needs a C compiler, pkg-config and nbdkit's
+// header, and no cgo of its own.
+//
+// The value has an Open method ([PluginInterface]), which returns a connection
+// with GetSize and PRead ([ConnectionInterface]). Everything else is an optional
+// interface of one method. A plugin that has the method gets the callback; for
+// one that does not, nbdkit behaves as for a C plugin without that callback. A
+// method that has the name but not the type is an error when the plugin is
+// loaded, or for a connection when it is opened. To have the compiler check it:
+//
+//	var _ nbdkit.PWriter = (*disk)(nil)
+//
+// # Life cycle
+//
+// nbdkit reads its parameters and then forks, into the background or to run the
+// command of --run. Go does not survive a fork. So the server's process runs no
+// Go before it, and what nbdkit has to know by then is found out in short-lived
+// processes of their own:
+//
+//	process of its own   package initialization, Describe
+//	process of its own   package initialization, Load, Config...,
+//	                     ConfigComplete, ThreadModel
+//	                     -- nbdkit forks, changes user and directory --
+//	the server           package initialization, Load, Config...,
+//	                     ConfigComplete, GetReady, AfterFork
+//	                     PreConnect, ListExports, DefaultExport,
+//	                     Open, all about connections, Close
+//	                     Cleanup, Unload
+//
+// With --dump-plugin there are the short-lived processes only: one for Describe,
+// one for Load, Config and ThreadModel, and one for Load, Config and DumpPlugin.
+//
+// What follows from it:
+//
+//   - Config and ConfigComplete run twice, in two processes. An error of the
+//     first time ends nbdkit with exit status 1 before it forks, and the user
+//     sees it. So check the parameters there, and nothing else: what they leave
+//     behind outside of memory they leave twice, and what they read from a
+//     descriptor or from standard input is gone the second time. [ReadPassword]
+//     is the exception, it remembers. What Describe has done to memory nobody
+//     else sees.
+//   - The second time they run as the server's user, in the directory /.
+//     [AbsolutePath] and [Realpath] know where nbdkit was started, at any time.
+//   - Unlike in C, GetReady comes after the fork: nobody may be looking when it
+//     fails. It and AfterFork are the places to open files and to start
+//     goroutines, which live as long as the server.
+//   - os.Exit(0) in the configuration ends nbdkit with exit status 0, as exit(3)
+//     does in C.
+//
+// # Concurrency
+//
+// Callbacks run on the server's threads, several at once. What may overlap is
+// for [ThreadModeler] to say; without it everything may, also requests of one
+// connection. Open, Close and the other callbacks of different connections
+// overlap except with ThreadModelSerializeConnections and
+// ThreadModelSerializeAllRequests. On servers before 1.34 the requests of one
+// connection are serialized even for a parallel plugin, because such a server
+// would not survive clients that hang up.
+//
+// A callback and the goroutine that it runs on belong to one client: [ExportName],
+// [PeerName] and the like are about that client, and fail in other goroutines.
+// [Error] and [Debug] work everywhere.
+//
+// Buffers are nbdkit's memory. PRead and PWrite must not keep theirs, nor let
+// another goroutine use it, after they have returned.
+//
+// # Errors and panics
+//
+// The error that a callback returns is logged, and its errno goes to the client:
+// that of the first [syscall.Errno] in its chain, which includes [PluginError]
+// and what package os returns, else EIO. NBD knows few errors; nbdkit makes
+// EINVAL of others.
+//
+// A panic in a callback is logged with its stack, and is EIO for the client
+// whose callback it was. Other clients do not notice.
+//
+// # What it does not do
+//
+// A panic in a goroutine that the plugin has started ends the server, as in
+// every Go program; so do os.Exit, runtime.Goexit in a callback, and what Go
+// calls fatal errors (a buffer used after its callback may be one).
+//
+// Filters cannot be written with it. Nor does it have nbdkit's debug flags (-D),
+// which are C variables, or more than one plugin in a shared object. It is for
+// Linux, and for Go releases that start their runtime by way of the first
+// thread that the shared object creates, as 1.24 to 1.26 do. A plugin for which
+// that does not hold says so and refuses to be loaded.
 package nbdkit

@@ -18,7 +18,7 @@ import (
 // returns an error. what names the parameter in that message.
 
 // ParseSize (nbdkit_parse_size) parses a size in bytes with an optional
-// suffix: "512", "10M", "1.5G" is none. The result is not negative.
+// suffix, such as "512" or "10M", but not "1.5G". The result is not negative.
 func ParseSize(s string) (int64, error) {
 	cs, free, err := cstring("nbdkit_parse_size", s)
 	if err != nil {

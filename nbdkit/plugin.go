@@ -3,8 +3,8 @@
 
 package nbdkit
 
-// Plugin may be embedded in the type that implements [PluginInterface]. It is
-// empty, and there for plugins written for older bindings.
+// Plugin has neither methods nor fields. It may be embedded in the type that
+// implements [PluginInterface], which plugins written for other bindings do.
 type Plugin struct{}
 
 // PluginInterface is what every plugin must have. The rest is optional: a

@@ -55,12 +55,15 @@ func ReadPassword(value string) (string, error) {
 }
 
 // StdioSafe (nbdkit_stdio_safe) says whether standard input and output may be
-// used while configuring: with -s they are the client's.
+// used while configuring: with -s they are the client's. It is false when the
+// parameters come for the second time, after the fork, where neither is the
+// user's any more.
 func StdioSafe() bool {
 	return needServer("nbdkit_stdio_safe") == nil && C.nbdkit_stdio_safe() != 0
 }
 
-// Shutdown (nbdkit_shutdown) asks the server to end. It returns at once.
+// Shutdown (nbdkit_shutdown) asks the server to end. It returns at once. It has
+// no effect before the server has forked.
 func Shutdown() {
 	if needServer("nbdkit_shutdown") == nil {
 		C.nbdkit_shutdown()
