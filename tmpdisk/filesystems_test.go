@@ -147,6 +147,25 @@ func TestMkfsFallback(t *testing.T) {
 	}
 }
 
+// A server that init started has no locale at all.
+func TestLabelInAnyLocale(t *testing.T) {
+	if _, err := exec.LookPath("mkfs.exfat"); err != nil {
+		t.Skip("needs mkfs.exfat")
+	}
+	for _, locale := range []string{"", "C"} {
+		t.Setenv("LC_ALL", locale)
+		if locale == "" {
+			os.Unsetenv("LC_ALL") // restored by Setenv
+			t.Setenv("LANG", "C")
+		}
+		d := mustMakeDisk(t, "size", "4M", "type", "exfat", "label", "größe")
+		out, err := tool(t, d, "blkid", "-p", "-o", "value", "-s", "LABEL")
+		if err != nil || out != "größe\n" {
+			t.Errorf("LC_ALL=%q: got label %q (%v), want größe", locale, out, err)
+		}
+	}
+}
+
 func TestMkfsFails(t *testing.T) {
 	cases := []struct {
 		name  string

@@ -109,7 +109,7 @@ func exerciseTwo(t *testing.T, a, b *Disk) {
 	both.Wait()
 }
 
-const modelSize = 1<<20 + 12345 // ends within a block
+const modelSize = 256<<10 + 12345 // ends within a block
 
 func TestModelInTMPDIR(t *testing.T) {
 	for _, c := range crippled {
@@ -158,14 +158,14 @@ func TestModelOnBlockDevice(t *testing.T) {
 	for _, sector := range []string{"512", "4096"} {
 		t.Run(sector+" byte sectors", func(t *testing.T) {
 			devices := []string{
-				loopDevice(t, 1<<20, "--sector-size", sector),
-				loopDevice(t, 1<<20, "--sector-size", sector),
+				loopDevice(t, 256<<10, "--sector-size", sector),
+				loopDevice(t, 256<<10, "--sector-size", sector),
 			}
 			var disks []*Disk
 			for _, device := range devices {
 				d := mustMakeDisk(t, "size", "0", "device", device, "command", `ln -sf "$device" "$disk"`)
-				if got := d.Size(); got != 1<<20 {
-					t.Fatalf("got size %d, want %d", got, 1<<20)
+				if got := d.Size(); got != 256<<10 {
+					t.Fatalf("got size %d, want %d", got, 256<<10)
 				}
 				disks = append(disks, d)
 			}

@@ -89,7 +89,7 @@ func (d *Disk) zeroInner(from, to uint64, mayTrim, fast bool) (bool, error) {
 	}
 	// tmpfs can only punch and allocate again, which clears every page, so
 	// it is not fast. A hole that cannot be filled again is written to.
-	if fast || mayTrim || d.isDevice || d.noAllocate.Load() {
+	if fast || mayTrim || d.noAllocate.Load() {
 		return false, nil
 	}
 	if done, err := d.fallocate("zero", punchHole, from, to, &d.noPunch); !done || err != nil {
