@@ -38,6 +38,9 @@ func (p *plugin) PreConnect(readonly bool) error {
 // Open implements .open. The disk may take its time to be made: the client
 // that hangs up and the server that is told to end must not wait for it.
 func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
+	if d := p.server.OpenReady(); d != nil {
+		return &disk{Disk: d, server: p.server}, nil
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var (

@@ -79,6 +79,9 @@ type pool[T spare] struct {
 	shelf   []T        // ready disks; empty while anybody waits
 	extra   extraTimer // for the disk beyond the target
 	refill  refill     // what holds spares up
+	// breather ends the breath after a disk was taken off the shelf; nil
+	// when there is none.
+	breather timer
 }
 
 // waiter is a client in get. Its fields are the pool's, under mu.
@@ -127,6 +130,18 @@ func (p *pool[T]) start() {
 	p.mu.Unlock()
 }
 
+// ready returns a disk that is the caller's until it is put, if one is made
+// already. It does not wait.
+func (p *pool[T]) ready() (disk T, ok bool) {
+	p.mu.Lock()
+	disk, ok = p.take()
+	p.mu.Unlock()
+	if ok {
+		p.debugf("disk taken from the shelf at once")
+	}
+	return disk, ok
+}
+
 // get returns a disk that is the caller's until it is put. It waits for one to
 // be made if none is ready. The error is that of the caller's own attempt,
 // ctx's, or says that the pool was stopped.
@@ -141,11 +156,9 @@ func (p *pool[T]) get(ctx context.Context) (T, error) {
 		p.mu.Unlock()
 		return none, errStopped
 	}
-	if n := len(p.shelf); n > 0 {
-		disk := p.pop()
-		p.fill()
+	if disk, ok := p.take(); ok {
 		p.mu.Unlock()
-		p.debugf("disk taken from the shelf at once, %d left", n-1)
+		p.debugf("disk taken from the shelf at once")
 		return disk, nil
 	}
 	p.seq++
@@ -212,6 +225,10 @@ func (p *pool[T]) stop() {
 	p.shelf = nil
 	p.extra.disarm()
 	p.refill.clear()
+	if p.breather != nil {
+		p.breather.Stop()
+		p.breather = nil
+	}
 	for e := p.queue.Front(); e != nil; e = p.queue.Front() {
 		p.hand(e.Value.(*waiter[T]), outcome[T]{err: errStopped})
 	}

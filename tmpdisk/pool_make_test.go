@@ -123,6 +123,7 @@ func TestPoolBackoff(t *testing.T) {
 	if o := b.join().outcome(); o.err != nil {
 		t.Fatalf("got %v, want a disk", o.err)
 	}
+	b.clock.advance(breath)
 	b.next().fail(errSecond)
 	b.idle(2)
 	if p := b.clock.pauses(); !slices.Equal(p, []time.Duration{time.Second}) || len(b.logged()) != 3 {

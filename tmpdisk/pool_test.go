@@ -33,7 +33,11 @@ func TestPoolSparesAreReady(t *testing.T) {
 	b.next().ok(2)
 	b.idle(2)
 	b.join().wants(2)
-	b.next().ok(3) // refilled as soon as one is taken
+	b.counts(0, 0) // not in the way of who has just taken it
+	b.join().wants(1)
+	b.clock.advance(breath)
+	b.next().ok(3)
+	b.next().ok(4)
 	b.idle(2)
 }
 
@@ -106,6 +110,7 @@ func TestPoolUntouchedComesBack(t *testing.T) {
 			b.idle(1)
 		}
 		probe := b.join()
+		b.clock.advance(breath)
 		b.next().ok(1)
 		disk := probe.outcome().disk
 		b.idle(spares)
@@ -229,6 +234,7 @@ func TestPoolStop(t *testing.T) {
 	b.until("one is ready", func() bool { return len(b.shelf) == 1 })
 	served := b.join()
 	held := served.wants(1)
+	b.clock.advance(breath)
 	other := b.next()
 	waiting := b.join()
 

@@ -52,6 +52,13 @@ func (s *Server) Start() {
 	s.pool.start()
 }
 
+// OpenReady returns a spare disk for a new client, who must give it to Close,
+// or nil if none is ready. It does not wait (nbdkit's .open).
+func (s *Server) OpenReady() *Disk {
+	d, _ := s.pool.ready()
+	return d
+}
+
 // Open returns a disk for a new client, who must give it to Close
 // (nbdkit's .open). When ctx ends first, whatever was being made for the
 // client is abandoned.
