@@ -117,7 +117,7 @@ func (c *copier) copySparse(ctx context.Context, size int64) error {
 			}
 			n, err := c.step(off, min(hole, size, off+copyStep)-off)
 			if err != nil {
-				return fmt.Errorf("offset %d: %w", off, err)
+				return err
 			}
 			off += n
 		}
@@ -158,10 +158,10 @@ func (c *copier) step(off, count int64) (int64, error) {
 	buf := c.buf[:min(count, int64(len(c.buf)))]
 	n, err := ignoringEINTR2(func() (int, error) { return unix.Pread(c.src, buf, off) })
 	if err != nil {
-		return 0, fmt.Errorf("read: %w", err)
+		return 0, fmt.Errorf("read: offset %d: %w", off, err)
 	}
 	if n == 0 {
-		return 0, fmt.Errorf("read: the file has become shorter: %w", unix.EIO)
+		return 0, fmt.Errorf("read: offset %d: the file has become shorter: %w", off, unix.EIO)
 	}
 	return int64(n), c.write(buf[:n], off)
 }

@@ -37,6 +37,9 @@ var parameters = []parameter{
 	{"command-uids", "LOW-HIGH", "user numbers that commands run as, one each (root only)", (*Config).parseCommandUIDs, nil},
 	{"spare-disks", "N", "disks to keep ready for clients (default 0, at most 10000)", (*Config).parseSpareDisks, nil},
 	{"make-jobs", "N", "disks to make at the same time (default: one per CPU)", (*Config).parseMakeJobs, nil},
+	{"template-dir", "DIR", "make one disk, keep it in DIR, and clone it (default: off)", (*Config).parseTemplateDir, (*Config).checkTemplateDir},
+	{"template-keep", "DURATION", "remove templates not used for so long (default: 30d; 0: never)", (*Config).parseTemplateKeep, (*Config).checkTemplateKeep},
+	{"template-uuid", "new|same", "a UUID for each clone, or the template's (default: new)", (*Config).parseTemplateUUID, (*Config).checkTemplateUUID},
 	{"client-timeout", "DURATION", "how long a TCP client may be dead: 2m (default), 0 for ever", (*Config).parseClientTimeout, nil},
 }
 
@@ -64,11 +67,17 @@ type Config struct {
 	// vars are the command's variables in the order of their first mention,
 	// type and label among them if given. disk and size are not in it.
 	vars []variable
+
+	templateConfig
 }
 
 // NewConfig returns a configuration with every parameter at its default.
 func NewConfig(host Host) *Config {
-	return &Config{host: host, clientTimeout: defaultClientTimeout}
+	return &Config{
+		host:           host,
+		clientTimeout:  defaultClientTimeout,
+		templateConfig: templateConfig{templateKeep: defaultTemplateKeep},
+	}
 }
 
 // Set stores one key=value (nbdkit's .config). A later value of the same key

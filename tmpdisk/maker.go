@@ -19,6 +19,8 @@ type maker struct {
 	cfg    *Config
 	host   Host
 	parent string // absolute; where the private directories are made
+
+	templates *templates // nil if every disk is made by itself
 }
 
 // newMaker returns a maker for cfg, which must be complete. Where the disks
@@ -31,7 +33,9 @@ func newMaker(cfg *Config, host Host) (*maker, error) {
 	if !filepath.IsAbs(parent) {
 		parent = host.AbsolutePath(parent)
 	}
-	return &maker{cfg: cfg, host: host, parent: parent}, nil
+	m := &maker{cfg: cfg, host: host, parent: parent}
+	m.templates = newTemplates(m)
+	return m, nil
 }
 
 // A recipe is how a disk comes to be at a path in a private directory.
@@ -49,6 +53,9 @@ type recipe struct {
 // nor directory has a name any more. On an error, and when ctx ends first,
 // nothing is left behind.
 func (m *maker) make(ctx context.Context) (*Disk, error) {
+	if m.templates != nil {
+		return m.templates.make(ctx)
+	}
 	return m.makeBy(ctx, m.fresh())
 }
 

@@ -48,6 +48,10 @@ func (s *Server) Start() {
 		// A missing TMPDIR is told to each client; it may yet appear.
 		s.host.Debug(fmt.Sprintf("%v (ignored)", err))
 	}
+	if err := s.maker.templates.sweep(); err != nil {
+		// So will be each client's open; here the administrator sees it.
+		s.host.Error(err.Error())
+	}
 	s.clients.begin()
 	s.pool.start()
 }

@@ -1,0 +1,90 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// templateFormat changes when what is kept in a template does.
+const templateFormat = "nbdkit-tmpdisk template 1"
+
+// templateKey names the template of what c asks for, here and now. It is made
+// of everything known to decide a disk's content: what runs, every variable
+// and the file that it names, if it names one, and as whom. Two servers that
+// differ in none of it share a template.
+//
+// Files are known by their inode, size and time, as make(1) knows them. What a
+// command finds by itself (the network, the environment, files that it names
+// in its text) is not looked at.
+func templateKey(c *Config) string {
+	k := keyHash{sha256.New()}
+	k.add(templateFormat)
+	k.add("uid", strconv.Itoa(os.Geteuid()))
+	if ids := c.run.identities(); ids != nil {
+		k.add(ids.param, strconv.Itoa(ids.all[0].uid), strconv.Itoa(len(ids.all)))
+	}
+	k.add("size", strconv.FormatInt(c.size, 10))
+	if c.command != "" {
+		k.add("command", c.command)
+	} else {
+		fs := filesystemOf(c.mkfsType())
+		k.add("mkfs", mkfsScript(c.mkfsType(), c.size, c.label != ""))
+		k.add("program", programIdentity(fs.program))
+	}
+	vars := slices.Clone(c.vars)
+	slices.SortFunc(vars, func(a, b variable) int { return strings.Compare(a.name, b.name) })
+	for _, v := range vars {
+		k.add("variable", v.name, v.value, fileIdentity(v.value))
+	}
+	return hex.EncodeToString(k.Sum(nil))
+}
+
+// keyHash hashes fields with their lengths: no two lists of fields are one.
+type keyHash struct{ hash.Hash }
+
+func (k keyHash) add(fields ...string) {
+	var n [8]byte
+	for _, f := range append(fields, "") {
+		binary.BigEndian.PutUint64(n[:], uint64(len(f)))
+		k.Write(n[:])
+		k.Write([]byte(f))
+	}
+}
+
+// fileIdentity changes whenever the regular file at path does; "" if there is
+// none. A directory's is "" too: its time says nothing about what is below.
+func fileIdentity(path string) string {
+	var st unix.Stat_t
+	if path == "" || len(path) >= unix.PathMax {
+		return ""
+	}
+	if err := ignoringEINTR(func() error { return unix.Stat(path, &st) }); err != nil ||
+		st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return ""
+	}
+	return fmt.Sprintf("dev %d inode %d size %d mtime %d.%09d", st.Dev, st.Ino, st.Size, st.Mtim.Sec, st.Mtim.Nsec)
+}
+
+// programIdentity is that of the program that mkfsScript runs: another version
+// may make another filesystem.
+func programIdentity(name string) string {
+	for _, dir := range filepath.SplitList(os.Getenv("PATH") + ":/usr/bin:/bin:/usr/sbin:/sbin") {
+		if id := fileIdentity(filepath.Join(dir, name)); id != "" {
+			return id
+		}
+	}
+	return ""
+}

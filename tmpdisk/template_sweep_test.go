@@ -1,0 +1,111 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTemplateSweep(t *testing.T) {
+	key := func(c string) string { return strings.Repeat(c, 64) }
+	tmp := ".tmp." + strings.Repeat("0", 20)
+	tests := []struct {
+		name   string
+		keep   string
+		files  map[string]time.Duration // name, last used so long ago
+		locked []string                 // keys
+		want   []string
+	}{
+		{"recent", "30d", map[string]time.Duration{key("a"): 29 * day}, nil, []string{key("a")}},
+		{"old", "30d", map[string]time.Duration{key("a"): 31 * day, key("b"): 0}, nil, []string{key("b")}},
+		{"old and in use", "1h", map[string]time.Duration{key("a"): day}, []string{key("a")},
+			[]string{key("a"), key("a") + ".lock"}},
+		{"kept for ever", "0", map[string]time.Duration{key("a"): 9999 * day}, nil, []string{key("a")}},
+		{"from the future", "1h", map[string]time.Duration{key("a"): -day}, nil, []string{key("a")}},
+		{"dead builder", "30d", map[string]time.Duration{key("a") + tmp: 0, key("a") + ".lock": 0}, nil, nil},
+		{"dead builder of what another built", "30d",
+			map[string]time.Duration{key("a"): 0, key("a") + tmp: 0, key("a") + ".lock": 0}, nil, []string{key("a")}},
+		{"live builder", "30d", map[string]time.Duration{key("a") + tmp: 99 * day}, []string{key("a")},
+			[]string{key("a") + ".lock", key("a") + tmp}},
+		{"lock of nobody", "30d", map[string]time.Duration{key("a") + ".lock": 0}, nil, nil},
+		{"not ours", "1h", map[string]time.Duration{"README": day, key("a") + "0": day, key("A"): day, key("a") + ".bak": day}, nil,
+			[]string{"README", key("A"), key("a") + ".bak", key("a") + "0"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := templateMaker(t, "size", "1M", "template-keep", tt.keep)
+			d, err := openTemplateDir(m.cfg.templateDir, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.close()
+			for _, k := range tt.locked {
+				lock, err := d.tryLock(k)
+				if err != nil || lock == nil {
+					t.Fatal(lock, err)
+				}
+				defer lock.release()
+			}
+			for name, age := range tt.files {
+				path := filepath.Join(privateDir(m), name)
+				if err := os.WriteFile(path, nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				used := time.Now().Add(-age)
+				if err := os.Chtimes(path, used, used); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := m.templates.sweep(); err != nil {
+				t.Fatal(err)
+			}
+			got := leftIn(t, privateDir(m))
+			slices.Sort(tt.want)
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got %q left, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTemplateSweepOfNothing(t *testing.T) {
+	m := templateMaker(t, "size", "1M")
+	if err := m.templates.sweep(); err != nil {
+		t.Fatal(err)
+	}
+	if left := leftIn(t, m.cfg.templateDir); len(left) != 0 {
+		t.Errorf("got %q made by the sweep, want nothing", left)
+	}
+	var none *templates
+	if err := none.sweep(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTemplateLockIsOne(t *testing.T) {
+	m := templateMaker(t, "size", "1M")
+	d, err := openTemplateDir(m.cfg.templateDir, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	for range 3 {
+		lock, err := d.tryLock("k")
+		if err != nil || lock == nil {
+			t.Fatal(lock, err)
+		}
+		if again, err := d.tryLock("k"); err != nil || again != nil {
+			t.Fatalf("got %v, %v, want no second lock", again, err)
+		}
+		lock.release()
+		if left := leftIn(t, privateDir(m)); len(left) != 0 {
+			t.Errorf("got %q left, want nothing", left)
+		}
+	}
+}
