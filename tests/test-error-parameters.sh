@@ -35,3 +35,7 @@ rejected no-such-parameter size=1M no-such-parameter=1
 rejected type size=1M type=../../tmp/x
 rejected type size=1M 'type=ext4; id'
 rejected label size=1M type=xfs label=thirteen-char
+rejected client-timeout size=1M client-timeout=1s
+rejected client-timeout size=1M client-timeout=never
+rejected min-free size=1M min-free=much
+rejected min-free size=1M min-free=100%

@@ -41,6 +41,7 @@ var parameters = []parameter{
 	{"template-keep", "DURATION", "remove templates not used for so long (default: 30d; 0: never)", (*Config).parseTemplateKeep, (*Config).checkTemplateKeep},
 	{"template-uuid", "new|same", "a UUID for each clone, or the template's (default: new)", (*Config).parseTemplateUUID, (*Config).checkTemplateUUID},
 	{"client-timeout", "DURATION", "how long a TCP client may be dead: 2m (default), 0 for ever", (*Config).parseClientTimeout, nil},
+	{"min-free", "SIZE|PERCENT%", "turn clients away when TMPDIR has less free (default: never)", (*Config).parseMinFree, nil},
 }
 
 // A variable is one assignment at the head of the command's script.
@@ -60,6 +61,7 @@ type Config struct {
 	run       commandConfig
 
 	clientTimeout time.Duration // 0 is never
+	minFree       minFree
 
 	spareDisks int
 	makeJobs   int // 0 is one per CPU

@@ -5,6 +5,7 @@ package tmpdisk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 )
@@ -26,18 +27,20 @@ func NewServer(cfg *Config, host Host) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{
+	s := &Server{
 		host:    host,
 		maker:   m,
 		clients: clientWatch{host: host, keep: keepaliveOf(cfg.clientTimeout)},
-		pool: newPool(poolOptions{
-			spares:   cfg.spareDisks,
-			jobs:     cfg.makeJobs,
-			cause:    causeOf,
-			debug:    host.Debug,
-			logError: host.Error,
-		}, m.make),
-	}, nil
+	}
+	s.pool = newPool(poolOptions{
+		spares:   cfg.spareDisks,
+		jobs:     cfg.makeJobs,
+		room:     s.room,
+		cause:    causeOf,
+		debug:    host.Debug,
+		logError: host.Error,
+	}, m.make)
+	return s, nil
 }
 
 // Start removes what dead servers have left and begins to make spare disks
@@ -59,6 +62,9 @@ func (s *Server) Start() {
 // OpenReady returns a spare disk for a new client, who must give it to Close,
 // or nil if none is ready. It does not wait (nbdkit's .open).
 func (s *Server) OpenReady() *Disk {
+	if s.room() != nil {
+		return nil // Open says why
+	}
 	d, _ := s.pool.ready()
 	return d
 }
@@ -67,6 +73,9 @@ func (s *Server) OpenReady() *Disk {
 // (nbdkit's .open). When ctx ends first, whatever was being made for the
 // client is abandoned.
 func (s *Server) Open(ctx context.Context) (*Disk, error) {
+	if err := s.room(); err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
 	return s.pool.get(ctx)
 }
 
@@ -80,9 +89,12 @@ func (s *Server) Stop() {
 	s.pool.stop()
 }
 
-// causeOf is what err says without the random names of directories, in which
-// two disks that fail alike differ.
+// causeOf is what err says without that in which two disks that fail alike
+// differ: the random names of directories, and how much is free just now.
 func causeOf(err error) string {
+	if errors.Is(err, errTooLittleFree) {
+		return errTooLittleFree.Error()
+	}
 	return workdirInText.ReplaceAllString(err.Error(), workdirPrefix)
 }
 
