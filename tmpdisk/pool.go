@@ -30,7 +30,7 @@ type poolOptions struct {
 	jobs   int          // makers at any time (make-jobs); 0 is one per CPU
 	room   func() error // why there is no room for a spare now; nil never asks
 	// cause is what an error says that two makers can say alike; nil is all
-	// of it. A spare's failure is logged when this changes.
+	// of it. A spare's failure is logged if this is new.
 	cause    func(error) string
 	debug    func(string)
 	logError func(string)

@@ -58,7 +58,7 @@ func (p *pool[T]) missing() int {
 // mayRefill is whether a maker may be started for the shelf. After a failure
 // one at a time finds out whether it works again. With mu.
 func (p *pool[T]) mayRefill() bool {
-	return p.breather == nil && !p.refill.paused && (p.refill.cause == "" || p.loose.Len() == 0)
+	return p.breather == nil && !p.refill.paused && (len(p.refill.causes) == 0 || p.loose.Len() == 0)
 }
 
 // cancelAttempt ends a loose attempt that nobody wants. With mu.

@@ -115,6 +115,17 @@ func TestPoolBackoff(t *testing.T) {
 	if l := b.logged(); len(l) != 2 || !strings.HasSuffix(l[1], errSecond.Error()) {
 		t.Errorf("log: got %q, want the new cause too", l)
 	}
+	for i := range 2 * maxCauses { // and no flood
+		b.clock.advance(time.Minute)
+		b.next().fail(fmt.Errorf("%d: %w", i, errFirst))
+		b.idle(0)
+		b.clock.advance(time.Minute)
+		b.next().fail(errFirst)
+		b.idle(0)
+	}
+	if l := b.logged(); len(l) != maxCauses {
+		t.Errorf("log: got %d lines, want %d: %q", len(l), maxCauses, l)
+	}
 	b.clock.advance(time.Minute)
 	b.next().ok(1)
 	b.next().ok(2)
@@ -126,7 +137,7 @@ func TestPoolBackoff(t *testing.T) {
 	b.clock.advance(breath)
 	b.next().fail(errSecond)
 	b.idle(2)
-	if p := b.clock.pauses(); !slices.Equal(p, []time.Duration{time.Second}) || len(b.logged()) != 3 {
+	if p := b.clock.pauses(); !slices.Equal(p, []time.Duration{time.Second}) || len(b.logged()) != maxCauses+1 {
 		t.Errorf("after a success: got pauses %v, log %q, want it all from the start", p, b.logged())
 	}
 }

@@ -22,12 +22,17 @@ type refill struct {
 	round   int
 	paused  bool
 	timer   timer
-	cause   string // of the last failure logged; "" when spares can be made
-	noRoom  bool   // that failure was opts.room's
+	// causes of failures logged since spares could last be made; empty when
+	// they can. Makers that fail side by side for one reason, a full disk,
+	// may put it differently, in turns. Beyond maxCauses the log has enough.
+	causes map[string]bool
+	noRoom bool // that failure was opts.room's
 }
 
+const maxCauses = 10
+
 // failed books a spare that was not made in a round; the answer is the line
-// for the log, "" if it said the same before.
+// for the log, "" if that has said so before.
 func (r *refill) failed(opts poolOptions, round int, err error, resume func(round int)) (news string) {
 	if round == r.round {
 		r.clear()
@@ -37,8 +42,11 @@ func (r *refill) failed(opts poolOptions, round int, err error, resume func(roun
 	}
 	var none *noRoomError
 	r.noRoom = errors.As(err, &none)
-	if cause := opts.cause(err); cause != r.cause {
-		r.cause = cause
+	if cause := opts.cause(err); !r.causes[cause] && len(r.causes) < maxCauses {
+		if r.causes == nil {
+			r.causes = map[string]bool{}
+		}
+		r.causes[cause] = true
 		return fmt.Sprintf("spare disk not made, trying again after %s, then ever less often: %v",
 			r.backoff.pause, err)
 	}
@@ -48,12 +56,12 @@ func (r *refill) failed(opts poolOptions, round int, err error, resume func(roun
 // worked books a disk that was made and says whether that ends a failure. A
 // client's disk says nothing about room for spares.
 func (r *refill) worked(spare bool) bool {
-	if r.cause == "" || r.noRoom && !spare {
+	if len(r.causes) == 0 || r.noRoom && !spare {
 		return false
 	}
 	r.clear()
 	r.backoff.reset()
-	r.cause, r.noRoom = "", false
+	r.causes, r.noRoom = nil, false
 	return true
 }
 
