@@ -23,20 +23,10 @@ builddir=${TMPDISK_BUILDDIR:-$top_srcdir}
 # shellcheck disable=SC2034 # the tests use it
 plugin=${TMPDISK_PLUGIN:-$builddir/tmpdisk.so}
 
-# strays prints the process IDs that carry the marker, or that have their
-# directory or an open file below $dir (a process may have a clean environment).
-strays() {
-    {
-        grep -lsz "^TMPDISK_TEST_DIR=$dir\$" /proc/[0-9]*/environ
-        find /proc/[0-9]*/cwd /proc/[0-9]*/root /proc/[0-9]*/fd \
-            -lname "$dir*" -printf '%p\n'
-    } 2>/dev/null | cut -d/ -f3 | sort -un
-}
-
 check_processes() {
     local i pid left=
     for i in {1..20}; do
-        left=$(strays) || :
+        left=$(/usr/bin/python3 "$top_srcdir/tests/strays.py" "$dir")
         [ -n "$left" ] || return 0
         sleep 0.1
     done
@@ -61,20 +51,30 @@ check_mounts() {
     return "$bad"
 }
 
-check_loops() {
-    local file loop bad=0
+# loops prints the loop devices whose file is below $dir.
+loops() {
+    local file
     for file in /sys/block/loop*/loop/backing_file; do
         [ -e "$file" ] || continue
         case $(cat "$file" 2>/dev/null) in
-        "$dir"/*)
-            loop=/dev/$(basename "${file%/loop/backing_file}")
-            echo "left behind: loop device $loop"
-            losetup -d "$loop" || :
-            bad=1
-            ;;
+        "$dir"/*) echo "/dev/$(basename "${file%/loop/backing_file}")" ;;
         esac
     done
-    return "$bad"
+}
+
+check_loops() {
+    local i loop
+    # The kernel frees a device some time after the umount, when whatever
+    # else had a look at it (blkid, udev) has closed it.
+    for i in {1..40}; do
+        [ -n "$(loops)" ] || return 0
+        sleep 0.1
+    done
+    for loop in $(loops); do
+        echo "left behind: loop device $loop"
+        losetup -d "$loop" || :
+    done
+    return 1
 }
 
 check_files() {
