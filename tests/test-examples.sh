@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # Every command under EXAMPLES in the manual page does what it says when it is
-# run as it stands: only the plugin, where it listens, and three names that
+# run as it stands: only the plugin, where it listens, and four names that
 # exist nowhere here are replaced.
 
 # shellcheck source=lib.sh
@@ -11,7 +11,7 @@
 
 requires mke2fs mkswap sfdisk certtool filter:limit filter:ip
 
-mkdir bin initial-content pki
+mkdir bin initial-content pki cache
 echo hello >initial-content/greeting
 cat >bin/virt-builder <<'SH'
 #!/bin/sh
@@ -41,6 +41,7 @@ run_example() {
     sed -e "s|^ nbdkit |exec nbdkit -f -U '$sock' -P '$pidfile' |" \
         -e "s|\([ ]\)tmpdisk |\1'$plugin' |" \
         -e "s|/etc/pki/nbdkit|$work/pki|" \
+        -e "s|/var/cache/nbdkit|'$work/cache'|" \
         -e "s|allow=192.168.1.0/24|allow=anyunix|" "example$n" >"run$n"
     cat "run$n"
     grep -q "'$plugin'" "run$n" || fail "no nbdkit in this example"
@@ -76,6 +77,7 @@ cat >want <<'END'
 17179869184 ext4 video
 17179869184  
 17179869184 gpt 
+1073741824 ext4 
 1073741824 ext4 
 17179869184  
 17179869184 ext4 
