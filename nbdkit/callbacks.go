@@ -4,7 +4,7 @@
 package nbdkit
 
 // #cgo pkg-config: nbdkit
-// #cgo CFLAGS: -fvisibility=hidden -Wall
+// #cgo CFLAGS: -fvisibility=hidden -Wall -Wno-unused-variable
 // #cgo LDFLAGS: -Wl,--wrap=pthread_create ${SRCDIR}/exports.so
 // #include "shim.h"
 import "C"
