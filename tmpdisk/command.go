@@ -90,10 +90,7 @@ func (c *command) run(ctx context.Context) error {
 	case <-ctx.Done():
 		stopped = fmt.Errorf("%s: %w", whyCancelled(ctx.Err()), ctx.Err())
 	}
-	left := p.end(killPatience)
-	if c.as != nil {
-		left = errors.Join(left, c.as.killAll(killPatience))
-	}
+	left := c.endAll(p, how)
 	text := cleanShellMessages(messages.text())
 
 	err = stopped
@@ -110,6 +107,18 @@ func (c *command) run(ctx context.Context) error {
 		err = errors.Join(err, fmt.Errorf("command: clean up: %w", left))
 	}
 	return err
+}
+
+// endAll ends p and whatever else is its user's.
+func (c *command) endAll(p *process, how *containment) error {
+	if c.as == nil {
+		return p.end(killPatience)
+	}
+	if how.namespaced() {
+		return errors.Join(p.end(killPatience), c.as.killAll(killPatience))
+	}
+	// By user, a process that keeps forking is caught at the first try.
+	return errors.Join(c.as.killAll(killPatience), p.end(killPatience))
 }
 
 func whyCancelled(err error) string {

@@ -254,7 +254,7 @@ func (p *process) end(patience time.Duration) error {
 		p.state = p.cmd.ProcessState
 		close(p.reaped)
 	}()
-	t := time.NewTimer(time.Until(deadline))
+	t := time.NewTimer(max(time.Until(deadline), time.Second))
 	defer t.Stop()
 	select {
 	case <-p.reaped:

@@ -42,6 +42,10 @@ import (
 func killUID(uid, reaper int, patience time.Duration) error {
 	deadline := time.Now().Add(patience)
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		// First kill, then look: whoever looks can miss what forks.
+		if err := killOnThread(uid, reaper); err != nil {
+			return err
+		}
 		alive, err := processesOf(uid)
 		if err != nil || len(alive) == 0 {
 			return err
@@ -49,29 +53,41 @@ func killUID(uid, reaper int, patience time.Duration) error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%d processes, %d for one: still alive after they were killed", len(alive), alive[0])
 		}
-		if err := killOnThread(uid, reaper); err != nil {
-			return err
-		}
 		time.Sleep(pause)
 	}
 }
 
-func killOnThread(uid, reaper int) error {
-	result := make(chan error)
-	go func() {
-		// Never unlocked: the runtime ends the thread, or parks it for
-		// good, and makes no other thread from it.
-		runtime.LockOSThread()
-		err := becomeReaper(uid, reaper)
-		if err == nil {
-			err = unix.Kill(-1, unix.SIGKILL)
+func killOnThread(uid, reaper int) (err error) {
+	onThrowAwayThread(func() {
+		if err = becomeReaper(uid, reaper); err != nil {
+			return
 		}
+		err = unix.Kill(-1, unix.SIGKILL)
 		if err == unix.ESRCH || err == unix.EPERM {
 			err = nil // nobody there; the caller looks
 		}
-		result <- err
+	})
+	return err
+}
+
+// onThrowAwayThread runs f on an OS thread that runs nothing else afterwards.
+func onThrowAwayThread(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		// Never unlocked: the runtime ends the thread, or parks it for
+		// good, and makes no other thread from it.
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			f()
+			return
+		}
+		// The main thread cannot be thrown away, and its user is what
+		// others take for the process's. Keep it busy meanwhile.
+		onThrowAwayThread(f)
+		runtime.UnlockOSThread()
 	}()
-	return <-result
+	<-done
 }
 
 // becomeReaper changes the calling thread for good. It fails rather than leave

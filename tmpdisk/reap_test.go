@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,10 +22,15 @@ func inNamespace(t *testing.T) (inside bool) {
 	t.Helper()
 	needRoot(t)
 	if os.Getenv("TMPDISK_TEST_INSIDE") == t.Name() {
+		uid, err := strconv.Atoi(os.Getenv("TMPDISK_TEST_UID"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		testUID = uid // its own number is 1 here
 		return true
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), "TMPDISK_TEST_INSIDE="+t.Name())
+	cmd.Env = append(os.Environ(), "TMPDISK_TEST_INSIDE="+t.Name(), "TMPDISK_TEST_UID="+strconv.Itoa(testUID))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
 	out, err := cmd.CombinedOutput()
 	if cmd.Process == nil {
@@ -55,7 +60,7 @@ func TestKillUIDKillsOnlyThatUser(t *testing.T) {
 	if !inNamespace(t) {
 		return
 	}
-	const victim, other, reaper = testUID + 10, testUID + 11, testUID + 12
+	victim, other, reaper := testUID+10, testUID+11, testUID+12
 	victims := []*exec.Cmd{
 		startAs(t, victim, "sleep 1000"),
 		startAs(t, victim, "trap '' HUP INT TERM; while :; do sleep 1; done"),
@@ -97,9 +102,20 @@ func TestKillUIDKillsOnlyThatUser(t *testing.T) {
 		cmd.Process.Kill()
 		cmd.Wait()
 	}
-	// The rest of this process is still root.
-	if uid := os.Geteuid(); uid != 0 {
-		t.Errorf("got user %d, want 0", uid)
+	// The rest of this process is still root, its main thread above all.
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil || !strings.Contains(string(status), "\nUid:\t0\t0\t0\t0\n") {
+		t.Errorf("got %v, %s, want user 0", err, status)
+	}
+}
+
+func TestThrowAwayThreadIsNotTheMainThread(t *testing.T) {
+	for range 200 {
+		onThrowAwayThread(func() {
+			if unix.Gettid() == unix.Getpid() {
+				t.Error("got the main thread")
+			}
+		})
 	}
 }
 
@@ -107,16 +123,15 @@ func TestVictimsCannotSignalTheReaper(t *testing.T) {
 	if !inNamespace(t) {
 		return
 	}
-	const victim, reaper = testUID + 10, testUID + 12
+	victim, reaper := testUID+10, testUID+12
 	tid, stop := make(chan int), make(chan struct{})
-	go func() {
-		runtime.LockOSThread()
+	go onThrowAwayThread(func() {
 		if err := becomeReaper(victim, reaper); err != nil {
 			t.Error(err)
 		}
 		tid <- unix.Gettid()
 		<-stop
-	}()
+	})
 	id := <-tid
 	defer close(stop)
 	for _, pid := range []int{id, os.Getpid()} {
@@ -135,14 +150,11 @@ func TestVictimsCannotSignalTheReaper(t *testing.T) {
 
 func TestBecomeReaperRefuses(t *testing.T) {
 	for _, ids := range [][2]int{{0, 5}, {5, 0}, {5, 5}, {-1, 5}, {5, -1}} {
-		done := make(chan error)
-		go func() {
-			runtime.LockOSThread()
-			done <- becomeReaper(ids[0], ids[1])
-		}()
-		if err := <-done; err == nil {
-			t.Errorf("user %d by %d: got success", ids[0], ids[1])
-		}
+		onThrowAwayThread(func() {
+			if err := becomeReaper(ids[0], ids[1]); err == nil {
+				t.Errorf("user %d by %d: got success", ids[0], ids[1])
+			}
+		})
 	}
 }
 

@@ -13,8 +13,10 @@ import (
 	"time"
 )
 
-// Users that nothing on a machine that tests are run on should have.
-const testUID = 1234567000
+// testUID is the first of 20 users that nothing else should have, not even
+// another run of these tests at the same time: either would kill the other's
+// processes.
+var testUID = 1_234_560_000 + os.Getpid()%10_000*20
 
 func needRoot(t testing.TB) {
 	t.Helper()
@@ -72,8 +74,8 @@ func TestParseCommandUser(t *testing.T) {
 func TestParseCommandUIDs(t *testing.T) {
 	needRoot(t)
 	tests := []struct{ name, value, want string }{
-		{"range", "1234567000-1234567009", ""},
-		{"one", "1234567000-1234567000", ""},
+		{"range", fmt.Sprintf("%d-%d", testUID, testUID+9), ""},
+		{"one", fmt.Sprintf("%d-%d", testUID, testUID), ""},
 		{"root in it", "0-10", "user number 0 is root"},
 		{"backwards", "1234567009-1234567000", "larger"},
 		{"no range", "1234567000", "not LOW-HIGH"},
