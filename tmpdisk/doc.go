@@ -1,0 +1,31 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Package tmpdisk makes a fresh disk for each client of an NBD server, and
+// serves it. It is all of the nbdkit plugin of that name but the translation to
+// and from nbdkit's callbacks.
+//
+// A [Config] is filled from nbdkit's parameters and checked, without side
+// effects, because that happens in more than one process. A [Server] made from
+// it hands out a [Disk] for each client and takes it back. What the package
+// needs of nbdkit comes through [Host].
+//
+// A disk is made in a private directory under TMPDIR: by mkfs, by a command of
+// the administrator's, or by cloning a template that one of these has made. It
+// is opened, and it and the directory are removed, before a client sees it, so
+// that it is gone when its descriptor is closed, even by kill -9. What a killed
+// server was in the middle of making is removed by the next one's start.
+//
+// # Concurrency
+//
+// Config is for one goroutine until it is complete and read-only afterwards.
+// The methods of Server and Disk may be called from any number of goroutines;
+// a Disk's Close must come after the last of its requests. Requests share no
+// lock and allocate no memory.
+//
+// # What it does not do
+//
+// It keeps nothing: a flush does nothing, and a disk does not outlive its
+// client. It does not limit how much space all clients together take (see
+// min-free, and nbdkit's limit filter), nor who may connect.
+package tmpdisk
