@@ -51,14 +51,15 @@ func newMark() string { return rand.Text() }
 
 // killByScan stops, then kills, whatever belongs to the command, until nothing
 // is found. Stopping comes first so that what forks cannot go on forking while
-// others are looked for. One empty look is not enough, because the list of
-// processes is not read at one instant: a process may end and its child begin
-// behind the reader's back. The error says what is alive at the deadline.
+// others are looked for. One look that finds nothing is not enough, least of all
+// after one that found something, because the list of processes is not read at
+// one instant: a process may end and its child begin behind the reader's back.
+// The error says what is alive at the deadline.
 func (p *process) killByScan(deadline time.Time) error {
 	leader := p.cmd.Process.Pid
 	seen := map[procID]bool{}
 	sessions := map[int]bool{}
-	for pass, empty := 0, 0; empty < 4; pass++ {
+	for pass, empty, enough := 0, 0, 2; empty < enough; pass++ {
 		fresh := false
 		stop := func(id procID) {
 			if !seen[id] {
@@ -74,7 +75,7 @@ func (p *process) killByScan(deadline time.Time) error {
 			empty++
 			continue
 		}
-		empty = 0
+		empty, enough = 0, 4
 		for _, id := range found {
 			stop(id)
 		}
@@ -124,13 +125,17 @@ func scan(leader int, mark string, sessions map[int]bool, stop func(procID)) ([]
 			if err != nil {
 				continue
 			}
+			all[pid], fresh = proc{procStat: st}, true
+			if st.state == 'Z' || st.session == 0 {
+				continue // dead, or the kernel's
+			}
 			p := proc{procStat: st}
 			p.environ, _ = os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
 			if bytes.Contains(p.environ, []byte(mark)) {
 				marked[st.session], sessions[st.session] = true, true
 				stop(procID{pid, st.start})
 			}
-			all[pid], fresh = p, true
+			all[pid] = p
 		}
 		if !fresh {
 			break

@@ -80,7 +80,7 @@ func TestKillUIDKillsOnlyThatUser(t *testing.T) {
 		}
 	}
 	if err := killUID(victim, reaper, 20*time.Second); err != nil {
-		t.Error(err)
+		t.Fatal(err) // with this process, the first, go the others
 	}
 	if alive, err := processesOf(victim); err != nil || len(alive) > 0 {
 		t.Errorf("got %v, %v, want no process of the user", alive, err)
