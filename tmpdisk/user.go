@@ -17,6 +17,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unicode"
 )
 
 // identity is a user that one command at a time runs as.
@@ -60,6 +61,10 @@ const maxUID = math.MaxInt32 - 1<<16
 func parseCommandUser(value string) (*identities, error) {
 	if err := onlyRoot(); err != nil {
 		return nil, err
+	}
+	if strings.ContainsFunc(value, unicode.IsControl) {
+		// Lookup's errors would have it as it is.
+		return nil, fmt.Errorf("%q: no such user: create one that nothing else uses", value)
 	}
 	u, err := user.Lookup(value)
 	if err != nil && isDigits(value) {
