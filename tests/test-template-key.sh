@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Copyright the nbdkit-tmpdisk-plugin authors.
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# A template is for one set of parameters, and for one state of the files that
+# they name; a server that is started again finds it.
+
+# shellcheck source=templates.sh
+. "$(dirname "$0")/templates.sh"
+
+# makes N ARGUMENTS...: two clients of a server with these run the command N times.
+makes() {
+    local want=$(($(runs) + $1))
+    shift
+    serve "$plugin" template-dir="$templates" "$@"
+    begins hello
+    begins hello
+    stop_server "$server"
+    ran "$want"
+}
+echo 1 >base
+usual=(size=1M word=hello base="$work/base" command="$noting")
+makes 1 "${usual[@]}"
+makes 0 "${usual[@]}"
+makes 0 "${usual[@]}" template-keep=1d
+makes 1 "${usual[@]}" size=2M
+makes 1 "${usual[@]}" other=
+makes 1 "${usual[@]}" label=l
+makes 1 "${usual[@]}" command="$noting;"
+echo 22 >base
+makes 1 "${usual[@]}"
+touch -d '1 hour ago' base
+makes 1 "${usual[@]}"
+cp -p base new && mv new base
+makes 1 "${usual[@]}"
+makes 0 "${usual[@]}"
+only_templates 8
