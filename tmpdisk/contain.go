@@ -66,10 +66,11 @@ var (
 		name:  "user and PID namespace (process numbers repeat)",
 		clone: unix.CLONE_NEWUSER | unix.CLONE_NEWPID,
 	}
-	// For a script of our own that ends by exec of a program that forks
-	// nothing, or waits for it: mkfs. The session is all there is to end,
-	// and a server that is killed leaves what ends by itself in a moment.
-	// Two processes fewer to start is a third of the time an mkfs takes.
+	// For a script of our own that becomes mkfs, or waits for a program that
+	// gives a filesystem another UUID. None of these leaves its session, so
+	// that is all there is to end. A server that is killed takes mkfs with
+	// it by the parent death signal. The shell that is not started is a good
+	// part of the time an mkfs takes.
 	alone = &containment{name: "session", alone: true}
 
 	// Where the kernel, its settings or a container allow none of these.
@@ -112,6 +113,9 @@ func detectContainment(host Host) {
 	host.Debug("commands are contained by: " + found.how.name)
 	for _, err := range found.refused {
 		host.Debug(fmt.Sprintf("commands are not contained by: %v (ignored)", err))
+	}
+	if err := quietError(); err != nil {
+		host.Debug(fmt.Sprintf("mkfs syncs what it writes: %v (ignored)", err))
 	}
 }
 

@@ -38,6 +38,12 @@ func onSpawner(f func()) { ordinary.run(f) }
 // onQuietSpawner does so on the thread of the quiet one.
 func onQuietSpawner(f func()) { quiet.run(f) }
 
+// quietError says why what onQuietSpawner forks is not quiet; nil if it is.
+func quietError() error {
+	onQuietSpawner(func() {})
+	return quietErr
+}
+
 func (s *spawner) run(f func()) {
 	s.once.Do(func() {
 		s.work = make(chan func())

@@ -6,7 +6,6 @@ package tmpdisk
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -22,10 +21,10 @@ type filesystem struct {
 	program string
 	debian  string // package that has program
 	options func(size int64) string
-	// fallback, if not "", replaces options when program exits with 1, which
-	// is how an older version answers an option it does not know.
-	fallback string
-	label    labelRule
+	// older, if not "", replaces options where the program does not know
+	// them yet.
+	older string
+	label labelRule
 }
 
 // labelRule is how long a label may be. Some programs cut a longer one with
@@ -48,9 +47,9 @@ func always(options string) func(int64) string {
 func ext(program string) filesystem {
 	return filesystem{
 		program: program, debian: "e2fsprogs",
-		options:  extOptions,
-		fallback: "-q -F -E nodiscard,lazy_itable_init=1,lazy_journal_init=1",
-		label:    labelRule{option: "-L", max: 16},
+		options: extOptions,
+		older:   "-q -F -E nodiscard,lazy_itable_init=1,lazy_journal_init=1",
+		label:   labelRule{option: "-L", max: 16},
 	}
 }
 
@@ -161,23 +160,23 @@ func filesystemOf(fsType string) filesystem {
 
 // mkfsScript is what runs in place of a command. It expects $disk and $label.
 // Some programs say on standard output why they fail, so it joins the error.
-func mkfsScript(fsType string, size int64, labelled bool) string {
+// The shell becomes mkfs, for its parent death signal's sake (see alone).
+func mkfsScript(fsType string, size int64, labelled, older bool) string {
 	fs := filesystemOf(fsType)
 	missing := fs.program + ": program not found: no " + fsType + " disks without it"
 	if fs.debian != "" {
 		missing += " (Debian package " + fs.debian + ")"
 	}
-	arguments := ` "$disk"`
+	run := "exec " + fs.program
+	if older {
+		run += " " + fs.older
+	} else if options := fs.options(size); options != "" {
+		run += " " + options
+	}
 	if labelled {
-		arguments = " " + fs.label.option + ` "$label"` + arguments
+		run += " " + fs.label.option + ` "$label"`
 	}
-	run := strings.TrimSpace(fs.program+" "+fs.options(size)) + arguments
-	if fs.fallback == "" {
-		run = "exec " + run
-	} else {
-		run += "\nstatus=$?\n[ $status -eq 1 ] || exit $status\n" +
-			"exec " + fs.program + " " + fs.fallback + arguments
-	}
+	run += ` "$disk"`
 	// An ordinary user's PATH often lacks the sbin directories, and a label
 	// that is not ASCII needs a locale that says how it is encoded.
 	return "exec >&2\n" +

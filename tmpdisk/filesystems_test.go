@@ -191,7 +191,7 @@ func TestMkfsFails(t *testing.T) {
 
 func TestMkfsMissingNamesThePackage(t *testing.T) {
 	for fsType, fs := range filesystems {
-		script := mkfsScript(fsType, 1<<30, false)
+		script := mkfsScript(fsType, 1<<30, false, false)
 		script = strings.ReplaceAll(script, fs.program, "mkfs-that-is-not-there")
 		out, err := runScript(t, "", script)
 		want := "program not found: no " + fsType + " disks without it (Debian package " + fs.debian + ")"

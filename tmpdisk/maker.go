@@ -9,18 +9,21 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
 
-// A maker makes disks. It holds no state between them: make may be called
-// from any number of goroutines.
+// A maker makes disks; make may be called from any number of goroutines.
 type maker struct {
 	cfg    *Config
 	host   Host
 	parent string // absolute; where the private directories are made
 
 	templates *templates // nil if every disk is made by itself
+
+	// olderMkfs is set once mkfs has turned out not to know its options.
+	olderMkfs atomic.Bool
 }
 
 // newMaker returns a maker for cfg, which must be complete. Where the disks
@@ -44,6 +47,8 @@ type recipe struct {
 	fill func(ctx context.Context, path string) error
 	// script is what /bin/sh runs then; nil runs nothing.
 	script func(path string) string
+	// older, if not nil, is tried where script fails.
+	older func(path string) string
 	// mkfs says that the script runs one of the built-in types' programs,
 	// and nothing else: see alone.
 	mkfs bool
@@ -61,11 +66,19 @@ func (m *maker) make(ctx context.Context) (*Disk, error) {
 
 // fresh is the recipe of a disk that the command makes out of an empty file.
 func (m *maker) fresh() recipe {
-	return recipe{
+	r := recipe{
 		fill:   func(_ context.Context, path string) error { return createSparse(path, m.cfg.size) },
 		script: m.cfg.script,
 		mkfs:   m.cfg.builtin(),
 	}
+	switch {
+	case !r.mkfs || filesystemOf(m.cfg.mkfsType()).older == "":
+	case m.olderMkfs.Load():
+		r.script = m.cfg.olderScript
+	default:
+		r.older = m.cfg.olderScript
+	}
+	return r
 }
 
 func (m *maker) makeBy(ctx context.Context, r recipe) (*Disk, error) {
@@ -107,7 +120,7 @@ func (m *maker) makeIn(ctx context.Context, w *workdir, id *identity, r recipe) 
 		if err := id.ownDisk(path); err != nil {
 			return nil, err
 		}
-		if err := m.newCommand(r, path, w, id).run(ctx); err != nil {
+		if err := m.runScript(ctx, r, path, w, id); err != nil {
 			return nil, err
 		}
 		if err := id.checkDisk(path); err != nil {
@@ -117,8 +130,24 @@ func (m *maker) makeIn(ctx context.Context, w *workdir, id *identity, r recipe) 
 	return openDisk(path, m.host)
 }
 
-func (m *maker) newCommand(r recipe, path string, w *workdir, id *identity) *command {
-	c := &command{script: r.script(path), timeout: m.cfg.run.timeout}
+// runScript runs r's script, and the one for an older mkfs if that fails. An
+// error is the first one's: where both fail the options are not to blame.
+func (m *maker) runScript(ctx context.Context, r recipe, path string, w *workdir, id *identity) error {
+	err := m.newCommand(r, r.script(path), w, id).run(ctx)
+	if err == nil || r.older == nil || ctx.Err() != nil {
+		return err
+	}
+	if m.newCommand(r, r.older(path), w, id).run(ctx) != nil {
+		return err
+	}
+	if !m.olderMkfs.Swap(true) {
+		m.host.Debug(fmt.Sprintf("mkfs does not know its options, it is an older version: %v (ignored)", err))
+	}
+	return nil
+}
+
+func (m *maker) newCommand(r recipe, script string, w *workdir, id *identity) *command {
+	c := &command{script: script, timeout: m.cfg.run.timeout}
 	if id != nil {
 		c.as, c.dir = id, w.path()
 	} else if r.mkfs {

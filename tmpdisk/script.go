@@ -13,7 +13,12 @@ import (
 // script is the whole text that /bin/sh runs to make the disk at path disk.
 // nbdkit -s talks to its client over stdin and stdout, so the first line takes
 // both away. disk and size come last of the variables: none can replace them.
-func (c *Config) script(disk string) string {
+func (c *Config) script(disk string) string { return c.scriptFor(disk, false) }
+
+// olderScript is script for a mkfs of an older version.
+func (c *Config) olderScript(disk string) string { return c.scriptFor(disk, true) }
+
+func (c *Config) scriptFor(disk string, older bool) string {
 	var b strings.Builder
 	b.WriteString("exec </dev/null >/dev/null\n")
 	for _, v := range c.vars {
@@ -25,7 +30,7 @@ func (c *Config) script(disk string) string {
 		b.WriteString(c.command)
 		b.WriteString("\n")
 	} else {
-		b.WriteString(mkfsScript(c.mkfsType(), c.size, c.label != ""))
+		b.WriteString(mkfsScript(c.mkfsType(), c.size, c.label != "", older))
 	}
 	return b.String()
 }

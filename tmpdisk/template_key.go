@@ -41,7 +41,7 @@ func templateKey(c *Config) string {
 		k.add("command", c.command)
 	} else {
 		fs := filesystemOf(c.mkfsType())
-		k.add("mkfs", mkfsScript(c.mkfsType(), c.size, c.label != ""))
+		k.add("mkfs", mkfsScript(c.mkfsType(), c.size, c.label != "", false))
 		k.add("program", programIdentity(fs.program))
 	}
 	vars := slices.Clone(c.vars)
