@@ -51,6 +51,8 @@ losetup                    mount             mount disks through loop devices
 sfdisk                     fdisk             make partitions
 setpriv                    util-linux        run as an ordinary user
 nm                         binutils          look at what the plugin exports
+ip                         iproute2          make two machines of one, by network namespaces
+systemd-analyze            systemd           check the example units
 certtool                   gnutls-bin        make certificates for TLS
 shellcheck                 shellcheck        check the shell scripts
 '
