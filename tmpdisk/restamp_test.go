@@ -78,7 +78,7 @@ func TestRestamp(t *testing.T) {
 			if n := len(templatesIn(t, m)); n != 1 {
 				t.Errorf("got %d templates, want 1", n)
 			}
-			if m.templates.noStamp.Load() {
+			if m.templates.plain.Load() {
 				t.Error("clones could not be given a new UUID")
 			}
 		})
@@ -135,10 +135,10 @@ func TestRestampChoice(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			m := templateMaker(t, append([]string{"size", "1G"}, tt.pairs...)...)
-			if got := m.templates != nil; got != tt.want {
-				t.Fatalf("got templates used %v, want %v", got, tt.want)
+			if got := !m.templates.plain.Load(); got != tt.want {
+				t.Errorf("got templates used %v, want %v", got, tt.want)
 			}
-			if m.templates != nil && (m.templates.stamp != nil) != tt.stamped {
+			if (m.templates.stamp != nil) != tt.stamped {
 				t.Errorf("got restamp %v, want one %v", m.templates.stamp, tt.stamped)
 			}
 		})

@@ -26,12 +26,12 @@ type templates struct {
 	// unfit is the key of what was found not to make a template. Nobody
 	// then waits for it to be built, nor is it looked for.
 	unfit atomic.Pointer[string]
-	// noStamp is set when stamp does not work here.
-	noStamp atomic.Bool
+	// plain is set when templates would be slower than mkfs, and when stamp
+	// is found not to work. The directory is swept even so.
+	plain atomic.Bool
 }
 
-// newTemplates returns nil if the configuration does not ask for templates, or
-// they would be slower than none.
+// newTemplates returns nil if the configuration does not ask for templates.
 func newTemplates(m *maker) *templates {
 	c := m.cfg
 	if c.templateDir == "" {
@@ -43,9 +43,9 @@ func newTemplates(m *maker) *templates {
 		if !ok {
 			m.host.Debug(fmt.Sprintf("template: no template is used: for type=%s of this size mkfs costs less "+
 				"than a clone with a new UUID (ignored)", c.mkfsType()))
-			return nil
 		}
 		t.stamp = stamp
+		t.plain.Store(!ok)
 	}
 	return t
 }
@@ -54,7 +54,7 @@ func newTemplates(m *maker) *templates {
 // there is none.
 func (t *templates) make(ctx context.Context) (*Disk, error) {
 	key := templateKey(t.maker.cfg)
-	if t.isUnfit(key) || t.noStamp.Load() {
+	if t.isUnfit(key) || t.plain.Load() {
 		return t.maker.makeBy(ctx, t.maker.fresh())
 	}
 	dir, err := openTemplateDir(t.dir, true)
@@ -223,7 +223,7 @@ func (t *templates) clone(ctx context.Context, dir *templateDir, key string, f *
 	if freshErr != nil {
 		return nil, errors.Join(err, freshErr)
 	}
-	t.noStamp.Store(true)
+	t.plain.Store(true)
 	t.debugf(key, "no more templates, new UUIDs cannot be given: %v (ignored)", err)
 	return d, nil
 }

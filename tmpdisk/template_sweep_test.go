@@ -6,8 +6,11 @@ package tmpdisk
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -85,6 +88,43 @@ func TestTemplateSweepOfNothing(t *testing.T) {
 	var none *templates
 	if err := none.sweep(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Files that are removed and made again all the time are one lock still.
+func TestTemplateLockOfMany(t *testing.T) {
+	m := templateMaker(t, "size", "1M")
+	d, err := openTemplateDir(m.cfg.templateDir, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	var holders, got atomic.Int32
+	var wg sync.WaitGroup
+	for range 8 {
+		inGroup(&wg, func() {
+			for range 500 {
+				lock, err := d.tryLock("k")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if lock == nil {
+					continue
+				}
+				if n := holders.Add(1); n != 1 {
+					t.Errorf("got %d holders of one lock", n)
+				}
+				got.Add(1)
+				runtime.Gosched()
+				holders.Add(-1)
+				lock.release()
+			}
+		})
+	}
+	wg.Wait()
+	if got.Load() == 0 {
+		t.Error("nobody ever got the lock")
 	}
 }
 

@@ -7,10 +7,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -296,5 +298,42 @@ func TestTemplateIsSparse(t *testing.T) {
 	}
 	if st.Size != 64<<20 || st.Blocks*512 > 1<<20 {
 		t.Errorf("got %d bytes, %d allocated, want 64 MiB and next to none", st.Size, st.Blocks*512)
+	}
+}
+
+// Whoever is given the lock finds no template under it, however close two come.
+func TestTemplateFindBuildsOnce(t *testing.T) {
+	m := templateMaker(t, "size", "1M", "command", "true")
+	dir, err := openTemplateDir(m.cfg.templateDir, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.close()
+	for round := range 300 {
+		key := fmt.Sprintf("%064x", round)
+		var built atomic.Int32
+		var wg sync.WaitGroup
+		for range 8 {
+			inGroup(&wg, func() {
+				f, lock, err := m.templates.find(context.Background(), dir, key)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if f != nil {
+					f.Close()
+					return
+				}
+				built.Add(1)
+				if f, err := dir.open(key, os.O_WRONLY|os.O_CREATE); err == nil {
+					f.Close()
+				}
+				lock.release()
+			})
+		}
+		wg.Wait()
+		if n := built.Load(); n != 1 {
+			t.Fatalf("got it built %d times in round %d, want once", n, round)
+		}
 	}
 }
