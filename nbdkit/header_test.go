@@ -63,7 +63,14 @@ var goOnly = map[string]string{
 }
 
 // newer are functions of servers newer than the oldest header.
-var newer = []string{"nbdkit_disconnect", "nbdkit_peer_tls_dn", "nbdkit_peer_tls_issuer_dn"}
+var newer = []string{
+	"nbdkit_disconnect",
+	"nbdkit_parse_delay",
+	"nbdkit_parse_probability",
+	"nbdkit_peer_security_context",
+	"nbdkit_peer_tls_dn",
+	"nbdkit_peer_tls_issuer_dn",
+}
 
 func header(t *testing.T, name string) string {
 	t.Helper()

@@ -124,6 +124,24 @@ gonbdkit_has_disconnect (void)
 }
 
 bool
+gonbdkit_has_parse_probability (void)
+{
+  return nbdkit_parse_probability != NULL;
+}
+
+bool
+gonbdkit_has_peer_security_context (void)
+{
+  return nbdkit_peer_security_context != NULL;
+}
+
+bool
+gonbdkit_has_parse_delay (void)
+{
+  return nbdkit_parse_delay != NULL;
+}
+
+bool
 gonbdkit_has_peer_tls_dn (void)
 {
   return nbdkit_peer_tls_dn != NULL;

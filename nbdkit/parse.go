@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -104,6 +105,30 @@ func ParseInt64(what, s string) (int64, error) {
 func ParseUint64(what, s string) (uint64, error) {
 	r, err := parse("nbdkit_parse_uint64_t", what, s, func(what, s *C.char, r *C.uint64_t) C.int { return C.nbdkit_parse_uint64_t(what, s, r) })
 	return uint64(r), err
+}
+
+// ParseProbability (nbdkit_parse_probability, nbdkit 1.36) parses "0.1", "10%"
+// or "1:10". The result is not negative, but may be above 1. On older servers
+// the error wraps [errors.ErrUnsupported].
+func ParseProbability(what, s string) (float64, error) {
+	if !bool(C.gonbdkit_has_parse_probability()) {
+		return 0, needNewer("nbdkit_parse_probability", "1.36")
+	}
+	r, err := parse("nbdkit_parse_probability", what, s, func(what, s *C.char, r *C.double) C.int { return C.nbdkit_parse_probability(what, s, r) })
+	return float64(r), err
+}
+
+// ParseDelay (nbdkit_parse_delay, nbdkit 1.40) parses "1.5", "120ms" or "1us".
+// On older servers the error wraps [errors.ErrUnsupported].
+func ParseDelay(what, s string) (time.Duration, error) {
+	if !bool(C.gonbdkit_has_parse_delay()) {
+		return 0, needNewer("nbdkit_parse_delay", "1.40")
+	}
+	type delay struct{ sec, nsec C.unsigned }
+	r, err := parse("nbdkit_parse_delay", what, s, func(what, s *C.char, r *delay) C.int {
+		return C.nbdkit_parse_delay(what, s, &r.sec, &r.nsec)
+	})
+	return time.Duration(r.sec)*time.Second + time.Duration(r.nsec), err
 }
 
 func parse[T any](function, what, s string, f func(what, s *C.char, r *T) C.int) (T, error) {

@@ -111,6 +111,16 @@ func peerID(function string, f func() C.int64_t) (int64, error) {
 	return int64(id), nil
 }
 
+// PeerSecurityContext (nbdkit_peer_security_context, nbdkit 1.36) returns the
+// security context, usually SELinux's label, of a client on a Unix socket. On
+// older servers the error wraps [errors.ErrUnsupported].
+func PeerSecurityContext() (string, error) {
+	if !bool(C.gonbdkit_has_peer_security_context()) {
+		return "", needNewer("nbdkit_peer_security_context", "1.36")
+	}
+	return ownedString("nbdkit_peer_security_context", C.nbdkit_peer_security_context())
+}
+
 // PeerTLSDN (nbdkit_peer_tls_dn, nbdkit 1.40) returns the distinguished name
 // in the client's certificate, or "". On older servers the error wraps
 // [errors.ErrUnsupported].

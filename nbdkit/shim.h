@@ -50,9 +50,17 @@
 /* Functions of servers newer than the oldest header this is built with.
    Where the header has them, these declarations repeat its own. */
 extern void nbdkit_disconnect (int force);               /* 1.34 */
+extern int nbdkit_parse_probability (const char *what, const char *str,
+                                     double *r);         /* 1.36 */
+extern char *nbdkit_peer_security_context (void);        /* 1.36 */
+extern int nbdkit_parse_delay (const char *what, const char *str,
+                               unsigned *sec, unsigned *nsec); /* 1.40 */
 extern char *nbdkit_peer_tls_dn (void);                  /* 1.40 */
 extern char *nbdkit_peer_tls_issuer_dn (void);           /* 1.40 */
 #pragma weak nbdkit_disconnect
+#pragma weak nbdkit_parse_probability
+#pragma weak nbdkit_peer_security_context
+#pragma weak nbdkit_parse_delay
 #pragma weak nbdkit_peer_tls_dn
 #pragma weak nbdkit_peer_tls_issuer_dn
 
@@ -110,6 +118,9 @@ extern int gonbdkit_read_password (const char *value, char **password);
 extern int gonbdkit_remember_password (const char *value, size_t vlen,
                                        const char *password, size_t plen);
 extern bool gonbdkit_has_disconnect (void);
+extern bool gonbdkit_has_parse_probability (void);
+extern bool gonbdkit_has_peer_security_context (void);
+extern bool gonbdkit_has_parse_delay (void);
 extern bool gonbdkit_has_peer_tls_dn (void);
 extern bool gonbdkit_has_peer_tls_issuer_dn (void);
 

@@ -39,15 +39,21 @@ done
 has "$log" "debug: stdio_safe=true"
 grep -qE '^peer_pid=[1-9][0-9]*$' report || fail "no peer_pid"
 grep -qE '^peer_tls_dn=(unsupported|)$' report || fail "no peer_tls_dn"
+grep -qE '^parse_probability=(unsupported|0.25)$' report || fail "no parse_probability"
+grep -qE '^parse_delay=(unsupported|1.5ms)$' report || fail "no parse_delay"
+grep -qE '^peer_security_context=(unsupported|asked|error)$' report ||
+    fail "no peer_security_context"
 export=disconnect report || :
 [ "$(nbdkit --version)" != "nbdkit 1.32.5" ] || has report disconnect=unsupported
 
 # A descriptor is read once, by the process that checks, and then closed.
-serve ./helpers.so file=/etc/passwd password=-9 9< <(printf 'from a descriptor')
+printf 'from a descriptor' >descriptor.txt
+serve ./helpers.so file=/etc/passwd password=-9 9<descriptor.txt
 report
 has report "password=from a descriptor"
 has report absolute_path=/etc/passwd
-[ ! -e "/proc/$server/fd/9" ] || fail "the password's descriptor is open"
+[ -z "$(find "/proc/$server/fd" -lname '*/descriptor.txt')" ] ||
+    fail "the password's descriptor is open"
 
 export=shutdown report
 wait_for 10 gone "$server" || fail "Shutdown did not end the server"
