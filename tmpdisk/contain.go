@@ -32,8 +32,8 @@ import (
 // /proc/self is right in both.
 type containment struct {
 	name string
-	// Flags of clone and of an unshare that follows it.
-	clone, unshare uintptr
+	// Flags of clone.
+	clone uintptr
 	// Capabilities within the new user namespace that survive exec.
 	ambient []uintptr
 	// No supervisor.
@@ -43,14 +43,9 @@ type containment struct {
 const capCheckpointRestore = 40 // Linux 5.9
 
 var (
-	// For who has CAP_SYS_ADMIN. The mount namespace is there because a
-	// command that is killed between mount and umount cannot clean up.
-	withMounts = &containment{
-		name:    "PID and mount namespace",
-		clone:   unix.CLONE_NEWPID,
-		unshare: unix.CLONE_NEWNS,
-	}
-	// In a chroot, whose root is no mount point and cannot be made private.
+	// For who has CAP_SYS_ADMIN. There is no mount namespace: with a copy of
+	// all mounts a command would keep each filesystem of this machine busy
+	// that is unmounted while it runs.
 	withPIDs = &containment{
 		name:  "PID namespace",
 		clone: unix.CLONE_NEWPID,
@@ -133,7 +128,7 @@ func contained() *detected {
 }
 
 func (d *detected) detect() {
-	ways := []*containment{withMounts, withPIDs}
+	ways := []*containment{withPIDs}
 	// Root in a container without CAP_SYS_ADMIN is not put into a user
 	// namespace, where it would lose the capabilities it does have and all
 	// users but itself.

@@ -51,7 +51,6 @@ func start(cmd *exec.Cmd, script *os.File, how *containment) (*process, error) {
 	cmd.SysProcAttr.Setsid = true
 	cmd.SysProcAttr.Pdeathsig = unix.SIGKILL
 	cmd.SysProcAttr.Cloneflags = how.clone
-	cmd.SysProcAttr.Unshareflags = how.unshare
 	cmd.SysProcAttr.AmbientCaps = how.ambient
 	// In a new PID namespace Go's own check for a parent that died before
 	// the parent death signal was set does nothing: it compares getppid,

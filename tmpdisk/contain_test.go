@@ -187,20 +187,6 @@ func TestSupervisorEndsAtAClosedGate(t *testing.T) {
 	}
 }
 
-func TestMountsEndWithTheCommand(t *testing.T) {
-	if contained().how != withMounts {
-		t.Skip("needs CAP_SYS_ADMIN")
-	}
-	dir := t.TempDir()
-	script := "mount -t tmpfs none " + dir + " && >" + dir + "/inside"
-	if err := (&command{script: script}).run(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(dir + "/inside"); err == nil {
-		t.Error("the mount is still there")
-	}
-}
-
 // What run must survive, though it cannot find the process: it leaves its
 // session, its parent and its environment, and keeps the pipe.
 func TestCommandDoesNotWaitForAnEscapedWriter(t *testing.T) {
