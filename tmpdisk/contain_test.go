@@ -149,13 +149,13 @@ func TestNothingOutlivesAKilledServer(t *testing.T) {
 				server.Process.Kill()
 				server.Wait()
 				var left []string
-				for range 500 {
+				for range 600 { // an instant where there is a CPU to spare
 					if left = alive(); len(left) == 0 {
 						return
 					}
-					time.Sleep(10 * time.Millisecond)
+					time.Sleep(50 * time.Millisecond)
 				}
-				t.Errorf("got %d processes 5 s after kill -9, want none: %v", len(left), left[0])
+				t.Errorf("got %d processes 30 s after kill -9, want none: %v", len(left), left[0])
 			})
 		}
 	})
