@@ -33,6 +33,8 @@ keep=$TMPDIR/nbdkit-tmpdisk-0123456789abcdef012x
 mkdir -m 700 "$keep"
 rm slow
 start
-[ "$(ls "$TMPDIR")" = "${keep##*/}" ] || fail "in TMPDIR: $(ls "$TMPDIR")"
+# nbdkit writes its pid file before the plugin has started.
+only_keep() { [ "$(ls "$TMPDIR")" = "${keep##*/}" ]; }
+wait_for 10 only_keep || fail "in TMPDIR: $(ls "$TMPDIR")"
 rmdir "$keep"
 exercise
