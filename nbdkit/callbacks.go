@@ -149,6 +149,17 @@ func gonbdkitOpen(readonly C.int) C.uintptr_t {
 	return C.uintptr_t(h)
 }
 
+// directFD is -1 for a connection that is to see all requests.
+//
+//export gonbdkitDirectFD
+func gonbdkitDirectFD(h C.uintptr_t) C.int {
+	fd := -1
+	if i, ok := conn(h).ConnectionInterface.(DirectFDer); ok {
+		guardVoid("open", func() { fd = i.DirectFD() })
+	}
+	return C.int(fd)
+}
+
 //export gonbdkitClose
 func gonbdkitClose(h C.uintptr_t) {
 	c := conn(h)

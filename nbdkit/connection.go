@@ -135,6 +135,17 @@ type Cacher interface {
 	Cache(count uint32, offset uint64, flags uint32) error
 }
 
+// DirectFDer is for a connection that is a file: the bytes at each offset of
+// the one are those of the other. DirectFD returns the file's descriptor, which
+// must stay open and as long as the connection until Close, or -1. It is called
+// once, after Open. The bindings then serve .pread and .pwrite from it without
+// calling Go, which makes small requests a tenth cheaper. PRead and PWrite get
+// the requests until the first one of them has succeeded, those with flags, and
+// those that fail.
+type DirectFDer interface {
+	DirectFD() int
+}
+
 // connection is a ConnectionInterface whose optional interfaces have been
 // looked up once, so that a request costs no type assertion. Those that the
 // connection does not have are nil.

@@ -2,11 +2,20 @@
    SPDX-License-Identifier: BSD-3-Clause
 
    From nbdkit's callbacks to Go's. A connection is a runtime/cgo.Handle, an
-   integer that is never 0; only this file takes it for a pointer, because
-   Go's garbage collector must not. */
+   integer that is never 0, in a struct of C's. */
 
+#include <errno.h>
+#include <stdlib.h>
+
+#include "direct.h"
 #include "forward.h"
 #include "_cgo_export.h"
+
+static uintptr_t
+go (void *handle)
+{
+  return ((struct gonbdkit_connection *) handle)->go;
+}
 
 int
 gonbdkit_preconnect (int readonly)
@@ -30,136 +39,163 @@ gonbdkit_default_export (int readonly, int is_tls)
 void *
 gonbdkit_open (int readonly)
 {
-  return (void *) gonbdkitOpen (readonly);
+  struct gonbdkit_connection *c = malloc (sizeof *c);
+
+  if (c == NULL) {
+    nbdkit_error ("malloc: %m");
+    return NULL;
+  }
+  c->go = gonbdkitOpen (readonly);
+  if (c->go == 0) {
+    free (c);
+    return NULL;
+  }
+  c->direct_fd = gonbdkitDirectFD (c->go);
+  c->direct = false;
+  return c;
 }
 
 void
 gonbdkit_close (void *handle)
 {
-  gonbdkitClose ((uintptr_t) handle);
+  gonbdkitClose (go (handle));
+  free (handle);
 }
 
 int64_t
 gonbdkit_get_size (void *handle)
 {
-  return gonbdkitGetSize ((uintptr_t) handle);
+  return gonbdkitGetSize (go (handle));
 }
 
 int
 gonbdkit_block_size (void *handle, uint32_t *minimum, uint32_t *preferred,
                      uint32_t *maximum)
 {
-  return gonbdkitBlockSize ((uintptr_t) handle, minimum, preferred, maximum);
+  return gonbdkitBlockSize (go (handle), minimum, preferred, maximum);
 }
 
 const char *
 gonbdkit_export_description (void *handle)
 {
-  return gonbdkitExportDescription ((uintptr_t) handle);
+  return gonbdkitExportDescription (go (handle));
 }
 
 int
 gonbdkit_can_write (void *handle)
 {
-  return gonbdkitCanWrite ((uintptr_t) handle);
+  return gonbdkitCanWrite (go (handle));
 }
 
 int
 gonbdkit_can_flush (void *handle)
 {
-  return gonbdkitCanFlush ((uintptr_t) handle);
+  return gonbdkitCanFlush (go (handle));
 }
 
 int
 gonbdkit_is_rotational (void *handle)
 {
-  return gonbdkitIsRotational ((uintptr_t) handle);
+  return gonbdkitIsRotational (go (handle));
 }
 
 int
 gonbdkit_can_trim (void *handle)
 {
-  return gonbdkitCanTrim ((uintptr_t) handle);
+  return gonbdkitCanTrim (go (handle));
 }
 
 int
 gonbdkit_can_zero (void *handle)
 {
-  return gonbdkitCanZero ((uintptr_t) handle);
+  return gonbdkitCanZero (go (handle));
 }
 
 int
 gonbdkit_can_fast_zero (void *handle)
 {
-  return gonbdkitCanFastZero ((uintptr_t) handle);
+  return gonbdkitCanFastZero (go (handle));
 }
 
 int
 gonbdkit_can_extents (void *handle)
 {
-  return gonbdkitCanExtents ((uintptr_t) handle);
+  return gonbdkitCanExtents (go (handle));
 }
 
 int
 gonbdkit_can_fua (void *handle)
 {
-  return gonbdkitCanFUA ((uintptr_t) handle);
+  return gonbdkitCanFUA (go (handle));
 }
 
 int
 gonbdkit_can_multi_conn (void *handle)
 {
-  return gonbdkitCanMultiConn ((uintptr_t) handle);
+  return gonbdkitCanMultiConn (go (handle));
 }
 
 int
 gonbdkit_can_cache (void *handle)
 {
-  return gonbdkitCanCache ((uintptr_t) handle);
+  return gonbdkitCanCache (go (handle));
 }
 
 int
 gonbdkit_pread (void *handle, void *buf, uint32_t count, uint64_t offset,
                 uint32_t flags)
 {
-  return gonbdkitPRead ((uintptr_t) handle, buf, count, offset, flags);
+  int r;
+
+  if (gonbdkit_direct_pread (handle, buf, count, offset, flags))
+    return 0;
+  r = gonbdkitPRead (go (handle), buf, count, offset, flags);
+  if (r == 0)
+    gonbdkit_direct_allow (handle);
+  return r;
 }
 
 int
 gonbdkit_pwrite (void *handle, const void *buf, uint32_t count,
                  uint64_t offset, uint32_t flags)
 {
-  return gonbdkitPWrite ((uintptr_t) handle, (void *) buf, count, offset,
-                         flags);
+  int r;
+
+  if (gonbdkit_direct_pwrite (handle, buf, count, offset, flags))
+    return 0;
+  r = gonbdkitPWrite (go (handle), (void *) buf, count, offset, flags);
+  if (r == 0)
+    gonbdkit_direct_allow (handle);
+  return r;
 }
 
 int
 gonbdkit_flush (void *handle, uint32_t flags)
 {
-  return gonbdkitFlush ((uintptr_t) handle, flags);
+  return gonbdkitFlush (go (handle), flags);
 }
 
 int
 gonbdkit_trim (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
-  return gonbdkitTrim ((uintptr_t) handle, count, offset, flags);
+  return gonbdkitTrim (go (handle), count, offset, flags);
 }
 
 int
 gonbdkit_zero (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
-  return gonbdkitZero ((uintptr_t) handle, count, offset, flags);
+  return gonbdkitZero (go (handle), count, offset, flags);
 }
 
 int
 gonbdkit_extents (void *handle, uint32_t count, uint64_t offset,
                   uint32_t flags, struct nbdkit_extents *extents)
 {
-  return gonbdkitExtents ((uintptr_t) handle, count, offset, flags, extents);
+  return gonbdkitExtents (go (handle), count, offset, flags, extents);
 }
 
 int
 gonbdkit_cache (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
-  return gonbdkitCache ((uintptr_t) handle, count, offset, flags);
+  return gonbdkitCache (go (handle), count, offset, flags);
 }

@@ -67,6 +67,7 @@ var connectionMethods = tableOf(
 	reflect.TypeFor[Zeroer](),
 	reflect.TypeFor[Extenter](),
 	reflect.TypeFor[Cacher](),
+	reflect.TypeFor[DirectFDer](),
 )
 
 // checkMethods returns an error that names the first method of v that has the

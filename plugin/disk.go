@@ -22,6 +22,7 @@ var (
 	_ nbdkit.Zeroer              = (*disk)(nil)
 	_ nbdkit.Extenter            = (*disk)(nil)
 	_ nbdkit.Cacher              = (*disk)(nil)
+	_ nbdkit.DirectFDer          = (*disk)(nil)
 )
 
 // disk is one client's disk. It does not implement .can_multi_conn: the
@@ -61,6 +62,12 @@ func (d *disk) CanFastZero() (bool, error) {
 // not outlive its client, so nothing needs to be on stable storage.
 func (d *disk) CanFUA() (uint32, error) {
 	return nbdkit.FUANative, nil
+}
+
+// DirectFD lets the bindings serve reads and writes without calling PRead and
+// PWrite, but for the first one and those that fail.
+func (d *disk) DirectFD() int {
+	return d.Disk.FD()
 }
 
 // PRead implements .pread.

@@ -146,6 +146,11 @@ func preferredBlock(blksize int64) uint32 {
 // (nbdkit's .get_size).
 func (d *Disk) Size() int64 { return d.size }
 
+// FD is the descriptor of the file or device, for reads and writes that need
+// nothing but the system call. It is closed by Close. Whoever uses it must have
+// had one request served by PRead or PWrite before, see Touched.
+func (d *Disk) FD() int { return d.fd }
+
 // BlockSize gives the sizes that requests must keep to, and best have, in
 // bytes (nbdkit's .block_size). Any request is taken.
 func (d *Disk) BlockSize() (minimum, preferred, maximum uint32) {
