@@ -4,9 +4,12 @@
 #
 # Sourced after lib.sh by tests about what a command leaves running.
 
+# Other tests run at the same time, with processes of their own.
+leaver=${TMPDISK_TEST_DIR##*.}
+
 # left prints how many processes of commands there are.
 left() {
-    grep -lsz '^LEAVER=1$' /proc/[0-9]*/environ 2>/dev/null | wc -l
+    grep -lsz "^LEAVER=$leaver\$" /proc/[0-9]*/environ 2>/dev/null | wc -l
 }
 
 none_left() {
@@ -20,7 +23,7 @@ some_left() {
 # A command begins with this. It leaves processes that fork twice, begin a
 # session, ignore signals, are stopped, and keep forking for a while.
 # shellcheck disable=SC2016,SC2034 # for the command
-leavers='export LEAVER=1
+leavers="export LEAVER=$leaver"'
 sleep 1000 &
 (sleep 1000 & sleep 1000 &)
 setsid -f sh -c "trap \"\" HUP INT TERM; while :; do sleep 1; done"
