@@ -36,8 +36,8 @@ touch -d '31 days ago' "$private/$template"
 a=$(printf 'a%.0s' {1..64}) b=$(printf 'b%.0s' {1..64})
 tmp=.tmp.0123456789abcdef0123
 (umask 077 && touch "$private/$a.lock" "$private/$a$tmp" "$private/$b.lock" "$private/$b$tmp" "$private/notes")
-flock "$private/$b.lock" sh -c ': >held; read -r _ <end' &
 mkfifo end
+flock "$private/$b.lock" sh -c ': >held; read -r _ <end' &
 wait_for 10 test -e held
 start_and_stop
 : >end
