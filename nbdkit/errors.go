@@ -40,7 +40,8 @@ func (e PluginError) Unwrap() error {
 // errnoOf is the one place where a Go error becomes an errno.
 func errnoOf(err error) syscall.Errno {
 	var errno syscall.Errno
-	if errors.As(err, &errno) && errno != 0 {
+	// The server aborts at a negative one. Linux has none above 4095.
+	if errors.As(err, &errno) && errno > 0 && errno < 4096 {
 		return errno
 	}
 	return syscall.EIO

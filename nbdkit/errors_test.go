@@ -28,6 +28,8 @@ func TestErrnoOf(t *testing.T) {
 		{"plain", errors.New("no errno"), syscall.EIO},
 		{"errno", syscall.ENOSPC, syscall.ENOSPC},
 		{"zero errno", syscall.Errno(0), syscall.EIO},
+		{"negative errno", ^syscall.Errno(0), syscall.EIO},
+		{"no errno of any kernel", syscall.Errno(99999), syscall.EIO},
 		{"wrapped", fmt.Errorf("write: disk: %w", syscall.ENOSPC), syscall.ENOSPC},
 		{"wrapped twice", fmt.Errorf("a: %w", fmt.Errorf("b: %w", syscall.EROFS)), syscall.EROFS},
 		{"flattened", fmt.Errorf("write: %v", syscall.ENOSPC), syscall.EIO},
