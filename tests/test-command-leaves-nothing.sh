@@ -23,7 +23,7 @@ has "$log" 'exit code 3'
 none_left || fail "$(left) processes after a failure"
 echo 'sleep 1000' >how
 refused
-has "$log" 'timed out after 3s'
+has "$log" 'timed out after 3s, which command-timeout allows'
 none_left || fail "$(left) processes after a time-out"
 echo : >how
 exercise

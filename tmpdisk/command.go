@@ -86,7 +86,7 @@ func (c *command) run(ctx context.Context) error {
 	select {
 	case <-p.exited:
 	case <-expired:
-		stopped = fmt.Errorf("timed out after %v: %w", c.timeout, context.DeadlineExceeded)
+		stopped = fmt.Errorf("timed out after %v, which command-timeout allows: %w", c.timeout, context.DeadlineExceeded)
 	case <-ctx.Done():
 		stopped = fmt.Errorf("%s: %w", whyCancelled(ctx.Err()), ctx.Err())
 	}

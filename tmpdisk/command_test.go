@@ -100,7 +100,7 @@ func TestCommandTimeout(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want DeadlineExceeded", err)
 		}
-		const want = "command: timed out after 300ms: context deadline exceeded: started"
+		const want = "command: timed out after 300ms, which command-timeout allows: context deadline exceeded: started"
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}

@@ -61,13 +61,6 @@ var (
 		name:  "user and PID namespace (process numbers repeat)",
 		clone: unix.CLONE_NEWUSER | unix.CLONE_NEWPID,
 	}
-	// For a script of our own that becomes mkfs, or waits for a program that
-	// gives a filesystem another UUID. None of these leaves its session, so
-	// that is all there is to end. A server that is killed takes mkfs with
-	// it by the parent death signal. The shell that is not started is a good
-	// part of the time an mkfs takes.
-	alone = &containment{name: "session", alone: true}
-
 	// Where the kernel, its settings or a container allow none of these.
 	// See contain_scan.go.
 	withScan = &containment{
@@ -75,8 +68,24 @@ var (
 	}
 )
 
+// forMkfs is for a script of our own that becomes mkfs, or a program that gives
+// a filesystem another UUID. These neither gain privileges by exec nor send
+// themselves signals, so they can be the first process of the namespace, and
+// the shell that is not started is a good part of the time that mkfs takes.
+// Without namespaces there is only the session to end; they do not leave it.
+func (c *containment) forMkfs() *containment {
+	return &containment{name: c.name, clone: c.clone, alone: true}
+}
+
 func (c *containment) namespaced() bool { return c.clone != 0 }
 func (c *containment) mapsUser() bool   { return c.clone&unix.CLONE_NEWUSER != 0 }
+
+// gate is the beginning of what any first process runs; mkfs's goes on with the
+// script at once.
+const (
+	gate      = "read -r go <&3 || exit 125\nexec 3<&-\n"
+	aloneText = gate + ". /dev/fd/4"
+)
 
 // supervisor waits at the gate, descriptor 3, for one line. The line is sent
 // when the parent death signal is set for certain; end of file comes instead
@@ -90,9 +99,7 @@ func (c *containment) mapsUser() bool   { return c.clone&unix.CLONE_NEWUSER != 0
 //
 // The last line is there because a shell may replace itself with the last
 // command of its script.
-const supervisor = `read -r go <&3 || exit 125
-exec 3<&-
-echo "$go" 2>/dev/null >/proc/sys/kernel/ns_last_pid
+const supervisor = gate + `echo "$go" 2>/dev/null >/proc/sys/kernel/ns_last_pid
 /bin/sh -c '. /dev/fd/4' command
 exit $?`
 

@@ -37,7 +37,7 @@ func start(cmd *exec.Cmd, script *os.File, how *containment) (*process, error) {
 	text := supervisor
 	switch {
 	case how.alone:
-		text = ". /dev/fd/4"
+		text = aloneText
 	case !how.namespaced():
 		text = supervisorScan
 		p.mark = newMark()
@@ -75,9 +75,9 @@ func start(cmd *exec.Cmd, script *os.File, how *containment) (*process, error) {
 	if how.mapsUser() {
 		err = mapOwnIDs(pid)
 	}
-	if err == nil && !how.alone {
+	if err == nil {
 		line := fmt.Sprintf("%d\n", pid-1)
-		if !how.namespaced() {
+		if p.mark != "" {
 			line = p.mark + "\n"
 		}
 		_, err = gateW.WriteString(line)
@@ -97,9 +97,10 @@ func (p *process) end(patience time.Duration) error {
 	deadline := time.Now().Add(patience)
 	var err error
 	switch {
+	case p.how.namespaced():
 	case p.how.alone:
 		unix.Kill(-p.cmd.Process.Pid, unix.SIGKILL)
-	case !p.how.namespaced():
+	default:
 		err = p.killByScan(deadline)
 	}
 	p.gate.Close()

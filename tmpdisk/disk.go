@@ -151,6 +151,16 @@ func (d *Disk) Size() int64 { return d.size }
 // had one request served by PRead or PWrite before, see Touched.
 func (d *Disk) FD() int { return d.fd }
 
+// space is what the disk takes of its filesystem, in bytes; 0 of a device, and
+// if it cannot be known.
+func (d *Disk) space() uint64 {
+	var st unix.Stat_t
+	if d.isDevice || unix.Fstat(d.fd, &st) != nil {
+		return 0
+	}
+	return uint64(st.Blocks) * 512
+}
+
 // BlockSize gives the sizes that requests must keep to, and best have, in
 // bytes (nbdkit's .block_size). Any request is taken.
 func (d *Disk) BlockSize() (minimum, preferred, maximum uint32) {

@@ -6,6 +6,7 @@ package tmpdisk
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -34,6 +35,7 @@ type labelRule struct {
 	option string // "" if the type has no labels
 	max    int    // 0 is unknown
 	utf16  bool   // max counts UTF-16 units, and the label must be UTF-8
+	ascii  bool   // other characters fail, or depend on the code page
 }
 
 func always(options string) func(int64) string {
@@ -68,7 +70,7 @@ func extOptions(size int64) string {
 var fat = filesystem{
 	program: "mkfs.fat", debian: "dosfstools",
 	options: always(""),
-	label:   labelRule{option: "-n", max: 11, utf16: true},
+	label:   labelRule{option: "-n", max: 11, ascii: true},
 }
 
 var filesystems = map[string]filesystem{
@@ -224,6 +226,9 @@ func (c *Config) checkLabel() error {
 	rule, unit, n := filesystemOf(c.mkfsType()).label, "bytes", len(c.label)
 	if rule.option == "" {
 		return fmt.Errorf("%s has no labels: leave label= out or choose another type=", c.mkfsType())
+	}
+	if rule.ascii && strings.ContainsFunc(c.label, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return fmt.Errorf("%q: %s holds printable ASCII characters only", c.label, c.mkfsType())
 	}
 	if rule.utf16 {
 		if !utf8.ValidString(c.label) {

@@ -22,6 +22,9 @@ type maker struct {
 
 	templates *templates // nil if every disk is made by itself
 
+	// space is what the last disk took when it was new, in bytes.
+	space atomic.Uint64
+
 	// olderMkfs is set once mkfs has turned out not to know its options.
 	olderMkfs atomic.Bool
 }
@@ -104,6 +107,7 @@ func (m *maker) makeBy(ctx context.Context, r recipe) (*Disk, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.space.Store(d.space())
 	return d, nil
 }
 
@@ -134,7 +138,7 @@ func (m *maker) makeIn(ctx context.Context, w *workdir, id *identity, r recipe) 
 // error is the first one's: where both fail the options are not to blame.
 func (m *maker) runScript(ctx context.Context, r recipe, path string, w *workdir, id *identity) error {
 	err := m.newCommand(r, r.script(path), w, id).run(ctx)
-	if err == nil || r.older == nil || ctx.Err() != nil {
+	if err == nil || r.older == nil || ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	if m.newCommand(r, r.older(path), w, id).run(ctx) != nil {
@@ -151,7 +155,7 @@ func (m *maker) newCommand(r recipe, script string, w *workdir, id *identity) *c
 	if id != nil {
 		c.as, c.dir = id, w.path()
 	} else if r.mkfs {
-		c.contain = alone
+		c.contain = contained().how.forMkfs()
 	}
 	return c
 }

@@ -205,3 +205,44 @@ func TestMadeDiskIsClosedOnExec(t *testing.T) {
 		t.Errorf("got flags %#x (%v), want FD_CLOEXEC", flags, err)
 	}
 }
+
+// A command that has taken its time is not tried again with other options.
+func TestMkfsTimesOutOnce(t *testing.T) {
+	dir := t.TempDir()
+	slow := "#!/bin/sh\necho >>\"$0.runs\"\nsleep 1000\n"
+	if err := os.WriteFile(dir+"/mkfs.ext4", []byte(slow), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	_, err := makeDisk(t, "size", "1M", "command-timeout", "1s")
+	contains(t, err, "timed out after 1s, which command-timeout allows")
+	if got := runs(t, dir+"/mkfs.ext4.runs"); got != 1 {
+		t.Errorf("mkfs ran %d times, want 1", got)
+	}
+}
+
+// What stands in for mkfs leaves no process either.
+func TestNothingOutlivesMkfs(t *testing.T) {
+	if !contained().how.namespaced() {
+		t.Skip("needs namespaces")
+	}
+	dir := t.TempDir()
+	wrapper := "#!/bin/sh\nsetsid sleep 1000 &\nsleep 1000 &\nls -l /proc/self/ns/pid >\"$0.ns\"\n"
+	if err := os.WriteFile(dir+"/mkfs.ext4", []byte(wrapper), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	mustMakeDisk(t, "size", "1M")
+	inside, err := os.ReadFile(dir + "/mkfs.ext4.ns")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The kernel ends all of a namespace with its first process.
+	ours, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(inside), ours) {
+		t.Errorf("mkfs ran in this process's namespace: %s", inside)
+	}
+}

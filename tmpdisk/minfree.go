@@ -81,7 +81,7 @@ func (m minFree) compare(dir string, free, total uint64) error {
 	if free >= want {
 		return nil
 	}
-	return fmt.Errorf("parameter min-free: %w in %s: %d of %d bytes, and %d%s must be: %w",
+	return fmt.Errorf("%w in %s: %d of %d bytes, and %d%s must be: %w",
 		errTooLittleFree, dir, free, total, want, percent, unix.ENOSPC)
 }
 
@@ -92,7 +92,19 @@ func saturatingMul(a, b uint64) uint64 {
 	return math.MaxUint64
 }
 
-// room is why no client may come in now, and no spare disk be made, or nil.
+// room is why no client may come in now, or nil.
 func (s *Server) room() error {
-	return s.maker.cfg.minFree.check(s.maker.parent)
+	if err := s.maker.cfg.minFree.check(s.maker.parent); err != nil {
+		return fmt.Errorf("parameter min-free: %w", err)
+	}
+	return nil
+}
+
+// roomForSpare is why no spare disk may be made now, or nil: a full filesystem
+// is not tried again and again.
+func (s *Server) roomForSpare() error {
+	if err := s.room(); err != nil {
+		return err
+	}
+	return minFree{bytes: s.maker.space.Load()}.check(s.maker.parent)
 }

@@ -66,7 +66,7 @@ func TestMinFreeCompare(t *testing.T) {
 				}
 				return
 			}
-			contains(t, err, "min-free", "/dir")
+			contains(t, err, "too little is free", "/dir")
 			if !errors.Is(err, unix.ENOSPC) || !errors.Is(err, errTooLittleFree) {
 				t.Errorf("got %v, want ENOSPC, too little free", err)
 			}

@@ -173,7 +173,7 @@ func (p *pool[T]) get(ctx context.Context) (T, error) {
 	case got = <-w.served:
 	case <-ctx.Done():
 		if p.leave(w) {
-			return none, fmt.Errorf("open: %w", ctx.Err())
+			return none, fmt.Errorf("open: the client has gone, or the server is to end: %w", ctx.Err())
 		}
 		got = <-w.served
 	}

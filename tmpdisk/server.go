@@ -7,7 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
 	"regexp"
+
+	"golang.org/x/sys/unix"
 )
 
 // Server makes disks for clients, ahead of them where it was told to. Its
@@ -35,7 +39,7 @@ func NewServer(cfg *Config, host Host) (*Server, error) {
 	s.pool = newPool(poolOptions{
 		spares:   cfg.spareDisks,
 		jobs:     cfg.makeJobs,
-		room:     s.room,
+		room:     s.roomForSpare,
 		cause:    causeOf,
 		debug:    host.Debug,
 		logError: host.Error,
@@ -46,6 +50,7 @@ func NewServer(cfg *Config, host Host) (*Server, error) {
 // Start removes what dead servers have left and begins to make spare disks
 // (nbdkit's .after_fork).
 func (s *Server) Start() {
+	catchFileSizeSignal()
 	detectContainment(s.host)
 	if err := sweep(s.maker.parent, s.host); err != nil {
 		// A missing TMPDIR is told to each client; it may yet appear.
@@ -87,6 +92,14 @@ func (s *Server) Close(d *Disk) {
 // Stop ends what is being made and drops what is ready (nbdkit's .cleanup).
 func (s *Server) Stop() {
 	s.pool.stop()
+}
+
+// catchFileSizeSignal keeps the server alive where its resource limits, or the
+// filesystem's, end a file: the system call fails with EFBIG as well, and that
+// is the client's to know. Caught and not ignored, because commands would
+// inherit that.
+func catchFileSizeSignal() {
+	signal.Notify(make(chan os.Signal, 1), unix.SIGXFSZ)
 }
 
 // causeOf is what err says without that in which two disks that fail alike
