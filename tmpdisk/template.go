@@ -29,6 +29,11 @@ type templates struct {
 	// plain is set when templates would be slower than mkfs, and when stamp
 	// is found not to work. The directory is swept even so.
 	plain atomic.Bool
+	// failing is set while the last build has failed. Nobody then waits for
+	// the next one, which will most likely fail as well: those who cannot
+	// build make a disk for themselves, all at a time, and get their own
+	// errors.
+	failing atomic.Bool
 }
 
 // newTemplates returns nil if the configuration does not ask for templates.
@@ -41,8 +46,8 @@ func newTemplates(m *maker) *templates {
 	if c.command == "" && !c.templateSameUUID {
 		stamp, ok := restampOf(c.mkfsType(), c.size)
 		if !ok {
-			m.host.Debug(fmt.Sprintf("template: no template is used: for type=%s of this size mkfs costs less "+
-				"than a clone with a new UUID (ignored)", c.mkfsType()))
+			m.host.Debug(fmt.Sprintf("template: no template is used: for type=%s of this size a clone with a "+
+				"new UUID costs more than mkfs, or no program can give it one (ignored)", c.mkfsType()))
 		}
 		t.stamp = stamp
 		t.plain.Store(!ok)
@@ -78,7 +83,7 @@ func (t *templates) make(ctx context.Context) (*Disk, error) {
 }
 
 // find returns the template, or the lock with which to build it, or neither:
-// it is then known that it makes no template.
+// it is then known that it makes no template, or none just now.
 func (t *templates) find(ctx context.Context, dir *templateDir, key string) (*os.File, *templateLock, error) {
 	var p pauses
 	for {
@@ -99,7 +104,7 @@ func (t *templates) find(ctx context.Context, dir *templateDir, key string) (*os
 			}
 			return nil, lock, nil
 		}
-		if t.isUnfit(key) {
+		if t.isUnfit(key) || t.failing.Load() {
 			return nil, nil, nil
 		}
 		if p.next == 0 {
@@ -117,6 +122,7 @@ func (t *templates) build(ctx context.Context, dir *templateDir, key string) (*D
 	t.debugf(key, "miss")
 	began := time.Now()
 	d, err := t.maker.makeBy(ctx, t.maker.fresh())
+	t.failing.Store(err != nil && ctx.Err() == nil)
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +140,11 @@ func (t *templates) build(ctx context.Context, dir *templateDir, key string) (*D
 		return d, nil
 	}
 	f, kept, err := dir.keep(ctx, key, d.fd)
+	if errors.Is(err, unix.ENOENT) && !linked {
+		// Somebody has removed the directory. The next disk makes it anew.
+		t.debugf(key, "built in %s, not kept: %v (ignored)", short(took), err)
+		return d, nil
+	}
 	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -223,8 +234,10 @@ func (t *templates) clone(ctx context.Context, dir *templateDir, key string, f *
 	if freshErr != nil {
 		return nil, errors.Join(err, freshErr)
 	}
-	t.plain.Store(true)
-	t.debugf(key, "no more templates, new UUIDs cannot be given: %v (ignored)", err)
+	if !t.plain.Swap(true) {
+		t.maker.host.Error(fmt.Sprintf("template: none is used until the server is started again: "+
+			"clones cannot be given new UUIDs: %v", err))
+	}
 	return d, nil
 }
 

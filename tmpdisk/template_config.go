@@ -74,7 +74,11 @@ func (c *Config) needsTemplateDir(name string) error {
 func parseDays(name, value string) (time.Duration, error) {
 	days, ok := strings.CutSuffix(value, "d")
 	if !ok || days == "" || !isDigits(days) {
-		return parseDuration(name, value)
+		d, err := parseDuration(name, value)
+		if err != nil {
+			err = fmt.Errorf("%w, or whole days as in %s=30d", err, name)
+		}
+		return d, err
 	}
 	n, err := strconv.ParseInt(days, 10, 64)
 	if err != nil || n > int64(maxDuration/day) {

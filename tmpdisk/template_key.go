@@ -64,18 +64,40 @@ func (k keyHash) add(fields ...string) {
 	}
 }
 
-// fileIdentity changes whenever the regular file at path does; "" if there is
-// none. A directory's is "" too: its time says nothing about what is below.
+// fileIdentity changes whenever the regular file at path does, and when path
+// comes to stand for another block device, or one of another size; what is
+// written to a device cannot be seen. It is "" for anything else, and if there
+// is nothing. A directory's is "" too: its time says nothing about what is
+// below.
 func fileIdentity(path string) string {
 	var st unix.Stat_t
 	if path == "" || len(path) >= unix.PathMax {
 		return ""
 	}
-	if err := ignoringEINTR(func() error { return unix.Stat(path, &st) }); err != nil ||
-		st.Mode&unix.S_IFMT != unix.S_IFREG {
+	if err := ignoringEINTR(func() error { return unix.Stat(path, &st) }); err != nil {
 		return ""
 	}
-	return fmt.Sprintf("dev %d inode %d size %d mtime %d.%09d", st.Dev, st.Ino, st.Size, st.Mtim.Sec, st.Mtim.Nsec)
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return fmt.Sprintf("dev %d inode %d size %d mtime %d.%09d", st.Dev, st.Ino, st.Size, st.Mtim.Sec, st.Mtim.Nsec)
+	case unix.S_IFBLK:
+		return fmt.Sprintf("block device %d size %d", st.Rdev, deviceSize(path))
+	}
+	return ""
+}
+
+// deviceSize is -1 if it cannot be known.
+func deviceSize(path string) int64 {
+	fd, err := openat(unix.AT_FDCWD, path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC)
+	if err != nil {
+		return -1
+	}
+	defer unix.Close(fd)
+	size, err := unix.Seek(fd, 0, unix.SEEK_END)
+	if err != nil {
+		return -1
+	}
+	return size
 }
 
 // programIdentity is that of the program that mkfsScript runs: another version
