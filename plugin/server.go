@@ -13,6 +13,9 @@ import (
 
 // AfterFork implements .after_fork.
 func (p *plugin) AfterFork() error {
+	if p.refuse != nil {
+		return nil
+	}
 	server, err := tmpdisk.NewServer(p.config, host{})
 	if err != nil {
 		return err
@@ -31,13 +34,18 @@ func (p *plugin) Cleanup() {
 
 // PreConnect implements .preconnect.
 func (p *plugin) PreConnect(readonly bool) error {
-	p.server.PreConnect()
+	if p.server != nil {
+		p.server.PreConnect()
+	}
 	return nil
 }
 
 // Open implements .open. The disk may take its time to be made: the client
 // that hangs up and the server that is told to end must not wait for it.
 func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
+	if p.refuse != nil {
+		return nil, p.refuse
+	}
 	if d := p.server.OpenReady(); d != nil {
 		return &disk{Disk: d, server: p.server}, nil
 	}
