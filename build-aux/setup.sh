@@ -50,12 +50,10 @@ fusermount3                fuse3             mount disks through nbdfuse
 losetup                    mount             mount disks through loop devices
 sfdisk                     fdisk             make partitions
 setpriv                    util-linux        run as an ordinary user
-ip                         iproute2          take away the network of a client
+ip                         iproute2          make two machines of one, by network namespaces
 ss                         iproute2          look at the options of sockets
 systemd-analyze            systemd           check the example of a service
 nm                         binutils          look at what the plugin exports
-ip                         iproute2          make two machines of one, by network namespaces
-systemd-analyze            systemd           check the example units
 certtool                   gnutls-bin        make certificates for TLS
 shellcheck                 shellcheck        check the shell scripts
 '

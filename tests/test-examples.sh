@@ -11,7 +11,7 @@
 
 requires mke2fs mkswap sfdisk certtool filter:limit filter:ip
 
-mkdir bin initial-content pki cache
+mkdir bin initial-content pki
 echo hello >initial-content/greeting
 cat >bin/virt-builder <<'SH'
 #!/bin/sh
@@ -41,7 +41,7 @@ run_example() {
     sed -e "s|^ nbdkit |exec nbdkit -f -U '$sock' -P '$pidfile' |" \
         -e "s|\([ ]\)tmpdisk |\1'$plugin' |" \
         -e "s|/etc/pki/nbdkit|$work/pki|" \
-        -e "s|/var/cache/nbdkit|'$work/cache'|" \
+        -e "s|/var/cache/nbdkit|'$work/cache'|g" \
         -e "s|allow=192.168.1.0/24|allow=anyunix|" "example$n" >"run$n"
     cat "run$n"
     grep -q "'$plugin'" "run$n" || fail "no nbdkit in this example"
