@@ -62,8 +62,8 @@ func parseCommandUser(value string) (*identities, error) {
 	if err := onlyRoot(); err != nil {
 		return nil, err
 	}
-	if strings.ContainsFunc(value, unicode.IsControl) {
-		// Lookup's errors would have it as it is.
+	if value == "" || strings.ContainsFunc(value, unicode.IsControl) {
+		// Lookup's errors would not be of use, or have it as it is.
 		return nil, fmt.Errorf("%q: no such user: create one that nothing else uses", value)
 	}
 	u, err := user.Lookup(value)

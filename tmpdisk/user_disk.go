@@ -39,7 +39,7 @@ func (id *identity) checkDisk(path string) error {
 	}
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
-		return fmt.Errorf("lstat: %s: %w", path, err)
+		return fmt.Errorf("open: %s: what the command left: %w", path, err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != id.uid || st.Nlink != 1 {
 		return fmt.Errorf("open: %s: with %s the disk must be a file of user %d's own, with one name: %w",
