@@ -30,7 +30,11 @@ func (r *report) plot() []byte {
 			if server == peerC || server == memory || !(x.min > 0) {
 				continue
 			}
-			lines = append(lines, line{s.scenario + ", " + s.unit, server, x})
+			label := s.scenario + ", " + s.unit
+			if server != ours && server != spares { // which have colours
+				label += ", " + server
+			}
+			lines = append(lines, line{label, server, x})
 			low, high = min(low, x.min), max(high, x.max)
 		}
 	}
