@@ -64,10 +64,9 @@ loops() {
 
 check_loops() {
     local i loop
-    # The kernel frees a device some time after the umount: when whatever had a
-    # look at it (blkid, udev) has closed it, and when the last copy of the mount
-    # is gone, as other tests' `ip netns exec` have one of all.
-    for i in {1..900}; do
+    # The kernel frees a device some time after the umount, when whatever
+    # else had a look at it (blkid, udev) has closed it.
+    for i in {1..40}; do
         [ -n "$(loops)" ] || return 0
         sleep 0.1
     done

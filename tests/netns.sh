@@ -10,7 +10,7 @@
 # two_machines: network namespaces $ns_server and $ns_client, joined by a
 # cable. The server's end has the address 10.9.8.1, and link_down pulls it out.
 two_machines() {
-    requires root ip
+    requires root ip nsenter
     ns_server=tmpdisk-s$$ ns_client=tmpdisk-c$$
     ip netns add "$ns_server" 2>ip.log || skip "needs network namespaces: $(cat ip.log)"
     at_exit "ip netns delete $ns_server"
@@ -28,10 +28,17 @@ link_down() {
     ip -n "$ns_client" link set cable down
 }
 
+# inside NAMESPACE COMMAND...: become COMMAND in NAMESPACE; to be run with &. Not
+# `ip netns exec`, which copies all mounts as well: it would keep what other
+# tests have mounted, and their loop devices, busy as long as COMMAND runs.
+inside() {
+    exec nsenter --net="/run/netns/$1" "${@:2}"
+}
+
 # serve_tcp ARGUMENTS...: serve on TCP in $ns_server, for $ns_client.
 serve_tcp() {
     new_server
-    ip netns exec "$ns_server" nbdkit -f -p 10809 -P "$pidfile" "$@" >"$log" 2>&1 &
+    inside "$ns_server" nbdkit -f -p 10809 -P "$pidfile" "$@" >"$log" 2>&1 &
     server=$!
     at_exit "stop_server $server child"
     wait_for 30 server_decided "$server" "$pidfile" || fail "nbdkit did not start listening"
@@ -43,7 +50,7 @@ serve_tcp() {
 # sets $client.
 client() {
     rm -f ready
-    ip netns exec "$ns_client" nbdsh -c - >>client.log 2>&1 <<PYTHON &
+    inside "$ns_client" nbdsh -c - >>client.log 2>&1 <<PYTHON &
 import time
 h.connect_tcp("10.9.8.1", "10809")
 h.pwrite(b"x" * 65536, 0)
