@@ -134,12 +134,9 @@ func (p *process) status() *os.ProcessState {
 // waitZombie returns when child pid has ended. For the first process of a
 // PID namespace that is when all others in it are gone, too.
 func waitZombie(pid int) {
-	for {
-		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if err != unix.EINTR {
-			return
-		}
-	}
+	ignoringEINTR(func() error {
+		return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+	})
 }
 
 // mapOwnIDs gives process pid, in its new user namespace, this process's user

@@ -53,7 +53,7 @@ type recipe struct {
 	// older, if not nil, is tried where script fails.
 	older func(path string) string
 	// mkfs says that the script runs one of the built-in types' programs,
-	// and nothing else: see alone.
+	// and nothing else: see forMkfs.
 	mkfs bool
 }
 

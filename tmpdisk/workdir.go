@@ -200,21 +200,11 @@ func (w *workdir) remove() error {
 }
 
 func flock(fd int) error {
-	for {
-		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
-		if err != unix.EINTR {
-			return err
-		}
-	}
+	return ignoringEINTR(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
 }
 
 func openat(dirfd int, name string, flags int) (int, error) {
-	for {
-		fd, err := unix.Openat(dirfd, name, flags, 0)
-		if err != unix.EINTR {
-			return fd, err
-		}
-	}
+	return ignoringEINTR2(func() (int, error) { return unix.Openat(dirfd, name, flags, 0) })
 }
 
 // sameFile reports whether name in dirfd is the very file that fd is open on.
