@@ -117,22 +117,7 @@ func (t *trial) connect(size string, args ...string) error {
 	if t.name == "connect-2s" {
 		rounds = t.rounds(7, 1)
 	}
-	return t.interleave(rounds, servers, func(s *server, count bool) error {
-		began := time.Now()
-		c, err := connect(s.socket)
-		if err != nil {
-			return err
-		}
-		if err := c.do(cmdRead, 0, maxSize); err != nil {
-			return err
-		}
-		ms := millis(time.Since(began))
-		if count {
-			took.add(s.name, ms)
-		}
-		c.close()
-		return s.settle(t.ctx)
-	})
+	return t.interleave(rounds, servers, t.untilFirstRead(took))
 }
 
 // rush connects n clients at once, each of which reads once.
