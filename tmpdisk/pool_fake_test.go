@@ -114,6 +114,7 @@ func (b *poolBench) until(what string, f func() bool) {
 func (b *poolBench) idle(shelf int) {
 	b.t.Helper()
 	b.until("no maker runs", func() bool { return b.running == 0 })
+	b.makers.Wait() // a maker that is booked may still have a line to log
 	b.pool.mu.Lock()
 	defer b.pool.mu.Unlock()
 	if len(b.shelf) != shelf {
