@@ -27,11 +27,16 @@ const markName = "NBDKIT_TMPDISK_MARK"
 // supervisorScan starts a watcher besides the command, because the parent
 // death signal ends only the supervisor itself. The watcher sees the end of
 // the gate's file when the server is dead, and then does by shell what
-// killByScan does. It makes a last sweep of its own process group, itself
-// included, which takes all at once and cannot be outrun.
+// killByScan does. It begins with the supervisor, because that may get its
+// signal later than the gate is closed and would take the watcher for one that
+// is no longer needed. It makes a last sweep of its own process group, itself
+// included, which takes all at once and cannot be outrun; also when it must end
+// early, as dash does if the command has left it no process to fork.
 const supervisorScan = `read -r mark <&3 || exit 125
 (
+	trap 'kill -9 0' EXIT
 	read -r go <&3
+	kill -9 $$
 	n=0
 	while [ $n -lt 20 ]; do
 		found=$(grep -ls "$mark" /proc/[0-9]*/environ)
@@ -39,7 +44,6 @@ const supervisorScan = `read -r mark <&3 || exit 125
 		for f in $found; do f=${f%/environ}; kill -9 "${f#/proc/}"; done
 		n=$((n + 1))
 	done
-	kill -9 0
 ) 2>/dev/null 4<&- &
 exec 3<&-
 ` + markName + `=$mark /bin/sh -c '. /dev/fd/4' command

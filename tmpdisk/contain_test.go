@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Each script leaves processes behind that are hard to find or to kill, makes
@@ -75,6 +77,19 @@ func somethingAlive(alive func() []string) bool {
 	return false
 }
 
+// allGone waits until nothing is alive, an instant where there is a CPU to spare.
+func allGone(t *testing.T, alive func() []string) {
+	t.Helper()
+	var left []string
+	for range 600 {
+		if left = alive(); len(left) == 0 {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Errorf("got %d processes 30 s after the end, want none: %v", len(left), left[0])
+}
+
 const awaitStart = "while ! [ -e $started ]; do sleep 0.01; done\n"
 
 func TestNothingOutlivesItsCommand(t *testing.T) {
@@ -133,9 +148,6 @@ func TestNothingOutlivesAKilledServer(t *testing.T) {
 	eachWay(t, func(t *testing.T, how *containment) {
 		for _, l := range leavers {
 			t.Run(l.name, func(t *testing.T) {
-				if how == withScan && l.name == "many" {
-					t.Skip("on a busy machine the watcher, a shell, may not come to it within the time that a test has")
-				}
 				script, started, alive := leaver(t, l.script+"\nsleep 1000")
 				server := exec.Command(os.Args[0], "-test.run=^TestServerProcess$")
 				server.Env = append(os.Environ(), "TMPDISK_TEST_SCRIPT="+script)
@@ -151,14 +163,7 @@ func TestNothingOutlivesAKilledServer(t *testing.T) {
 				}
 				server.Process.Kill()
 				server.Wait()
-				var left []string
-				for range 600 { // an instant where there is a CPU to spare
-					if left = alive(); len(left) == 0 {
-						return
-					}
-					time.Sleep(50 * time.Millisecond)
-				}
-				t.Errorf("got %d processes 30 s after kill -9, want none: %v", len(left), left[0])
+				allGone(t, alive)
 			})
 		}
 	})
@@ -188,6 +193,69 @@ func TestSupervisorEndsAtAClosedGate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// watched starts a supervisor with its watcher as a server would, but for the
+// parent death signal, and runs a script until started exists. The end of the
+// server is what closing gate looks like to them.
+func watched(t *testing.T, text, started string) (supervisor *exec.Cmd, gate *os.File) {
+	script, err := scriptFile(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer script.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cmd := exec.Command("/bin/sh", "-c", supervisorScan)
+	cmd.ExtraFiles = []*os.File{r, script}
+	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(w, newMark())
+	waitForFile(t, started)
+	return cmd, w
+}
+
+// The end of the server closes the gate first and sends the supervisor its
+// parent death signal later. Here that never comes.
+func TestWatcherNeedsNoParentDeathSignal(t *testing.T) {
+	for _, l := range leavers {
+		t.Run(l.name, func(t *testing.T) {
+			script, started, alive := leaver(t, l.script+"\nsleep 1000")
+			supervisor, gate := watched(t, script, started)
+			gate.Close()
+			supervisor.Wait()
+			allGone(t, alive)
+		})
+	}
+}
+
+// A command may have used up all the processes that its user may have. What is
+// in the watcher's own group is killed then, too.
+func TestWatcherCannotFork(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may fork as much as it likes")
+	}
+	script, started, alive := leaver(t, "sleep 1000 & >$started; sleep 1000")
+	supervisor, gate := watched(t, script, started)
+	pids, err := procNumbers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range pids {
+		if st, err := readStat(pid); err == nil && st.session == supervisor.Process.Pid {
+			if err := unix.Prlimit(pid, unix.RLIMIT_NPROC, &unix.Rlimit{Cur: 1, Max: 1}, nil); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	gate.Close()
+	supervisor.Wait()
+	allGone(t, alive)
 }
 
 // What run must survive, though it cannot find the process: it leaves its
