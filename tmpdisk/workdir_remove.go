@@ -4,6 +4,7 @@
 package tmpdisk
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -11,13 +12,39 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// maxOpen is how many levels of directories a removal has open at once, at
+// most. The server's descriptors are for its clients, and a command can make a
+// tree that is deeper than any limit on them.
+const maxOpen = 16
+
+// remover removes one tree. It goes by descriptors only, follows no symbolic
+// link, and enters no mount: a mount that a killed command left here is
+// detached instead.
+type remover struct {
+	top   int  // the tree's directory
+	moved bool // into top, which therefore must be read again
+}
+
 // removeTree empties the directory that fd is open on and removes it as name
-// in dirfd. A process that is just dying may still add files, so a directory
-// that is not empty after all is emptied again, a few times.
+// in dirfd.
 func removeTree(dirfd int, name string, fd int) error {
+	r := &remover{top: fd}
+	return r.tree(dirfd, name, fd, 1)
+}
+
+// tree does that for a directory that is depth levels deep, top being the first.
+// A process that is just dying may still add files, so a directory that is not
+// empty after all is emptied again, a few times.
+func (r *remover) tree(dirfd int, name string, fd, depth int) error {
 	var err error
-	for range 10 {
-		if err = removeContents(fd); err != nil {
+	for tries := 0; tries < 10; tries++ {
+		err = r.contents(fd, depth)
+		if fd == r.top && r.moved {
+			// Each time the tree is less deep by about maxOpen levels.
+			r.moved, tries = false, 0
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		err = unix.Unlinkat(dirfd, name, unix.AT_REMOVEDIR)
@@ -31,11 +58,9 @@ func removeTree(dirfd int, name string, fd int) error {
 	return err
 }
 
-// removeContents deletes everything in the directory that fd is open on. It
-// goes by descriptors only, follows no symbolic link, and enters no mount: a
-// mount that a killed command left here is detached instead. It goes on after
-// an error so that one undeletable file keeps as little as possible.
-func removeContents(fd int) error {
+// contents deletes everything in the directory that fd is open on. It goes on
+// after an error so that one undeletable file keeps as little as possible.
+func (r *remover) contents(fd, depth int) error {
 	// As an ordinary user a directory that the command made read-only
 	// cannot be emptied. If this fails the unlinks say why.
 	unix.Fchmod(fd, modePrivate)
@@ -54,14 +79,15 @@ func removeContents(fd int) error {
 	}
 	var first error
 	for _, name := range names {
-		if err := removeEntry(fd, name); err != nil && first == nil {
+		if err := r.entry(fd, name, depth); err != nil && first == nil {
 			first = fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return first
 }
 
-func removeEntry(dirfd int, name string) error {
+// entry deletes name in dirfd, a directory that is depth levels deep.
+func (r *remover) entry(dirfd int, name string, depth int) error {
 	err := unix.Unlinkat(dirfd, name, 0)
 	if errors.Is(err, unix.EBUSY) {
 		// A file with something mounted on it.
@@ -94,7 +120,21 @@ func removeEntry(dirfd int, name string) error {
 		return openErr
 	}
 	defer unix.Close(fd)
-	return removeTree(dirfd, name, fd)
+	if depth >= maxOpen && r.move(dirfd, name, fd) {
+		return nil
+	}
+	return r.tree(dirfd, name, fd, depth+1)
+}
+
+// move makes name in dirfd, which fd is open on, an entry of the tree's own
+// directory, where it is met again.
+func (r *remover) move(dirfd int, name string, fd int) bool {
+	unix.Fchmod(fd, modePrivate) // its entry ".." is going to be written
+	if unix.Renameat(dirfd, name, r.top, rand.Text()) != nil {
+		return false
+	}
+	r.moved = true
+	return true
 }
 
 // openBeneath opens a directory in dirfd; EXDEV if it is on another mount.

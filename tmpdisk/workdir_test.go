@@ -207,6 +207,62 @@ func TestWorkdirRemovesAll(t *testing.T) {
 	}
 }
 
+// A tree that is deeper, in one branch, and wider, in another, than there are
+// descriptors, and whose paths are longer than a path may be.
+func TestWorkdirRemovesMoreLevelsThanDescriptors(t *testing.T) {
+	parent := t.TempDir()
+	w := makeWorkdir(t, parent)
+	grow := func(from int, name string, levels int) int {
+		for range levels {
+			if err := unix.Mkdirat(from, name, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			fd, err := openat(from, name, openDirFlags)
+			if err != nil {
+				t.Fatal(err)
+			}
+			unix.Fchmod(from, 0o500)
+			unix.Close(from)
+			from = fd
+		}
+		return from
+	}
+	top, err := openat(int(w.dir.Fd()), ".", openDirFlags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bottom := grow(top, strings.Repeat("deep", 40), 3000)
+	for _, name := range []string{"a", "b", "c"} {
+		branch, err := openat(bottom, ".", openDirFlags)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unix.Fchmod(bottom, 0o700)
+		unix.Close(grow(branch, name, 50))
+	}
+	unix.Close(bottom)
+
+	free, err := openat(int(w.dir.Fd()), ".", openDirFlags) // the lowest free number
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(free)
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	few := unix.Rlimit{Cur: uint64(free) + maxOpen + 10, Max: limit.Max}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	err = w.remove()
+	unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	if err != nil {
+		t.Errorf("got %.200v", err)
+	}
+	wantEmpty(t, parent)
+}
+
 func TestWorkdirRemovedByOthers(t *testing.T) {
 	w := makeWorkdir(t, t.TempDir())
 	if err := os.Remove(w.path()); err != nil {
