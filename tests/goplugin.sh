@@ -28,7 +28,7 @@ config_fails() {
     new_server
     fails_before_the_fork "$text" -f -U "$sock" -P "$pidfile" "$@"
     fails_before_the_fork "$text" -U "$sock" -P "$pidfile" "$@"
-    fails_before_the_fork "$text" -U - "$@" --run "touch '$work/ran'"
+    fails_before_the_fork "$text" -U "$sock" "$@" --run "touch '$work/ran'"
     fails_before_the_fork "$text" -s "$@"
     [ ! -e "$pidfile" ] || fail "there is a pid file"
     [ ! -e "$sock" ] || fail "there is a socket"

@@ -10,7 +10,7 @@
 requires mkfs.minix fsck.minix
 check_type minix 1M "" minix fsck.minix -f
 check_type minix 100M "" minix fsck.minix -f
-if nbdkit -U - "$plugin" size=1M type=minix label=x --run true 2>err.log; then
+if nbdkit -U minix.sock "$plugin" size=1M type=minix label=x --run true 2>err.log; then
     fail "label=x was accepted"
 fi
 has err.log label

@@ -19,7 +19,7 @@ wait_for 10 grep -q 'error: parameter template-dir: .*private' "$log" ||
     fail "not in the log"
 status=0
 # shellcheck disable=SC2016 # for the shell that nbdkit runs
-timeout 20 nbdkit -u nobody -U - "$TMPDISK_TEST_DIR/tmpdisk.so" size=10M command-user=games \
+timeout 20 nbdkit -u nobody -U "$work/sock" "$TMPDISK_TEST_DIR/tmpdisk.so" size=10M command-user=games \
     --run 'nbdinfo --size "$uri"' >run.log 2>&1 || status=$?
 [ "$status" -ne 124 ] || fail "nbdkit --run hangs"
 has run.log 'parameter command-user'
