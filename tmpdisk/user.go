@@ -116,20 +116,44 @@ func parseCommandUIDs(value string) (*identities, error) {
 	if high-low >= maxIdentities {
 		return nil, fmt.Errorf("%q: more than %d user numbers", value, maxIdentities)
 	}
+	users, groups := namesByNumber("/etc/passwd"), namesByNumber("/etc/group")
 	var all []*identity
 	for n := int(low); n <= int(high); n++ {
 		if err := refuseUID(n); err != nil {
 			return nil, fmt.Errorf("%q: %w", value, err)
 		}
+		id := strconv.Itoa(n)
+		// Looking each number up could take minutes with a remote database.
+		if n == int(low) || n == int(high) {
+			if u, err := user.LookupId(id); err == nil {
+				users[id] = u.Username
+			}
+			if g, err := user.LookupGroupId(id); err == nil {
+				groups[id] = g.Name
+			}
+		}
+		if name, taken := users[id]; taken {
+			return nil, fmt.Errorf("%q: %s is the user %s: take numbers that nothing else uses", value, id, name)
+		}
+		if name, taken := groups[id]; taken {
+			return nil, fmt.Errorf("%q: %s is the group %s: take numbers that nothing else uses", value, id, name)
+		}
 		all = append(all, &identity{uid: n, gid: n})
 	}
-	// Looking each number up could take minutes with a remote database.
-	for _, id := range []*identity{all[0], all[len(all)-1]} {
-		if g, err := user.LookupGroupId(strconv.Itoa(id.gid)); err == nil {
-			return nil, fmt.Errorf("%q: %d is also the group %s: take numbers that nothing else uses", value, id.gid, g.Name)
+	return newIdentities("command-uids", all...), nil
+}
+
+// namesByNumber reads passwd(5) or group(5): the number is the third field of
+// both. It is empty where there is no such file.
+func namesByNumber(path string) map[string]string {
+	names := map[string]string{}
+	data, _ := os.ReadFile(path)
+	for line := range strings.Lines(string(data)) {
+		if field := strings.SplitN(line, ":", 4); len(field) == 4 {
+			names[field[2]] = field[0]
 		}
 	}
-	return newIdentities("command-uids", all...), nil
+	return names
 }
 
 func onlyRoot() error {

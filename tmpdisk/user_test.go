@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -91,7 +93,16 @@ func TestParseCommandUIDs(t *testing.T) {
 		{"64 bits", "1-18446744073709551616", "not LOW-HIGH"},
 		{"too many", "100000-900000", "more than"},
 		{"too high", "2147483640-2147483646", "above"},
-		{"a group's number", "65533-65534", "is also the group"},
+		{"a user's number", "65533-65534", "65534 is the user nobody"},
+		{"a user's number amid others", "65000-66000", "65534 is the user nobody"},
+	}
+	users := namesByNumber("/etc/passwd")
+	for id, name := range namesByNumber("/etc/group") {
+		if users[id] == "" {
+			tests = append(tests, struct{ name, value, want string }{
+				"a group's number", id + "-" + id, id + " is the group " + name,
+			})
+		}
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -106,6 +117,21 @@ func TestParseCommandUIDs(t *testing.T) {
 				t.Errorf("got %v, want %s", err, test.want)
 			}
 		})
+	}
+}
+
+func TestNamesByNumber(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "passwd")
+	text := "root:x:0:0:root:/root:/bin/sh\n#comment\n\n+@netgroup\nlast:x:1234:"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"0": "root", "1234": "last"}
+	if got := namesByNumber(file); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := namesByNumber(file + ".none"); got == nil || len(got) != 0 {
+		t.Errorf("got %v without a file, want an empty map", got)
 	}
 }
 
