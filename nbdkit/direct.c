@@ -30,16 +30,15 @@ gonbdkit_direct_allow (struct gonbdkit_connection *c)
     __atomic_store_n (&c->direct, true, __ATOMIC_RELAXED);
 }
 
-bool
-gonbdkit_direct_pread (const struct gonbdkit_connection *c, void *buf,
-                       uint32_t count, uint64_t offset, uint32_t flags)
+static inline bool
+transfer (const struct gonbdkit_connection *c, bool write,
+          char *p, uint32_t count, uint64_t offset, uint32_t flags)
 {
-  char *p = buf;
-
   if (!direct (c, flags))
     return false;
   while (count > 0) {
-    ssize_t n = pread (c->direct_fd, p, count, offset);
+    ssize_t n = write ? pwrite (c->direct_fd, p, count, offset)
+                      : pread (c->direct_fd, p, count, offset);
 
     if (n == -1 && errno == EINTR)
       continue;
@@ -53,23 +52,15 @@ gonbdkit_direct_pread (const struct gonbdkit_connection *c, void *buf,
 }
 
 bool
+gonbdkit_direct_pread (const struct gonbdkit_connection *c, void *buf,
+                       uint32_t count, uint64_t offset, uint32_t flags)
+{
+  return transfer (c, false, buf, count, offset, flags);
+}
+
+bool
 gonbdkit_direct_pwrite (const struct gonbdkit_connection *c, const void *buf,
                         uint32_t count, uint64_t offset, uint32_t flags)
 {
-  const char *p = buf;
-
-  if (!direct (c, flags))
-    return false;
-  while (count > 0) {
-    ssize_t n = pwrite (c->direct_fd, p, count, offset);
-
-    if (n == -1 && errno == EINTR)
-      continue;
-    if (n <= 0)
-      return false;
-    p += n;
-    count -= n;
-    offset += n;
-  }
-  return true;
+  return transfer (c, true, (char *) buf, count, offset, flags);
 }

@@ -3,16 +3,12 @@
 
 package nbdkit
 
-// #include <stdlib.h>
 // #include "shim.h"
 import "C"
 
 import (
 	"errors"
 	"fmt"
-	"strings"
-	"syscall"
-	"unsafe"
 )
 
 // Exports collects what a plugin's ListExports method lists. It must not be
@@ -29,15 +25,18 @@ func (e *Exports) Add(name, description string) error {
 	if e.list == nil {
 		return errExportsOver
 	}
-	if strings.IndexByte(name, 0) != -1 || strings.IndexByte(description, 0) != -1 {
-		return fmt.Errorf("nbdkit_add_export: %q: NUL in the name or description: %w", name, syscall.EINVAL)
+	cname, free, err := cstring("nbdkit_add_export", name)
+	if err != nil {
+		return err
 	}
-	cname := C.CString(name)
-	defer C.free(unsafe.Pointer(cname))
+	defer free()
 	var cdescription *C.char
 	if description != "" {
-		cdescription = C.CString(description)
-		defer C.free(unsafe.Pointer(cdescription))
+		var free func()
+		if cdescription, free, err = cstring("nbdkit_add_export", description); err != nil {
+			return err
+		}
+		defer free()
 	}
 	if r, err := C.nbdkit_add_export(e.list, cname, cdescription); r == -1 {
 		return fmt.Errorf("nbdkit_add_export: %q: %w", name, err)

@@ -16,12 +16,8 @@ func (p *plugin) AfterFork() error {
 	if p.refuse != nil {
 		return nil
 	}
-	server, err := tmpdisk.NewServer(p.config, host{})
-	if err != nil {
-		return err
-	}
-	server.Start()
-	p.server = server
+	p.server = tmpdisk.NewServer(p.config, host{})
+	p.server.Start()
 	return nil
 }
 

@@ -31,7 +31,7 @@ type maker struct {
 
 // newMaker returns a maker for cfg, which must be complete. Where the disks
 // go is taken from TMPDIR now; whether it is there is found out by make.
-func newMaker(cfg *Config, host Host) (*maker, error) {
+func newMaker(cfg *Config, host Host) *maker {
 	parent := os.Getenv("TMPDIR")
 	if parent == "" {
 		parent = "/var/tmp"
@@ -41,7 +41,7 @@ func newMaker(cfg *Config, host Host) (*maker, error) {
 	}
 	m := &maker{cfg: cfg, host: host, parent: parent}
 	m.templates = newTemplates(m)
-	return m, nil
+	return m
 }
 
 // A recipe is how a disk comes to be at a path in a private directory.

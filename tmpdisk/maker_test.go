@@ -101,10 +101,7 @@ func TestMakeUnderAnyTMPDIR(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Setenv("TMPDIR", dir)
-			m, err := newMaker(configOf(t, "size", "1M", "command", `printf x >"$disk"`), testHost{t})
-			if err != nil {
-				t.Fatal(err)
-			}
+			m := newMaker(configOf(t, "size", "1M", "command", `printf x >"$disk"`), testHost{t})
 			d, err := m.make(context.Background())
 			if err != nil {
 				t.Fatal(err)
@@ -130,9 +127,9 @@ func TestMakerParent(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Setenv("TMPDIR", c.tmpdir)
-			m, err := newMaker(configOf(t, "size", "1M"), host)
-			if err != nil || m.parent != c.want {
-				t.Errorf("got %q (%v), want %q", m.parent, err, c.want)
+			m := newMaker(configOf(t, "size", "1M"), host)
+			if m.parent != c.want {
+				t.Errorf("got %q, want %q", m.parent, c.want)
 			}
 		})
 	}
@@ -148,11 +145,8 @@ func (h dirHost) AbsolutePath(path string) string { return filepath.Join(h.dir, 
 func TestMakeWithoutTMPDIR(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	t.Setenv("TMPDIR", missing)
-	m, err := newMaker(configOf(t, "size", "1M"), testHost{t})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = m.make(context.Background())
+	m := newMaker(configOf(t, "size", "1M"), testHost{t})
+	_, err := m.make(context.Background())
 	contains(t, err, missing, "no such file or directory")
 }
 
@@ -171,10 +165,7 @@ func TestMakeSizeBeyondTheFilesystem(t *testing.T) {
 
 func TestMakeCancelled(t *testing.T) {
 	parent := privateTMPDIR(t)
-	m, err := newMaker(configOf(t, "size", "1M", "command", "sleep 1000"), testHost{t})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newMaker(configOf(t, "size", "1M", "command", "sleep 1000"), testHost{t})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := m.make(ctx); !errors.Is(err, context.Canceled) {

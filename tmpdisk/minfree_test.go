@@ -97,10 +97,7 @@ func TestMinFreeCheck(t *testing.T) {
 func TestMinFreeRefuses(t *testing.T) {
 	privateTMPDIR(t)
 	cfg := configOf(t, "size", "1M", "command", ":")
-	s, err := NewServer(cfg, testHost{t})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := NewServer(cfg, testHost{t})
 	defer s.Stop()
 	d, err := s.Open(context.Background())
 	if err != nil {
@@ -125,10 +122,7 @@ func TestMinFreePausesSpares(t *testing.T) {
 	parent := privateTMPDIR(t)
 	cfg := configOf(t, "size", "1M", "command", ":", "spare-disks", "2", "min-free", "8388607G")
 	host := &loggingHost{testHost: testHost{t}, errors: make(chan string, 10)}
-	s, err := NewServer(cfg, host)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := NewServer(cfg, host)
 	s.Start()
 	line := <-host.errors // spares wait, and the log says why
 	if !strings.Contains(line, "min-free") {

@@ -170,10 +170,7 @@ func BenchmarkRestamp(b *testing.B) {
 	for _, fsType := range []string{"ext2", "ext3", "ext4", "btrfs", "ntfs", "exfat", "vfat", "swap", "minix"} {
 		for _, size := range []string{"256M", "1G", "16G"} {
 			b.Setenv("TMPDIR", b.TempDir())
-			m, err := newMaker(configOf(b, "size", size, "type", fsType, "template-dir", b.TempDir()), quietHost{testHost{b}})
-			if err != nil {
-				b.Fatal(err)
-			}
+			m := newMaker(configOf(b, "size", size, "type", fsType, "template-dir", b.TempDir()), quietHost{testHost{b}})
 			for name, make := range map[string]func(context.Context) (*Disk, error){
 				"mkfs":  func(ctx context.Context) (*Disk, error) { return m.makeBy(ctx, m.fresh()) },
 				"clone": m.make,

@@ -26,11 +26,8 @@ type Server struct {
 
 // NewServer returns a server for cfg, which must be complete. It touches
 // nothing yet.
-func NewServer(cfg *Config, host Host) (*Server, error) {
-	m, err := newMaker(cfg, host)
-	if err != nil {
-		return nil, err
-	}
+func NewServer(cfg *Config, host Host) *Server {
+	m := newMaker(cfg, host)
 	s := &Server{
 		host:    host,
 		maker:   m,
@@ -44,7 +41,7 @@ func NewServer(cfg *Config, host Host) (*Server, error) {
 		debug:    host.Debug,
 		logError: host.Error,
 	}, m.make)
-	return s, nil
+	return s
 }
 
 // Start removes what dead servers have left and begins to make spare disks

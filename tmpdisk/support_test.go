@@ -68,10 +68,7 @@ func configOf(t testing.TB, pairs ...string) *Config {
 func makeDisk(t testing.TB, pairs ...string) (*Disk, error) {
 	t.Helper()
 	parent := privateTMPDIR(t)
-	m, err := newMaker(configOf(t, pairs...), testHost{t})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newMaker(configOf(t, pairs...), testHost{t})
 	d, err := m.make(context.Background())
 	if left := leftIn(t, parent); len(left) != 0 {
 		t.Errorf("left in TMPDIR: %q", left)

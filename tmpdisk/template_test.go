@@ -28,10 +28,7 @@ func templateMaker(t testing.TB, pairs ...string) *maker {
 func templateMakerIn(t testing.TB, dir string, pairs ...string) *maker {
 	t.Helper()
 	parent := privateTMPDIR(t)
-	m, err := newMaker(configOf(t, append(pairs, "template-dir", dir)...), testHost{t})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newMaker(configOf(t, append(pairs, "template-dir", dir)...), testHost{t})
 	t.Cleanup(func() {
 		if left := leftIn(t, parent); len(left) != 0 {
 			t.Errorf("left in TMPDIR: %q", left)
