@@ -2,7 +2,10 @@
 # Copyright the nbdkit-tmpdisk-plugin authors.
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Sourced after lib.sh by tests about what a command leaves running.
+# For the tests about what a command leaves running: sourced in place of lib.sh.
+
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # Other tests run at the same time, with processes of their own.
 leaver=${TMPDISK_TEST_DIR##*.}
@@ -31,3 +34,17 @@ setsid -f sh -c "kill -STOP \$\$; sleep 1000"
 roll() { [ "$1" -le 0 ] || (sleep 0.01; roll $(($1 - 1))) & }
 roll 500
 '
+
+# kill_server_with_leavers: kill the server while a client waits for a command
+# that has begun so, made "started" in $work, and goes on. All of it must end.
+kill_server_with_leavers() {
+    local client
+    nbdsh -u "$uri" -c pass 2>/dev/null &
+    client=$!
+    wait_for 10 test -e "$work/started" || fail "the command did not start"
+    wait_for 5 some_left || fail "only $(left) processes"
+    : >"$work/stopped.$server"
+    kill -KILL "$server"
+    wait_for 5 none_left || fail "$(left) processes after the server was killed"
+    wait "$client" || :
+}

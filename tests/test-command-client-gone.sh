@@ -5,11 +5,8 @@
 # A client that hangs up ends the command that makes its disk, and all that
 # it has started.
 
-# shellcheck source=lib.sh
-. "$(dirname "$0")/lib.sh"
-
 # shellcheck source=leavers.sh
-. "$top_srcdir/tests/leavers.sh"
+. "$(dirname "$0")/leavers.sh"
 
 touch slow
 # shellcheck disable=SC2016 # for the command

@@ -5,11 +5,8 @@
 # What a command starts is gone when the command ends, by itself, with a
 # failure, or because it takes too long.
 
-# shellcheck source=lib.sh
-. "$(dirname "$0")/lib.sh"
-
 # shellcheck source=leavers.sh
-. "$top_srcdir/tests/leavers.sh"
+. "$(dirname "$0")/leavers.sh"
 
 # shellcheck disable=SC2016 # for the command
 serve "$plugin" size=10M how="$work/how" command-timeout=3s \

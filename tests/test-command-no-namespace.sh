@@ -5,11 +5,8 @@
 # Where no namespace is permitted, what a command starts is found and ended as
 # well, and when the server is killed.
 
-# shellcheck source=lib.sh
-. "$(dirname "$0")/lib.sh"
-
 # shellcheck source=leavers.sh
-. "$top_srcdir/tests/leavers.sh"
+. "$(dirname "$0")/leavers.sh"
 
 # A user namespace in which there may be no further ones.
 unshare -Ur true 2>/dev/null || skip "needs user namespaces, to forbid more of them"
@@ -36,12 +33,5 @@ rm slow
 exercise
 none_left || fail "$(left) processes after a success"
 touch slow
-nbdsh -u "$uri" -c pass 2>/dev/null &
-client=$!
-wait_for 10 test -e started || fail "the command did not start"
-wait_for 5 some_left || fail "only $(left) processes"
-: >"stopped.$server"
-kill -KILL "$server"
-wait_for 5 none_left || fail "$(left) processes after the server was killed"
-wait "$client" || :
+kill_server_with_leavers
 rm -r "$TMPDIR"/nbdkit-tmpdisk-*

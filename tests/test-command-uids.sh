@@ -5,13 +5,10 @@
 # command-uids: each command has a user of its own and sees no other's disk;
 # nothing of the user outlives it.
 
-# shellcheck source=lib.sh
-. "$(dirname "$0")/lib.sh"
+# shellcheck source=leavers.sh
+. "$(dirname "$0")/leavers.sh"
 
 requires root
-# shellcheck source=leavers.sh
-. "$top_srcdir/tests/leavers.sh"
-
 chmod 711 "$TMPDISK_TEST_DIR" "$TMPDISK_TEST_DIR/tmp.d"
 chmod 777 "$work"
 # Two commands wait for each other, so that they run at one time.

@@ -5,11 +5,8 @@
 # kill -9 of the server ends the command that it runs. The directory that is
 # left is removed by the next server; what is not the dead server's stays.
 
-# shellcheck source=lib.sh
-. "$(dirname "$0")/lib.sh"
-
 # shellcheck source=leavers.sh
-. "$top_srcdir/tests/leavers.sh"
+. "$(dirname "$0")/leavers.sh"
 
 touch slow
 # shellcheck disable=SC2016 # for the command
@@ -19,14 +16,7 @@ start() {
         mkfs.ext4 -q -F "$disk"'
 }
 start
-nbdsh -u "$uri" -c pass 2>/dev/null &
-client=$!
-wait_for 10 test -e started || fail "the command did not start"
-wait_for 5 some_left || fail "only $(left) processes"
-: >"stopped.$server"
-kill -KILL "$server"
-wait_for 5 none_left || fail "$(left) processes after the server was killed"
-wait "$client" || :
+kill_server_with_leavers
 [ "$(find "$TMPDIR" -name disk | wc -l)" -eq 1 ] || fail "no disk was left: the test tests nothing"
 
 keep=$TMPDIR/nbdkit-tmpdisk-0123456789abcdef012x
