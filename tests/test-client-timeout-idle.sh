@@ -9,13 +9,13 @@
 . "$(dirname "$0")/netns.sh"
 
 two_machines
-serve_tcp "$plugin" size=10M client-timeout=3s
+serve_tcp "$plugin" size=10M client-timeout=4s
 client '
 ready()
 time.sleep(3600)'
 disks_are 1 || fail "got $(disks) disks, want 1"
 # More than twice the timeout.
-sleep 7
+sleep 9
 disks_are 1 || fail "an idle client lost its disk"
 link_down
 wait_for 30 disks_are 0 || fail "the dead client's disk is still there"

@@ -29,9 +29,9 @@ import (
 const (
 	defaultClientTimeout = 2 * time.Minute
 
-	// The kernel counts in whole seconds and needs two probes at the least,
-	// so that one lost packet ends nothing.
-	minClientTimeout = 3 * time.Second
+	// The kernel counts in whole seconds and needs time for two probes and an
+	// answer to the second, so that one lost packet ends nothing.
+	minClientTimeout = 4 * time.Second
 	// TCP_USER_TIMEOUT is 31 bits of milliseconds (24 days).
 	maxClientTimeout = 7 * 24 * time.Hour
 )
@@ -42,7 +42,7 @@ func (c *Config) parseClientTimeout(value string) error {
 		return err
 	}
 	if d != 0 && (d < minClientTimeout || d > maxClientTimeout) {
-		return fmt.Errorf("%q: out of range: give from 3s to 168h, or 0 for never", value)
+		return fmt.Errorf("%q: out of range: give from 4s to 168h, or 0 for never", value)
 	}
 	c.clientTimeout = d
 	return nil
@@ -78,8 +78,8 @@ func keepaliveOf(timeout time.Duration) keepalive {
 		idle:     min(max(seconds/2, 1), most),
 		interval: min(max(seconds/12, 1), most),
 	}
-	// Two probes must fit in.
-	k.idle = min(k.idle, seconds-2*k.interval)
+	// Two probes must fit in, and an interval after each.
+	k.idle = min(k.idle, seconds-3*k.interval)
 	k.count = min(max((seconds-k.idle)/k.interval, 1), 127)
 	k.userTimeout = int(timeout/time.Millisecond) - 1000*k.interval
 	return k

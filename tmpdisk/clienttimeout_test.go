@@ -20,7 +20,7 @@ func TestClientTimeoutParameter(t *testing.T) {
 	}{
 		{"0", 0},
 		{"0s", 0},
-		{"3", 3 * time.Second},
+		{"4", 4 * time.Second},
 		{"90s", 90 * time.Second},
 		{" 2m ", 2 * time.Minute},
 		{"168h", 168 * time.Hour},
@@ -35,7 +35,7 @@ func TestClientTimeoutParameter(t *testing.T) {
 	if c := configOf(t, "size", "1G"); c.clientTimeout != 2*time.Minute {
 		t.Errorf("default: got %v, want 2m", c.clientTimeout)
 	}
-	for _, value := range []string{"", "1", "2999ms", "168h1s", "-3", "never", "3 s"} {
+	for _, value := range []string{"", "1", "3999ms", "168h1s", "-3", "never", "3 s"} {
 		t.Run("bad "+value, func(t *testing.T) {
 			err := NewConfig(testHost{t}).Set("client-timeout", value)
 			contains(t, err, "parameter client-timeout: ", "give ")
@@ -60,8 +60,8 @@ func TestKeepaliveOf(t *testing.T) {
 		}
 		user := time.Duration(k.userTimeout) * time.Millisecond
 		idle, interval := time.Duration(k.idle)*time.Second, time.Duration(k.interval)*time.Second
-		if idle+interval > user {
-			t.Errorf("%v: got %+v, want two probes within userTimeout", d, k)
+		if idle+2*interval > user {
+			t.Errorf("%v: got %+v, want two probes and their intervals within userTimeout", d, k)
 		}
 		if user+interval > d {
 			t.Errorf("%v: got %+v, want an end within the timeout", d, k)
