@@ -17,7 +17,7 @@ chmod -R u+w "$work/tree"
 cd "$work/tree"
 # A background process ignores SIGINT if its shell is not interactive.
 set -m
-./quickstart size=20M type=ext4 label=hello >"$work/quickstart.log" 2>&1 &
+./quickstart type=ext4 label=hello >"$work/quickstart.log" 2>&1 &
 job=$!
 set +m
 serving() { grep -q "Serving until" "$work/quickstart.log"; }
@@ -26,7 +26,7 @@ uri=$(sed -n 's/^ *\(nbd+unix:[^ ]*\)$/\1/p' "$work/quickstart.log")
 nbdinfo --size "$uri"
 has "$work/quickstart.log" 'LABEL="hello"'
 has "$work/quickstart.log" 'TYPE="ext4"'
-has "$work/quickstart.log" 'export-size: 20971520'
+has "$work/quickstart.log" 'export-size: 1073741824'
 kill -INT -- "-$job"
 wait_for 20 gone "$job" || fail "it did not end on SIGINT"
 [ -z "$(ls -A "$TMPDIR")" ] || fail "left behind: $(ls -A "$TMPDIR")"
