@@ -28,6 +28,9 @@ type command struct {
 	// as is who it runs as; nil is this process's user. Afterwards nothing
 	// that belongs to that user is alive. dir must be one of its own.
 	as *identity
+	// said, if not nil, is told what a script wrote to standard error that
+	// succeeded.
+	said func(text string)
 
 	contain *containment // nil is the best there is
 }
@@ -40,7 +43,7 @@ const killPatience = 10 * time.Second
 // run runs the script and waits until nothing that it started is alive.
 //
 // The script's standard input and output are /dev/null, its standard error is
-// kept for the error text, it inherits no other descriptor, no blocked and no
+// kept for the error text and for said, it inherits no other descriptor, no blocked and no
 // ignored signal.
 //
 // nil means exit code 0. Otherwise the error gives the exit code or the
@@ -102,6 +105,8 @@ func (c *command) run(ctx context.Context) error {
 			err = fmt.Errorf("%w: %s", err, text)
 		}
 		err = fmt.Errorf("command: %w", err)
+	} else if text != "" && c.said != nil {
+		c.said(text)
 	}
 	if left != nil {
 		err = errors.Join(err, fmt.Errorf("command: clean up: %w", left))

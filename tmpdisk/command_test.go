@@ -263,3 +263,20 @@ func waitForFile(t testing.TB, path string) {
 	}
 	t.Fatalf("%s: not there after 20 s", path)
 }
+
+func TestCommandSaid(t *testing.T) {
+	for _, test := range []struct{ name, script, want string }{
+		{"nothing", "echo out", ""},
+		{"success", "echo one >&2; echo two >&2", "one\ntwo"},
+		{"failure", "echo in the error >&2; exit 1", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := ""
+			c := &command{script: test.script, said: func(text string) { got += text }}
+			c.run(context.Background())
+			if got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}

@@ -140,11 +140,11 @@ func (c *Config) checkUnused() error {
 
 func (c *Config) parseSize(value string) error {
 	size, err := c.host.ParseSize(value)
-	if err != nil {
-		return fmt.Errorf("%q: %w", value, err)
+	if err == nil && size < 0 {
+		err = errors.New("negative")
 	}
-	if size < 0 {
-		return fmt.Errorf("%q: must not be negative", value)
+	if err != nil {
+		return fmt.Errorf("%q: %w: give whole bytes, or a unit as in size=500M or size=16G", value, err)
 	}
 	c.size, c.sizeGiven = size, true
 	return nil

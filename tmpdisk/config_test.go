@@ -57,7 +57,8 @@ func TestConfigRefuses(t *testing.T) {
 	}{
 		{"no size", nil, []string{"parameter size: missing", "size=1G"}},
 		{"size 0 without a command", []string{"size", "0"}, []string{"parameter size: 0", "command="}},
-		{"size negative", []string{"size", "-1M"}, []string{`parameter size: "-1M": must not be negative`}},
+		{"size negative", []string{"size", "-1M"}, []string{`parameter size: "-1M": negative`}},
+		{"size in a form that nbdkit lacks", []string{"size", "16GB"}, []string{`parameter size: "16GB": `, "as in size=500M or size=16G"}},
 		{"size garbage", []string{"size", "lots"}, []string{`parameter size: "lots": `}},
 		{"size empty", []string{"size", ""}, []string{`parameter size: "": `}},
 		{"size over off_t", []string{"size", "9999999999G"}, []string{`parameter size: "9999999999G": too large`}},

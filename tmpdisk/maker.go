@@ -151,7 +151,11 @@ func (m *maker) runScript(ctx context.Context, r recipe, path string, w *workdir
 }
 
 func (m *maker) newCommand(r recipe, script string, w *workdir, id *identity) *command {
-	c := &command{script: script, timeout: m.cfg.run.timeout}
+	c := &command{
+		script:  script,
+		timeout: m.cfg.run.timeout,
+		said:    func(text string) { m.host.Debug("command wrote: " + text) },
+	}
 	if id != nil {
 		c.as, c.dir = id, w.path()
 	} else if r.mkfs {
