@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # When the filesystem of TMPDIR is full its client gets ENOSPC, keeps its
-# disk, and can go on as soon as there is room. Another client is not harmed.
+# disk, can change what it has written, and can go on as soon as there is room.
+# Another client is not harmed.
 
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -28,6 +29,10 @@ assert written >= 10 << 20, written
 for offset in range(0, written, len(block)):
     assert a.pread(len(block), offset) == block
 assert b.pread(len(block), 0) == block
+changed = block[::-1]
+for h in a, b:
+    h.pwrite(changed, 0)
+    assert h.pread(len(block), 0) == changed
 a.trim(written, 0)
 a.pwrite(block, 50 << 20)
 assert a.pread(len(block), 50 << 20) == block

@@ -60,6 +60,9 @@ func cloneBest(ctx context.Context, dst, src int, o cloneOptions) (cloneResult, 
 	if err := ctx.Err(); err != nil {
 		return cloneResult{}, fmt.Errorf("%s: %w", whyCancelled(err), err)
 	}
+	if writtenInPlace(src) {
+		writeInPlace(dst) // btrfs shares blocks only between files that are alike
+	}
 	if !o.copyOnly && !o.readWriteOnly {
 		err := ignoringEINTR(func() error { return unix.IoctlFileClone(dst, src) })
 		switch {

@@ -17,7 +17,7 @@ import (
 func blankDisk(t testing.TB, dir string, size int64) *Disk {
 	t.Helper()
 	path := filepath.Join(dir, "disk")
-	if err := createSparse(path, size); err != nil {
+	if err := createSparse(path, size, true); err != nil {
 		t.Fatal(err)
 	}
 	d, err := openDisk(path, testHost{t})

@@ -69,10 +69,9 @@ func (m *maker) make(ctx context.Context) (*Disk, error) {
 
 // fresh is the recipe of a disk that the command makes out of an empty file.
 func (m *maker) fresh() recipe {
-	r := recipe{
-		fill:   func(_ context.Context, path string) error { return createSparse(path, m.cfg.size) },
-		script: m.cfg.script,
-		mkfs:   m.cfg.builtin(),
+	r := recipe{script: m.cfg.script, mkfs: m.cfg.builtin()}
+	r.fill = func(_ context.Context, path string) error {
+		return createSparse(path, m.cfg.size, r.mkfs)
 	}
 	switch {
 	case !r.mkfs || filesystemOf(m.cfg.mkfsType()).older == "":
@@ -165,12 +164,15 @@ func (m *maker) newCommand(r recipe, script string, w *workdir, id *identity) *c
 }
 
 // createSparse makes the file that the command starts from.
-func createSparse(path string, size int64) error {
+func createSparse(path string, size int64, inPlace bool) error {
 	fd, err := ignoringEINTR2(func() (int, error) {
 		return unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
 	})
 	if err != nil {
 		return fmt.Errorf("create: %s: %w", path, err)
+	}
+	if inPlace {
+		writeInPlace(fd)
 	}
 	err = ignoringEINTR(func() error { return unix.Ftruncate(fd, size) })
 	if closeErr := unix.Close(fd); err == nil {

@@ -138,7 +138,7 @@ func loopDevice(t *testing.T, size int64, options ...string) string {
 		t.Skip("needs root to set up a loop device")
 	}
 	image := filepath.Join(t.TempDir(), "image")
-	if err := createSparse(image, size); err != nil {
+	if err := createSparse(image, size, true); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.Command("losetup", append(options, "--find", "--show", image)...).CombinedOutput()
