@@ -12,6 +12,7 @@ touch slow
 # shellcheck disable=SC2016 # for the command
 start() {
     serve "$plugin" size=10M work="$work" command="$leavers"'
+        chmod 755 "${disk%/*}" # as cp -a and tar do
         [ ! -e "$work/slow" ] || { : >"$work/started"; sleep 1000; }
         mkfs.ext4 -q -F "$disk"'
 }

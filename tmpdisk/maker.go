@@ -112,8 +112,15 @@ func (m *maker) makeBy(ctx context.Context, r recipe) (*Disk, error) {
 
 // makeIn works in w and runs the script as id, if that is not nil.
 func (m *maker) makeIn(ctx context.Context, w *workdir, id *identity, r recipe) (*Disk, error) {
-	if err := id.ownDirectory(w); err != nil {
-		return nil, err
+	switch {
+	case id != nil:
+		if err := w.giveTo(id.uid, id.gid); err != nil {
+			return nil, err
+		}
+	case r.script != nil && !r.mkfs:
+		if err := w.enter(); err != nil {
+			return nil, err
+		}
 	}
 	path := filepath.Join(w.path(), "disk")
 	if err := r.fill(ctx, path); err != nil {
@@ -126,7 +133,7 @@ func (m *maker) makeIn(ctx context.Context, w *workdir, id *identity, r recipe) 
 		if err := m.runScript(ctx, r, path, w, id); err != nil {
 			return nil, err
 		}
-		if err := id.checkDisk(path); err != nil {
+		if err := id.checkDisk(w, path); err != nil {
 			return nil, err
 		}
 	}

@@ -13,14 +13,6 @@ import (
 // The methods below are for one disk that a command makes as id. All are
 // no-ops on nil.
 
-// ownDirectory makes w's path a directory of id's.
-func (id *identity) ownDirectory(w *workdir) error {
-	if id == nil {
-		return nil
-	}
-	return w.giveTo(id.uid, id.gid)
-}
-
 // ownDisk gives path to id. Nothing of id runs yet, so path is what the server
 // has just made.
 func (id *identity) ownDisk(path string) error {
@@ -32,10 +24,14 @@ func (id *identity) ownDisk(path string) error {
 
 // checkDisk refuses what the server, as root, must not open on id's behalf:
 // a link of either kind to somebody else's file, or a device. Nothing of id
-// runs any more, so path stays what it is.
-func (id *identity) checkDisk(path string) error {
+// runs any more, but the command may have let others write to its directory.
+// After takeBack path stays what it is.
+func (id *identity) checkDisk(w *workdir, path string) error {
 	if id == nil {
 		return nil
+	}
+	if err := w.takeBack(); err != nil {
+		return err
 	}
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {

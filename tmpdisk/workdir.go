@@ -49,7 +49,7 @@ type workdir struct {
 	mu     sync.Mutex
 	parent *os.File // O_PATH; nil once removed
 	dir    *os.File // holds the lock
-	inner  string   // "" or the absolute path of what giveTo made
+	inner  string   // "" or the absolute path of what enter made
 }
 
 // newWorkdir makes a directory with a new name under parent, of mode 0700
@@ -134,7 +134,7 @@ func (w *workdir) make() (again bool, err error) {
 }
 
 // path is the absolute path of the directory that the disk is to be made in.
-// It changes once, when giveTo is called.
+// It changes once, when enter or giveTo is called.
 func (w *workdir) path() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -144,17 +144,35 @@ func (w *workdir) path() string {
 	return w.full
 }
 
-// giveTo makes a directory inside w that belongs to uid and gid, with mode
-// 0700, and from then on path returns that one. w itself goes on belonging to
-// this process, so that the sweep can go by the owner; the user may pass
-// through it but not list it. Needs CAP_CHOWN.
+// enter makes a directory of mode 0700 inside w, and from then on path returns
+// that one. The sweep goes by the owner and mode of w, which thus stay what they
+// are when a command changes those of its directory, as `cp -a DIR/. .` does.
+func (w *workdir) enter() error {
+	return w.makeInner(nil)
+}
+
+// giveTo does that and gives the inner directory to uid and gid, who may pass
+// through w but not list it. Needs CAP_CHOWN.
 func (w *workdir) giveTo(uid, gid int) error {
+	return w.makeInner(func(fd int) error {
+		if err := unix.Fchown(fd, uid, gid); err != nil {
+			return fmt.Errorf("chown: %w", err)
+		}
+		// After chown: nobody but the new owner ever has access.
+		if err := unix.Fchmod(int(w.dir.Fd()), modeGiven); err != nil {
+			return fmt.Errorf("chmod: ..: %w", err)
+		}
+		return nil
+	})
+}
+
+func (w *workdir) makeInner(give func(fd int) error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	const name = "d"
 	inner := filepath.Join(w.full, name)
 	if w.parent == nil || w.inner != "" {
-		return fmt.Errorf("give directory: %s: %w", inner, os.ErrInvalid)
+		return fmt.Errorf("make directory: %s: %w", inner, os.ErrInvalid)
 	}
 	wfd := int(w.dir.Fd())
 	if err := unix.Mkdirat(wfd, name, modePrivate); err != nil {
@@ -165,17 +183,40 @@ func (w *workdir) giveTo(uid, gid int) error {
 		return fmt.Errorf("open directory: %s: %w", inner, err)
 	}
 	defer unix.Close(fd)
-	if err := unix.Fchown(fd, uid, gid); err != nil {
-		return fmt.Errorf("chown: %s: %w", inner, err)
+	if give != nil {
+		if err := give(fd); err != nil {
+			return fmt.Errorf("give directory: %s: %w", inner, err)
+		}
 	}
-	// After chown: nobody but the new owner ever has access.
+	// Whatever the umask.
 	if err := unix.Fchmod(fd, modePrivate); err != nil {
 		return fmt.Errorf("chmod: %s: %w", inner, err)
 	}
-	if err := unix.Fchmod(wfd, modeGiven); err != nil {
-		return fmt.Errorf("chmod: %s: %w", w.full, err)
-	}
 	w.inner = inner
+	return nil
+}
+
+// takeBack undoes giveTo: the directory inside w is this process's own again,
+// and nobody else can change what is in it, whatever its mode was made, be it
+// through a descriptor or a working directory that was opened before.
+func (w *workdir) takeBack() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.parent == nil || w.inner == "" {
+		return fmt.Errorf("take back directory: %s: %w", w.full, os.ErrInvalid)
+	}
+	// Nobody can have replaced it: w itself was never given to anybody.
+	fd, err := openBeneath(int(w.dir.Fd()), filepath.Base(w.inner))
+	if err != nil {
+		return fmt.Errorf("open directory: %s: %w", w.inner, err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Fchown(fd, os.Geteuid(), os.Getegid()); err != nil {
+		return fmt.Errorf("chown: %s: %w", w.inner, err)
+	}
+	if err := unix.Fchmod(fd, modePrivate); err != nil {
+		return fmt.Errorf("chmod: %s: %w", w.inner, err)
+	}
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -301,6 +302,64 @@ func TestWorkdirRemoveDetachesMounts(t *testing.T) {
 	wantEmpty(t, parent)
 	if _, err := os.Stat(outside + "/file"); err != nil {
 		t.Errorf("got %v, want what was mounted unharmed", err)
+	}
+}
+
+func TestWorkdirEnter(t *testing.T) {
+	parent := t.TempDir()
+	w := makeWorkdir(t, parent)
+	outer := w.path()
+	if err := w.enter(); err != nil {
+		t.Fatal(err)
+	}
+	if w.path() != outer+"/d" {
+		t.Errorf("got %s, want %s/d", w.path(), outer)
+	}
+	if info, err := os.Stat(w.path()); err != nil || info.Mode() != os.ModeDir|0o700 {
+		t.Errorf("got %v, %v, want a directory of mode 0700", info.Mode(), err)
+	}
+	if err := w.remove(); err != nil {
+		t.Error(err)
+	}
+	wantEmpty(t, parent)
+}
+
+// Somebody whom a command has let into its directory, and who is still in it.
+func TestWorkdirTakeBack(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	w := makeWorkdir(t, openParent(t))
+	if err := w.giveTo(61234, 61234); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(w.path(), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	intruder := exec.Command("/bin/sh", "-c", "echo in >&2; read line; : >file && ln -s /etc/shadow disk")
+	intruder.Dir = w.path()
+	intruder.SysProcAttr = &unix.SysProcAttr{Credential: &syscall.Credential{Uid: 61236, Gid: 61236}}
+	in, err := intruder.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := intruder.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := intruder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said.Read(make([]byte, 10))
+	if err := w.takeBack(); err != nil {
+		t.Error(err)
+	}
+	in.Close()
+	if intruder.Wait() == nil {
+		t.Error("the intruder has made a file and a link, want permission denied")
+	}
+	if left := leftIn(t, w.path()); len(left) != 0 {
+		t.Errorf("got %q in the directory, want nothing", left)
 	}
 }
 
