@@ -56,9 +56,12 @@ func start(cmd *exec.Cmd, script *os.File, how *containment) (*process, error) {
 	// the parent death signal was set does nothing: it compares getppid,
 	// which is 0 there, and the kill of itself that follows has no effect
 	// on the first process of a namespace. The gate is the check.
-	if how.alone {
+	switch {
+	case how.alone:
 		onQuietSpawner(func() { err = cmd.Start() })
-	} else {
+	case cmd.SysProcAttr.Credential != nil:
+		onModestSpawner(func() { err = cmd.Start() })
+	default:
 		onSpawner(func() { err = cmd.Start() })
 	}
 	if err != nil {

@@ -28,12 +28,19 @@ var (
 	// quiet forks processes whose fsync does nothing, where the kernel can
 	// be told so. See nosync.go.
 	quiet = spawner{begin: func() { quietErr = installNoSync() }}
+	// modest forks commands that run as another user. They gain nothing from
+	// set-user-ID programs, which an earlier command may have left so that a
+	// later one can become its user, and read what that one makes then.
+	modest = spawner{begin: func() { unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }}
 	// quietErr says why it could not; set before the first fork.
 	quietErr error
 )
 
 // onSpawner runs f on the thread and returns when f has.
 func onSpawner(f func()) { ordinary.run(f) }
+
+// onModestSpawner does so on the thread of the modest one.
+func onModestSpawner(f func()) { modest.run(f) }
 
 // onQuietSpawner does so on the thread of the quiet one.
 func onQuietSpawner(f func()) { quiet.run(f) }

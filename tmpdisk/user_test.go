@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -208,9 +209,10 @@ func TestCommandRunsAsUser(t *testing.T) {
 ls .. 2>/dev/null || echo cannot list
 mktemp >/dev/null && echo temporary
 grep -c 'Cap\(Prm\|Eff\|Inh\|Amb\):.*[1-9a-f]' /proc/self/status
+grep NoNewPrivs: /proc/self/status
 } >&2; exit 1`)
 	uid := fmt.Sprint(id.uid)
-	want := "command: exit code 1: " + strings.Join([]string{uid, uid, uid, uid, "own", "writes", "cannot list", "temporary", "0"}, "\n")
+	want := "command: exit code 1: " + strings.Join([]string{uid, uid, uid, uid, "own", "writes", "cannot list", "temporary", "0", "NoNewPrivs:\t1"}, "\n")
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -262,7 +264,15 @@ func TestNothingOfTheUserOutlivesItsCommand(t *testing.T) {
 				if err := w.giveTo(id.uid, id.gid); err != nil {
 					t.Fatal(err)
 				}
-				script := "exec env -i dir=$PWD started=$PWD/started PATH=$PATH sh -c '" +
+				exe, err := os.Executable()
+				if err != nil {
+					t.Fatal(err)
+				}
+				// The test program itself is in a directory of root's.
+				if err := exec.Command("cp", exe, w.path()+"/exe").Run(); err != nil {
+					t.Fatal(err)
+				}
+				script := "exec env -i dir=$PWD started=$PWD/started exe=$PWD/exe PATH=$PATH sh -c '" +
 					strings.ReplaceAll(l.script+"\n"+awaitStart, "'", `'\''`) + "'"
 				c := &command{script: script, dir: w.path(), as: id, contain: how}
 				if err := c.run(context.Background()); err != nil {
