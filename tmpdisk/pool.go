@@ -192,9 +192,7 @@ func (p *pool[T]) leave(w *waiter[T]) bool {
 		return false
 	}
 	p.dequeue(w)
-	if e := p.loose.Back(); e != nil && p.live > p.queue.Len()+p.missing() {
-		p.cancelAttempt(e.Value.(*attempt[T]))
-	}
+	p.cancelSurplus()
 	p.fill()
 	return true
 }
@@ -206,7 +204,11 @@ func (p *pool[T]) put(disk T) {
 		return
 	}
 	p.mu.Lock()
+	waiting := p.queue.Len()
 	kept := p.place(disk, "from a client that did not use it")
+	if p.queue.Len() < waiting {
+		p.cancelSurplus() // the maker that it waited for
+	}
 	p.mu.Unlock()
 	if !kept {
 		p.drop(disk, "untouched, and enough are ready")

@@ -61,6 +61,14 @@ func (p *pool[T]) mayRefill() bool {
 	return p.breather == nil && !p.refill.paused && (len(p.refill.causes) == 0 || p.loose.Len() == 0)
 }
 
+// cancelSurplus ends the newest maker that runs for nobody, if there is one more
+// than clients and the target want. With mu.
+func (p *pool[T]) cancelSurplus() {
+	if e := p.loose.Back(); e != nil && p.live > p.queue.Len()+p.missing() {
+		p.cancelAttempt(e.Value.(*attempt[T]))
+	}
+}
+
 // cancelAttempt ends a loose attempt that nobody wants. With mu.
 func (p *pool[T]) cancelAttempt(a *attempt[T]) {
 	p.loose.Remove(a.inLoose)
