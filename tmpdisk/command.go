@@ -43,8 +43,8 @@ const killPatience = 10 * time.Second
 // run runs the script and waits until nothing that it started is alive.
 //
 // The script's standard input and output are /dev/null, its standard error is
-// kept for the error text and for said, it inherits no other descriptor, no blocked and no
-// ignored signal.
+// kept for the error text and for said, it inherits no other descriptor, no blocked signal,
+// and ignores none of HUP, INT, QUIT, PIPE, TERM and CHLD.
 //
 // nil means exit code 0. Otherwise the error gives the exit code or the
 // signal, then the last few KiB of standard error. If ctx is cancelled or the

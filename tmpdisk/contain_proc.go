@@ -50,7 +50,32 @@ func (id procID) signal(sig unix.Signal) {
 type procStat struct {
 	state           byte
 	parent, session int
+	threads         int
 	start           uint64
+}
+
+// dead is whether nothing of the process runs any more. One whose first thread
+// has ended looks like a zombie while others go on.
+func (st procStat) dead() bool {
+	return st.state == 'X' || st.state == 'Z' && st.threads <= 1
+}
+
+// readEnviron returns the environment that a process began with; nil if it may
+// not be read, or if the process is dead.
+func readEnviron(pid int, st procStat) []byte {
+	dir := filepath.Join("/proc", strconv.Itoa(pid))
+	environ, _ := os.ReadFile(filepath.Join(dir, "environ"))
+	if st.state != 'Z' {
+		return environ
+	}
+	// The first thread has none any more.
+	tasks, _ := filepath.Glob(filepath.Join(dir, "task", "*", "environ"))
+	for _, name := range tasks {
+		if environ, _ = os.ReadFile(name); len(environ) > 0 {
+			return environ
+		}
+	}
+	return nil
 }
 
 func procNumbers() ([]int, error) {
@@ -95,6 +120,9 @@ func parseStat(line string) (st procStat, err error) {
 		return st, errStat
 	}
 	if st.session, err = strconv.Atoi(f[3]); err != nil {
+		return st, errStat
+	}
+	if st.threads, err = strconv.Atoi(f[17]); err != nil {
 		return st, errStat
 	}
 	if st.start, err = strconv.ParseUint(f[19], 10, 64); err != nil {

@@ -8,9 +8,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,11 +35,17 @@ const supervisorScan = `read -r mark <&3 || exit 125
 	trap 'kill -9 0' EXIT
 	read -r go <&3
 	kill -9 $$
+	read -r self rest </proc/self/stat
 	n=0
 	while [ $n -lt 20 ]; do
-		found=$(grep -ls "$mark" /proc/[0-9]*/environ)
+		found=$(grep -ls "$mark" /proc/[0-9]*/task/[0-9]*/environ)
+		for f in /proc/[0-9]*/stat; do
+			read -r line <$f || continue
+			set -- ${line##*) }
+			[ "$4" != $$ ] || [ $f = /proc/$self/stat ] || found="$found $f"
+		done
 		[ -n "$found" ] || break
-		for f in $found; do f=${f%/environ}; kill -9 "${f#/proc/}"; done
+		for f in $found; do f=${f#/proc/}; kill -9 ${f%%/*}; done
 		n=$((n + 1))
 	done
 ) 2>/dev/null 4<&- &
@@ -130,11 +134,11 @@ func scan(leader int, mark string, sessions map[int]bool, stop func(procID)) ([]
 				continue
 			}
 			all[pid], fresh = proc{procStat: st}, true
-			if st.state == 'Z' || st.session == 0 {
+			if st.dead() || st.session == 0 {
 				continue // dead, or the kernel's
 			}
 			p := proc{procStat: st}
-			p.environ, _ = os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+			p.environ = readEnviron(pid, st)
 			if bytes.Contains(p.environ, []byte(mark)) {
 				marked[st.session], sessions[st.session] = true, true
 				stop(procID{pid, st.start})
@@ -159,8 +163,7 @@ func scan(leader int, mark string, sessions map[int]bool, stop func(procID)) ([]
 	}
 	var found []procID
 	for pid, p := range all {
-		dead := p.state == 'Z' || p.state == 'X'
-		if !dead && (marked[p.session] || sessions[p.session] && len(p.environ) == 0 || descends(pid)) {
+		if !p.dead() && (marked[p.session] || sessions[p.session] && len(p.environ) == 0 || descends(pid)) {
 			found = append(found, procID{pid, p.start})
 		}
 	}

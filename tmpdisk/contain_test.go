@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -27,6 +28,8 @@ var leavers = []struct{ name, script string }{
 	{"own session, double fork", `(setsid -f sh -c '>$started; exec sleep 1000')`},
 	{"ignores signals", `sh -c 'trap "" HUP INT QUIT TERM; >$started; while :; do sleep 1; done' &`},
 	{"stopped", `sh -c '>$started; kill -STOP $$; sleep 1000' &`},
+	{"first thread ended", `TMPDISK_TEST_LEADERLESS=$started $exe &`},
+	{"first thread ended, own session", `TMPDISK_TEST_LEADERLESS=$started setsid -f $exe`},
 	{"holds the pipe", `setsid sleep 1000 </dev/null >/dev/null & >$started`},
 	{"many", `i=0; while [ $i -lt 150 ]; do sleep 1000 & i=$((i + 1)); done; >$started`},
 	// Ten lines of processes in each of which one is replaced by its child
@@ -38,13 +41,39 @@ END
 for i in 1 2 3 4 5 6 7 8 9 10; do setsid sh $dir/roll 2000 & done; >$started`},
 }
 
+// A process whose first thread has ended looks like a zombie. Here that thread
+// is this one.
+func init() {
+	started := os.Getenv("TMPDISK_TEST_LEADERLESS")
+	if started == "" {
+		return
+	}
+	go func() {
+		for {
+			// Not by number, which is another one in a PID namespace.
+			line, _ := os.ReadFile("/proc/self/stat")
+			if st, err := parseStat(string(line)); err == nil && st.state == 'Z' {
+				os.WriteFile(started, nil, 0o600)
+				time.Sleep(1000 * time.Second)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	runtime.LockOSThread()
+	unix.Syscall(unix.SYS_EXIT, 0, 0, 0)
+}
+
 // leaver returns a script, the directory that it uses, and a count of what of
 // it is alive. The processes are known by a variable of their environment.
 func leaver(t *testing.T, script string) (text, started string, alive func() []string) {
 	dir := t.TempDir()
 	mark := "TMPDISK_TEST_MARK=" + rand.Text()
 	started = dir + "/started"
-	text = fmt.Sprintf("export %s dir=%s started=%s\n%s\n", mark, dir, started, script)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = fmt.Sprintf("export %s dir=%s started=%s exe=%s\n%s\n", mark, dir, started, exe, script)
 	return text, started, func() []string {
 		var found []string
 		pids, err := procNumbers()
@@ -52,15 +81,11 @@ func leaver(t *testing.T, script string) (text, started string, alive func() []s
 			t.Fatal(err)
 		}
 		for _, pid := range pids {
-			proc := filepath.Join("/proc", strconv.Itoa(pid))
-			env, err := os.ReadFile(proc + "/environ")
-			if err != nil || !bytes.Contains(env, []byte(mark)) {
+			st, err := readStat(pid)
+			if err != nil || st.dead() || !bytes.Contains(readEnviron(pid, st), []byte(mark)) {
 				continue
 			}
-			if st, err := readStat(pid); err != nil || st.state == 'Z' || st.state == 'X' {
-				continue
-			}
-			name, _ := os.ReadFile(proc + "/cmdline")
+			name, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 			found = append(found, fmt.Sprintf("%d %q", pid, name))
 		}
 		return found
@@ -278,7 +303,7 @@ while ! [ -e pid ]; do sleep 0.01; done; echo message >&2; exit 3`
 
 func TestParseStat(t *testing.T) {
 	const tail = " S 7 8 9 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 4242 1 2"
-	want := procStat{state: 'S', parent: 7, session: 9, start: 4242}
+	want := procStat{state: 'S', parent: 7, session: 9, threads: 1, start: 4242}
 	for name, line := range map[string]string{
 		"plain":       "12 (sh)" + tail,
 		"space":       "12 (a b)" + tail,

@@ -74,7 +74,7 @@ func FuzzParseStat(f *testing.F) {
 		parseStat(name) // must only not panic
 		line := fmt.Sprintf("77 (%s) S %d 5 %d 0 -1 4194560 9 8 7 6 5 4 3 2 20 0 1 0 %d 1000 200\n", name, parent, session, start)
 		st, err := parseStat(line)
-		want := procStat{state: 'S', parent: parent, session: session, start: start}
+		want := procStat{state: 'S', parent: parent, session: session, threads: 1, start: start}
 		if err != nil || st != want {
 			t.Errorf("%q: got %+v, %v, want %+v", line, st, err, want)
 		}

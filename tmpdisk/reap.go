@@ -189,19 +189,24 @@ func processesOf(uid int) ([]int, error) {
 }
 
 func statusHasUID(status []byte, uid int) bool {
-	want := strconv.Itoa(uid)
+	values := map[string][]string{}
 	lines := bufio.NewScanner(bytes.NewReader(status))
 	for lines.Scan() {
 		key, value, _ := strings.Cut(lines.Text(), ":")
-		f := strings.Fields(value)
-		switch key {
-		case "State":
-			if len(f) > 0 && (f[0] == "Z" || f[0] == "X") {
-				return false
-			}
-		case "Uid":
-			return len(f) >= 3 && slices.Contains(f[:3], want)
+		if _, again := values[key]; !again {
+			values[key] = strings.Fields(value)
 		}
 	}
-	return false
+	first := func(key string) string {
+		if f := values[key]; len(f) > 0 {
+			return f[0]
+		}
+		return ""
+	}
+	// One whose first thread has ended looks like a zombie while others go on.
+	if state := first("State"); state == "X" || state == "Z" && (first("Threads") == "1" || first("Threads") == "") {
+		return false
+	}
+	ids := values["Uid"]
+	return len(ids) >= 3 && slices.Contains(ids[:3], strconv.Itoa(uid))
 }
