@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,12 +24,17 @@ const maxOpen = 16
 type remover struct {
 	top   int  // the tree's directory
 	moved bool // into top, which therefore must be read again
+	until time.Time
 }
+
+// removePatience is how long a tree may grow while it is removed: somebody
+// else can own a part of it, if a command has let him in.
+const removePatience = 10 * time.Second
 
 // removeTree empties the directory that fd is open on and removes it as name
 // in dirfd.
 func removeTree(dirfd int, name string, fd int) error {
-	r := &remover{top: fd}
+	r := &remover{top: fd, until: time.Now().Add(removePatience)}
 	return r.tree(dirfd, name, fd, 1)
 }
 
@@ -39,7 +45,7 @@ func (r *remover) tree(dirfd int, name string, fd, depth int) error {
 	var err error
 	for tries := 0; tries < 10; tries++ {
 		err = r.contents(fd, depth)
-		if fd == r.top && r.moved {
+		if fd == r.top && r.moved && time.Now().Before(r.until) {
 			// Each time the tree is less deep by about maxOpen levels.
 			r.moved, tries = false, 0
 			continue
