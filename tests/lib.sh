@@ -183,6 +183,17 @@ use_go() {
     cd "$top_srcdir"
 }
 
+# copy_tree DIR [TAR-OPTION]...: copy what builds the plugin, to DIR.
+copy_tree() {
+    mkdir -- "$1"
+    # Not the tests, whose logs grow meanwhile; 1 is what tar says to the like.
+    {
+        tar -C "$top_srcdir" -cf - --exclude=.git --exclude=./_build \
+            --exclude=./_inst --exclude=./tests "${@:2}" . || [ $? -eq 1 ]
+    } | tar -xf - -C "$1"
+    chmod -R u+w -- "$1"
+}
+
 # at_exit CODE: run CODE when the test ends, however it ends, the last one
 # first. CODE that fails makes the test fail; it must not exit.
 at_exit_stack=()

@@ -11,12 +11,9 @@
 requires make readelf pkg-config
 [ -e "$top_srcdir/configure" ] || skip "needs the configure script"
 use_go
-mkdir "$work/a tree" "$work/pc"
-tar -cf - --exclude=.git --exclude=./_build --exclude=./_inst \
-    --exclude=./Makefile --exclude=./config.status --exclude='*.so' . |
-    tar -xf - -C "$work/a tree"
-chmod -R u+w "$work/a tree"
-cp "$top_srcdir/nbdkit/exports.so" "$work/a tree/nbdkit/"
+copy_tree "$work/a tree" --exclude=./Makefile --exclude=./config.status \
+    --exclude=./tmpdisk.so
+mkdir "$work/pc"
 cp "$(pkg-config --variable=pcfiledir nbdkit)/nbdkit.pc" "$work/pc/"
 cd "$work/a tree"
 PKG_CONFIG_LIBDIR=$work/none ./configure PKG_CONFIG_PATH="$work/pc" \

@@ -10,10 +10,7 @@
 
 requires gcc nbdinfo
 use_go
-mkdir "$work/tree"
-tar -cf - --exclude=.git --exclude=./_build --exclude=./_inst . |
-    tar -xf - -C "$work/tree"
-chmod -R u+w "$work/tree"
+copy_tree "$work/tree"
 cd "$work/tree"
 # A background process ignores SIGINT if its shell is not interactive.
 set -m
