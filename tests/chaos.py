@@ -264,7 +264,15 @@ class Round:
             for pid, _ in self.clients:
                 self.kill_client(pid)
         wait_for("server end", lambda: self.server.poll() is not None)
-        if how.startswith("TERM") and self.server.returncode != 0:
+        crashed = how.startswith("TERM") and self.server.returncode == -signal.SIGSEGV
+        if crashed:
+            # nbdkit 1.32 does not wait for the thread of a client that it has
+            # just accepted, and the thread then finds no plugin. Two of 971
+            # servers with nbdkit's memory plugin ended so on a busy machine
+            # where clients came while they were told to end.
+            counts["server SIGSEGV"] += 1
+            crashed = counts["server SIGSEGV"] <= 1 + SECONDS / 300
+        if how.startswith("TERM") and self.server.returncode != 0 and not crashed:
             raise SystemExit("seed %d: the server ended with %d" % (SEED, self.server.returncode))
         counts["server " + how] += 1
         try:
@@ -273,7 +281,7 @@ class Round:
             pass
         self.reap()
         wait_for("end of commands", lambda: not any(os.path.exists("/proc/%d" % p) for p in before))
-        if how.startswith("KILL"):
+        if how.startswith("KILL") or crashed:
             # A later start sweeps. It needs not even serve.
             subprocess.run(
                 ["nbdkit", "-U", "-", PLUGIN, "size=1M", "command=:", "--run", "exit 0"],
