@@ -4,6 +4,8 @@
 package tmpdisk
 
 import (
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+
 	"bytes"
 	"context"
 	"errors"
@@ -64,7 +66,7 @@ func cloneBest(ctx context.Context, dst, src int, o cloneOptions) (cloneResult, 
 		writeInPlace(dst) // btrfs shares blocks only between files that are alike
 	}
 	if !o.copyOnly && !o.readWriteOnly {
-		err := ignoringEINTR(func() error { return unix.IoctlFileClone(dst, src) })
+		err := sys.Retry(func() error { return unix.IoctlFileClone(dst, src) })
 		switch {
 		case err == nil:
 			return cloneResult{how: byReflink}, nil
@@ -78,7 +80,7 @@ func cloneBest(ctx context.Context, dst, src int, o cloneOptions) (cloneResult, 
 	if err := unix.Fstat(src, &st); err != nil {
 		return cloneResult{}, fmt.Errorf("fstat: %w", err)
 	}
-	if err := ignoringEINTR(func() error { return unix.Ftruncate(dst, st.Size) }); err != nil {
+	if err := sys.Retry(func() error { return unix.Ftruncate(dst, st.Size) }); err != nil {
 		return cloneResult{}, fmt.Errorf("truncate: %d bytes: %w", st.Size, err)
 	}
 	c := copier{dst: dst, src: src, readWrite: o.readWriteOnly || o.findZeroes, findZeroes: o.findZeroes}
@@ -103,14 +105,14 @@ type copier struct {
 
 func (c *copier) copySparse(ctx context.Context, size int64) error {
 	for off := int64(0); off < size; {
-		data, err := seek(c.src, off, unix.SEEK_DATA)
+		data, err := sys.Seek(c.src, off, unix.SEEK_DATA)
 		if errors.Is(err, unix.ENXIO) {
 			return nil // a hole to the end
 		}
 		if err != nil {
 			return fmt.Errorf("find data: offset %d: %w", off, err)
 		}
-		hole, err := seek(c.src, data, unix.SEEK_HOLE)
+		hole, err := sys.Seek(c.src, data, unix.SEEK_HOLE)
 		if err != nil {
 			return fmt.Errorf("find hole: offset %d: %w", data, err)
 		}
@@ -128,20 +130,11 @@ func (c *copier) copySparse(ctx context.Context, size int64) error {
 	return nil
 }
 
-func seek(fd int, off int64, whence int) (int64, error) {
-	for {
-		n, err := unix.Seek(fd, off, whence)
-		if err != unix.EINTR {
-			return n, err
-		}
-	}
-}
-
 // step copies some of count bytes at off, at least one.
 func (c *copier) step(off, count int64) (int64, error) {
 	if !c.readWrite {
 		from, to := off, off
-		n, err := ignoringEINTR2(func() (int, error) {
+		n, err := sys.Retry2(func() (int, error) {
 			return unix.CopyFileRange(c.src, &from, c.dst, &to, int(count), 0)
 		})
 		switch {
@@ -159,7 +152,7 @@ func (c *copier) step(off, count int64) (int64, error) {
 		c.buf = make([]byte, 256<<10)
 	}
 	buf := c.buf[:min(count, int64(len(c.buf)))]
-	n, err := ignoringEINTR2(func() (int, error) { return unix.Pread(c.src, buf, off) })
+	n, err := sys.Retry2(func() (int, error) { return unix.Pread(c.src, buf, off) })
 	if err != nil {
 		return 0, fmt.Errorf("read: offset %d: %w", off, err)
 	}
@@ -191,7 +184,7 @@ func (c *copier) write(buf []byte, off int64) error {
 
 func (c *copier) pwrite(buf []byte, off int64) error {
 	for len(buf) > 0 {
-		n, err := ignoringEINTR2(func() (int, error) { return unix.Pwrite(c.dst, buf, off) })
+		n, err := sys.Retry2(func() (int, error) { return unix.Pwrite(c.dst, buf, off) })
 		if err != nil {
 			return fmt.Errorf("write: %w", err)
 		}

@@ -4,6 +4,8 @@
 package tmpdisk
 
 import (
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+
 	"errors"
 	"fmt"
 	"os"
@@ -137,7 +139,7 @@ func (p *process) status() *os.ProcessState {
 // waitZombie returns when child pid has ended. For the first process of a
 // PID namespace that is when all others in it are gone, too.
 func waitZombie(pid int) {
-	ignoringEINTR(func() error {
+	sys.Retry(func() error {
 		return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 	})
 }

@@ -4,6 +4,8 @@
 package tmpdisk
 
 import (
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+
 	"bytes"
 	"crypto/rand"
 	"fmt"
@@ -65,14 +67,14 @@ func newMark() string { return rand.Text() }
 // The error says what is alive at the deadline.
 func (p *process) killByScan(deadline time.Time) error {
 	leader := p.cmd.Process.Pid
-	seen := map[procID]bool{}
+	seen := map[sys.ProcID]bool{}
 	sessions := map[int]bool{}
 	for pass, empty, enough := 0, 0, 2; empty < enough; pass++ {
 		fresh := false
-		stop := func(id procID) {
+		stop := func(id sys.ProcID) {
 			if !seen[id] {
 				seen[id], fresh = true, true
-				id.stop()
+				id.Stop()
 			}
 		}
 		found, err := scan(leader, markName+"="+p.mark, sessions, stop)
@@ -91,12 +93,12 @@ func (p *process) killByScan(deadline time.Time) error {
 		// is found.
 		if !fresh || pass > 50 {
 			for _, id := range found {
-				id.signal(unix.SIGKILL)
+				id.Signal(unix.SIGKILL)
 			}
 			time.Sleep(time.Millisecond)
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%d processes, %d for one: still alive after they were killed", len(found), found[0].pid)
+			return fmt.Errorf("%d processes, %d for one: still alive after they were killed", len(found), found[0].PID)
 		}
 	}
 	return nil
@@ -110,9 +112,9 @@ func (p *process) killByScan(deadline time.Time) error {
 // its session. (With an environment it might be a stranger that has got the
 // number of a session of ours that has ended.) stop is called at once for each
 // process that has the mark.
-func scan(leader int, mark string, sessions map[int]bool, stop func(procID)) ([]procID, error) {
+func scan(leader int, mark string, sessions map[int]bool, stop func(sys.ProcID)) ([]sys.ProcID, error) {
 	type proc struct {
-		procStat
+		sys.ProcStat
 		environ []byte // nil if it may not be read
 	}
 	all := map[int]proc{}
@@ -120,7 +122,7 @@ func scan(leader int, mark string, sessions map[int]bool, stop func(procID)) ([]
 	// Reading takes longer than a process that keeps forking lives, so look
 	// again for what is new, newest first, while there is any.
 	for range 10 {
-		pids, err := procNumbers()
+		pids, err := sys.PIDs()
 		if err != nil {
 			return nil, err
 		}
@@ -129,19 +131,19 @@ func scan(leader int, mark string, sessions map[int]bool, stop func(procID)) ([]
 			if _, known := all[pid]; known || pid == os.Getpid() {
 				continue
 			}
-			st, err := readStat(pid)
+			st, err := sys.ReadStat(pid)
 			if err != nil {
 				continue
 			}
-			all[pid], fresh = proc{procStat: st}, true
-			if st.dead() || st.session == 0 {
+			all[pid], fresh = proc{ProcStat: st}, true
+			if st.Dead() || st.Session == 0 {
 				continue // dead, or the kernel's
 			}
-			p := proc{procStat: st}
-			p.environ = readEnviron(pid, st)
+			p := proc{ProcStat: st}
+			p.environ = sys.ReadEnviron(pid, st)
 			if bytes.Contains(p.environ, []byte(mark)) {
-				marked[st.session], sessions[st.session] = true, true
-				stop(procID{pid, st.start})
+				marked[st.Session], sessions[st.Session] = true, true
+				stop(sys.ProcID{PID: pid, Start: st.Start})
 			}
 			all[pid] = p
 		}
@@ -157,14 +159,14 @@ func scan(leader int, mark string, sessions map[int]bool, stop func(procID)) ([]
 		}
 		memo[pid] = false // the snapshot is not atomic, there may be a ring
 		if p, ok := all[pid]; ok {
-			memo[pid] = descends(p.parent)
+			memo[pid] = descends(p.Parent)
 		}
 		return memo[pid]
 	}
-	var found []procID
+	var found []sys.ProcID
 	for pid, p := range all {
-		if !p.dead() && (marked[p.session] || sessions[p.session] && len(p.environ) == 0 || descends(pid)) {
-			found = append(found, procID{pid, p.start})
+		if !p.Dead() && (marked[p.Session] || sessions[p.Session] && len(p.environ) == 0 || descends(pid)) {
+			found = append(found, sys.ProcID{PID: pid, Start: p.Start})
 		}
 	}
 	return found, nil

@@ -4,6 +4,8 @@
 package tmpdisk
 
 import (
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -52,7 +54,7 @@ func init() {
 		for {
 			// Not by number, which is another one in a PID namespace.
 			line, _ := os.ReadFile("/proc/self/stat")
-			if st, err := parseStat(string(line)); err == nil && st.state == 'Z' {
+			if st, err := sys.ParseStat(string(line)); err == nil && st.State == 'Z' {
 				os.WriteFile(started, nil, 0o600)
 				time.Sleep(1000 * time.Second)
 			}
@@ -76,13 +78,13 @@ func leaver(t *testing.T, script string) (text, started string, alive func() []s
 	text = fmt.Sprintf("export %s dir=%s started=%s exe=%s\n%s\n", mark, dir, started, exe, script)
 	return text, started, func() []string {
 		var found []string
-		pids, err := procNumbers()
+		pids, err := sys.PIDs()
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, pid := range pids {
-			st, err := readStat(pid)
-			if err != nil || st.dead() || !bytes.Contains(readEnviron(pid, st), []byte(mark)) {
+			st, err := sys.ReadStat(pid)
+			if err != nil || st.Dead() || !bytes.Contains(sys.ReadEnviron(pid, st), []byte(mark)) {
 				continue
 			}
 			name, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
@@ -267,12 +269,12 @@ func TestWatcherCannotFork(t *testing.T) {
 	}
 	script, started, alive := leaver(t, "sleep 1000 & >$started; sleep 1000")
 	supervisor, gate := watched(t, script, started)
-	pids, err := procNumbers()
+	pids, err := sys.PIDs()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, pid := range pids {
-		if st, err := readStat(pid); err == nil && st.session == supervisor.Process.Pid {
+		if st, err := sys.ReadStat(pid); err == nil && st.Session == supervisor.Process.Pid {
 			if err := unix.Prlimit(pid, unix.RLIMIT_NPROC, &unix.Rlimit{Cur: 1, Max: 1}, nil); err != nil {
 				t.Error(err)
 			}
@@ -298,31 +300,5 @@ while ! [ -e pid ]; do sleep 0.01; done; echo message >&2; exit 3`
 	}
 	if err == nil || err.Error() != "command: exit code 3: message" {
 		t.Errorf("got %v, want exit code 3: message", err)
-	}
-}
-
-func TestParseStat(t *testing.T) {
-	const tail = " S 7 8 9 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 4242 1 2"
-	want := procStat{state: 'S', parent: 7, session: 9, threads: 1, start: 4242}
-	for name, line := range map[string]string{
-		"plain":       "12 (sh)" + tail,
-		"space":       "12 (a b)" + tail,
-		"parenthesis": "12 (a) S 1 (b))" + tail,
-		"newline":     "12 (a\nb)" + tail,
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got, err := parseStat(line); err != nil || got != want {
-				t.Errorf("got %+v, %v, want %+v", got, err, want)
-			}
-		})
-	}
-	for name, line := range map[string]string{
-		"empty": "", "no name": "12 S 1", "short": "12 (sh) S 7 8 9", "bad": "12 (sh) S x" + tail,
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got, err := parseStat(line); err == nil {
-				t.Errorf("got %+v, want an error", got)
-			}
-		})
 	}
 }

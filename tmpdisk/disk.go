@@ -4,6 +4,8 @@
 package tmpdisk
 
 import (
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+
 	"errors"
 	"fmt"
 	"io/fs"
@@ -84,12 +86,12 @@ func (d *Disk) open(path string) error {
 	// O_NONBLOCK has no meaning for what may be served; it keeps the open
 	// from hanging should path have become something else.
 	const flags = unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
-	fd, err := ignoringEINTR2(func() (int, error) { return unix.Open(path, flags|unix.O_RDWR, 0) })
+	fd, err := sys.Retry2(func() (int, error) { return unix.Open(path, flags|unix.O_RDWR, 0) })
 	switch err {
 	case unix.EROFS, unix.EACCES, unix.EPERM, unix.ETXTBSY:
 		d.host.Debug(fmt.Sprintf("open: %s: %v: serving it read-only (ignored)", path, err))
 		d.readOnly = true
-		fd, err = ignoringEINTR2(func() (int, error) { return unix.Open(path, flags|unix.O_RDONLY, 0) })
+		fd, err = sys.Retry2(func() (int, error) { return unix.Open(path, flags|unix.O_RDONLY, 0) })
 	}
 	if err != nil {
 		return fmt.Errorf("open: %s: %w", path, err)

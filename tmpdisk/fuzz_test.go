@@ -4,7 +4,6 @@
 package tmpdisk
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"unicode"
@@ -61,22 +60,6 @@ func FuzzMinFreeCompare(f *testing.F) {
 		err := m.compare("/", free, total)
 		if less := m.compare("/", free/2, total); err != nil && less == nil {
 			t.Errorf("of %d bytes %d are too few but %d enough for %v%%", total, free, free/2, percent)
-		}
-	})
-}
-
-// FuzzParseStat lets a process choose its name, and lets the line be anything.
-func FuzzParseStat(f *testing.F) {
-	f.Add("sh", 1, 2, uint64(3))
-	f.Add("a) S 1 2 3 (b", -1, 7, uint64(1)<<63)
-	f.Add(") ", 0, 0, uint64(0))
-	f.Fuzz(func(t *testing.T, name string, parent, session int, start uint64) {
-		parseStat(name) // must only not panic
-		line := fmt.Sprintf("77 (%s) S %d 5 %d 0 -1 4194560 9 8 7 6 5 4 3 2 20 0 1 0 %d 1000 200\n", name, parent, session, start)
-		st, err := parseStat(line)
-		want := procStat{state: 'S', parent: parent, session: session, threads: 1, start: start}
-		if err != nil || st != want {
-			t.Errorf("%q: got %+v, %v, want %+v", line, st, err, want)
 		}
 	})
 }

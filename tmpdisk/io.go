@@ -69,20 +69,3 @@ func (d *Disk) checkWrite(count, off uint64) error {
 	}
 	return d.check(count, off)
 }
-
-// A signal to the server, Go's own among them, may end any slow system call.
-func ignoringEINTR(call func() error) error {
-	for {
-		if err := call(); err != unix.EINTR {
-			return err
-		}
-	}
-}
-
-func ignoringEINTR2(call func() (int, error)) (int, error) {
-	for {
-		if n, err := call(); err != unix.EINTR {
-			return n, err
-		}
-	}
-}

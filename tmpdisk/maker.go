@@ -4,6 +4,8 @@
 package tmpdisk
 
 import (
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+
 	"context"
 	"errors"
 	"fmt"
@@ -172,7 +174,7 @@ func (m *maker) newCommand(r recipe, script string, w *workdir, id *identity) *c
 
 // createSparse makes the file that the command starts from.
 func createSparse(path string, size int64, inPlace bool) error {
-	fd, err := ignoringEINTR2(func() (int, error) {
+	fd, err := sys.Retry2(func() (int, error) {
 		return unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
 	})
 	if err != nil {
@@ -181,7 +183,7 @@ func createSparse(path string, size int64, inPlace bool) error {
 	if inPlace {
 		writeInPlace(fd)
 	}
-	err = ignoringEINTR(func() error { return unix.Ftruncate(fd, size) })
+	err = sys.Retry(func() error { return unix.Ftruncate(fd, size) })
 	if closeErr := unix.Close(fd); err == nil {
 		err = closeErr
 	}

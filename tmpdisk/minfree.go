@@ -4,6 +4,8 @@
 package tmpdisk
 
 import (
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+
 	"errors"
 	"fmt"
 	"math"
@@ -62,7 +64,7 @@ func (m minFree) check(dir string) error {
 		return nil
 	}
 	var fs unix.Statfs_t
-	if err := ignoringEINTR(func() error { return unix.Statfs(dir, &fs) }); err != nil {
+	if err := sys.Retry(func() error { return unix.Statfs(dir, &fs) }); err != nil {
 		return fmt.Errorf("statfs: %s: %w", dir, err)
 	}
 	if fs.Blocks == 0 {

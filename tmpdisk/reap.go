@@ -4,6 +4,8 @@
 package tmpdisk
 
 import (
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+
 	"bufio"
 	"bytes"
 	"fmt"
@@ -171,7 +173,7 @@ func highestUID() int {
 // processesOf lists the living processes whose real, effective or saved user
 // is uid.
 func processesOf(uid int) ([]int, error) {
-	pids, err := procNumbers()
+	pids, err := sys.PIDs()
 	if err != nil {
 		return nil, err
 	}

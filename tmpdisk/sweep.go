@@ -4,6 +4,8 @@
 package tmpdisk
 
 import (
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+
 	"errors"
 	"fmt"
 	"io"
@@ -59,7 +61,7 @@ var (
 )
 
 func sweepOne(parent int, name string) (removed bool, err error) {
-	fd, err := openBeneath(parent, name)
+	fd, err := sys.OpenBeneath(parent, name)
 	if errors.Is(err, unix.ENOENT) {
 		return false, nil
 	}
@@ -78,7 +80,7 @@ func sweepOne(parent int, name string) (removed bool, err error) {
 		(mode != modePrivate && mode != modeGiven) {
 		return false, errNotOurs
 	}
-	if err := flock(fd); err != nil {
+	if err := sys.Flock(fd); err != nil {
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			err = errInUse
 		}
@@ -86,7 +88,7 @@ func sweepOne(parent int, name string) (removed bool, err error) {
 	}
 	// Its server may have finished with it, or another sweep, and the name
 	// may stand for something else by now.
-	if !sameFile(parent, name, fd) {
+	if !sys.SameFile(parent, name, fd) {
 		return false, nil
 	}
 	if err := removeTree(parent, name, fd); err != nil {

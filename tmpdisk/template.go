@@ -4,6 +4,8 @@
 package tmpdisk
 
 import (
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+
 	"context"
 	"errors"
 	"fmt"
@@ -186,7 +188,7 @@ func (d *templateDir) keep(ctx context.Context, key string, fd int) (*os.File, c
 	r, err := cloneFile(ctx, int(f.Fd()), fd, cloneOptions{findZeroes: true})
 	if err == nil {
 		// The name must not outlive the data when the power fails.
-		err = ignoringEINTR(func() error { return unix.Fsync(int(f.Fd())) })
+		err = sys.Retry(func() error { return unix.Fsync(int(f.Fd())) })
 	}
 	if err == nil {
 		err = unix.Renameat(d.fd, name, d.fd, key)

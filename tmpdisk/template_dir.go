@@ -4,6 +4,8 @@
 package tmpdisk
 
 import (
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+
 	"errors"
 	"fmt"
 	"os"
@@ -91,7 +93,7 @@ func openTemplateDir(parent string, create bool) (*templateDir, error) {
 }
 
 func openTemplateParent(path string, uid int) (int, error) {
-	fd, err := openat(unix.AT_FDCWD, path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	fd, err := sys.Openat(unix.AT_FDCWD, path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return -1, fmt.Errorf("%s: %w: create it, or name one that is there", path, err)
@@ -133,7 +135,7 @@ func checkTemplateParent(fd, uid int) error {
 func openPrivate(pfd int, parent string, uid int) (*templateDir, error) {
 	name := templateDirName(uid)
 	path := filepath.Join(parent, name)
-	fd, err := openat(pfd, name, openDirFlags)
+	fd, err := sys.Openat(pfd, name, sys.OpenDir)
 	if err != nil {
 		// What it is says more than why it could not be opened.
 		var st unix.Stat_t
@@ -181,7 +183,7 @@ func (d *templateDir) join(name string) string { return filepath.Join(d.path, na
 // open opens a file in d and checks it. The error wraps ENOENT if there is none.
 func (d *templateDir) open(name string, flags int) (*os.File, error) {
 	const safe = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
-	fd, err := ignoringEINTR2(func() (int, error) { return unix.Openat(d.fd, name, flags|safe, 0o600) })
+	fd, err := sys.Retry2(func() (int, error) { return unix.Openat(d.fd, name, flags|safe, 0o600) })
 	if err != nil {
 		var st unix.Stat_t
 		if unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil {

@@ -4,6 +4,8 @@
 package tmpdisk
 
 import (
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -74,7 +76,7 @@ func fileIdentity(path string) string {
 	if path == "" || len(path) >= unix.PathMax {
 		return ""
 	}
-	if err := ignoringEINTR(func() error { return unix.Stat(path, &st) }); err != nil {
+	if err := sys.Retry(func() error { return unix.Stat(path, &st) }); err != nil {
 		return ""
 	}
 	switch st.Mode & unix.S_IFMT {
@@ -88,7 +90,7 @@ func fileIdentity(path string) string {
 
 // deviceSize is -1 if it cannot be known.
 func deviceSize(path string) int64 {
-	fd, err := openat(unix.AT_FDCWD, path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC)
+	fd, err := sys.Openat(unix.AT_FDCWD, path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC)
 	if err != nil {
 		return -1
 	}

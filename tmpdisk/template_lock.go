@@ -4,6 +4,8 @@
 package tmpdisk
 
 import (
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+
 	"context"
 	"errors"
 	"fmt"
@@ -33,8 +35,8 @@ func (d *templateDir) tryLock(key string) (*templateLock, error) {
 		if err != nil {
 			return nil, err
 		}
-		err = flock(int(f.Fd()))
-		if err == nil && sameFile(d.fd, name, int(f.Fd())) {
+		err = sys.Flock(int(f.Fd()))
+		if err == nil && sys.SameFile(d.fd, name, int(f.Fd())) {
 			return &templateLock{d, name, f}, nil
 		}
 		f.Close()

@@ -4,8 +4,8 @@
 package tmpdisk
 
 import (
-	"crypto/rand"
-	"encoding/hex"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+
 	"fmt"
 	"os"
 	"regexp"
@@ -20,11 +20,7 @@ import (
 // directory are left alone.
 var templateFileName = regexp.MustCompile(`^([0-9a-f]{64})(|\.lock|\.tmp\.[0-9a-f]{20})$`)
 
-func tmpName(key string) string {
-	var random [10]byte
-	rand.Read(random[:]) // never fails since Go 1.24
-	return key + ".tmp." + hex.EncodeToString(random[:])
-}
+func tmpName(key string) string { return key + ".tmp." + sys.RandomName() }
 
 // sweep removes templates that nobody has used for keep, and what builders
 // left that were killed. It waits for nobody: what is locked is in use. It may
@@ -105,7 +101,7 @@ func (t *templates) expired(d *templateDir, key string) bool {
 }
 
 func (d *templateDir) names() ([]string, error) {
-	fd, err := openat(d.fd, ".", openDirFlags)
+	fd, err := sys.Openat(d.fd, ".", sys.OpenDir)
 	if err != nil {
 		return nil, err
 	}

@@ -4,8 +4,8 @@
 package tmpdisk
 
 import (
-	"crypto/rand"
-	"encoding/hex"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+
 	"errors"
 	"fmt"
 	"os"
@@ -29,8 +29,6 @@ const (
 	modePrivate = 0o700
 	modeGiven   = 0o711
 )
-
-const openDirFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 
 // workdir is a private directory in which one disk is being made.
 //
@@ -59,15 +57,13 @@ func newWorkdir(parent string) (*workdir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make directory: %s: %w", parent, err)
 	}
-	pfd, err := openat(unix.AT_FDCWD, abs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	pfd, err := sys.Openat(unix.AT_FDCWD, abs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("open directory: %s: %w", abs, err)
 	}
 	w := &workdir{parent: os.NewFile(uintptr(pfd), abs)}
 	for range 100 {
-		var random [10]byte
-		rand.Read(random[:]) // never fails since Go 1.24
-		w.name = workdirPrefix + hex.EncodeToString(random[:])
+		w.name = workdirPrefix + sys.RandomName()
 		w.full = filepath.Join(abs, w.name)
 		again, err := w.make()
 		if err == nil {
@@ -92,11 +88,11 @@ func (w *workdir) make() (again bool, err error) {
 	if err := unix.Mkdirat(pfd, w.name, modePrivate); err != nil {
 		return errors.Is(err, unix.EEXIST), err
 	}
-	fd, err := openat(pfd, w.name, openDirFlags)
+	fd, err := sys.Openat(pfd, w.name, sys.OpenDir)
 	if errors.Is(err, unix.EACCES) {
 		// A umask that takes permissions from the owner.
 		if err = unix.Fchmodat(pfd, w.name, modePrivate, 0); err == nil {
-			fd, err = openat(pfd, w.name, openDirFlags)
+			fd, err = sys.Openat(pfd, w.name, sys.OpenDir)
 		}
 	}
 	if err != nil {
@@ -108,9 +104,9 @@ func (w *workdir) make() (again bool, err error) {
 	}
 	dir := os.NewFile(uintptr(fd), w.full)
 	testBeforeLock(w.full)
-	switch err := flock(fd); {
+	switch err := sys.Flock(fd); {
 	case err == nil:
-		if !sameFile(pfd, w.name, fd) {
+		if !sys.SameFile(pfd, w.name, fd) {
 			dir.Close()
 			return true, unix.ENOENT
 		}
@@ -178,7 +174,7 @@ func (w *workdir) makeInner(give func(fd int) error) error {
 	if err := unix.Mkdirat(wfd, name, modePrivate); err != nil {
 		return fmt.Errorf("make directory: %s: %w", inner, err)
 	}
-	fd, err := openat(wfd, name, openDirFlags)
+	fd, err := sys.Openat(wfd, name, sys.OpenDir)
 	if err != nil {
 		return fmt.Errorf("open directory: %s: %w", inner, err)
 	}
@@ -206,7 +202,7 @@ func (w *workdir) takeBack() error {
 		return fmt.Errorf("take back directory: %s: %w", w.full, os.ErrInvalid)
 	}
 	// Nobody can have replaced it: w itself was never given to anybody.
-	fd, err := openBeneath(int(w.dir.Fd()), filepath.Base(w.inner))
+	fd, err := sys.OpenBeneath(int(w.dir.Fd()), filepath.Base(w.inner))
 	if err != nil {
 		return fmt.Errorf("open directory: %s: %w", w.inner, err)
 	}
@@ -238,22 +234,4 @@ func (w *workdir) remove() error {
 		return fmt.Errorf("remove directory: %s: %w", w.full, err)
 	}
 	return nil
-}
-
-func flock(fd int) error {
-	return ignoringEINTR(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
-}
-
-func openat(dirfd int, name string, flags int) (int, error) {
-	return ignoringEINTR2(func() (int, error) { return unix.Openat(dirfd, name, flags, 0) })
-}
-
-// sameFile reports whether name in dirfd is the very file that fd is open on.
-func sameFile(dirfd int, name string, fd int) bool {
-	var byName, byFd unix.Stat_t
-	if unix.Fstatat(dirfd, name, &byName, unix.AT_SYMLINK_NOFOLLOW) != nil ||
-		unix.Fstat(fd, &byFd) != nil {
-		return false
-	}
-	return byName.Dev == byFd.Dev && byName.Ino == byFd.Ino
 }

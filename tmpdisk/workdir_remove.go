@@ -4,6 +4,8 @@
 package tmpdisk
 
 import (
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -70,7 +72,7 @@ func (r *remover) contents(fd, depth int) error {
 	// As an ordinary user a directory that the command made read-only
 	// cannot be emptied. If this fails the unlinks say why.
 	unix.Fchmod(fd, modePrivate)
-	dup, err := openat(fd, ".", openDirFlags)
+	dup, err := sys.Openat(fd, ".", sys.OpenDir)
 	if err != nil {
 		return err
 	}
@@ -107,16 +109,16 @@ func (r *remover) entry(dirfd int, name string, depth int) error {
 	if !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EPERM) {
 		return err
 	}
-	fd, openErr := openBeneath(dirfd, name)
+	fd, openErr := sys.OpenBeneath(dirfd, name)
 	if errors.Is(openErr, unix.EXDEV) {
 		if openErr = unmount(dirfd, name); openErr == nil {
-			fd, openErr = openBeneath(dirfd, name)
+			fd, openErr = sys.OpenBeneath(dirfd, name)
 		}
 	}
 	if errors.Is(openErr, unix.EACCES) {
 		// The command took its own directory's permissions away.
 		if openErr = unix.Fchmodat(dirfd, name, modePrivate, 0); openErr == nil {
-			fd, openErr = openBeneath(dirfd, name)
+			fd, openErr = sys.OpenBeneath(dirfd, name)
 		}
 	}
 	if errors.Is(openErr, unix.ENOTDIR) {
@@ -141,33 +143,6 @@ func (r *remover) move(dirfd int, name string, fd int) bool {
 	}
 	r.moved = true
 	return true
-}
-
-// openBeneath opens a directory in dirfd; EXDEV if it is on another mount.
-func openBeneath(dirfd int, name string) (int, error) {
-	fd, err := unix.Openat2(dirfd, name, &unix.OpenHow{
-		Flags:   openDirFlags,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
-	})
-	if !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM) {
-		return fd, err
-	}
-	// Linux before 5.6, or a container's filter that does not know openat2.
-	// A bind mount of the same filesystem goes unnoticed here.
-	fd, err = openat(dirfd, name, openDirFlags)
-	if err != nil {
-		return fd, err
-	}
-	var above, here unix.Stat_t
-	if err := errors.Join(unix.Fstat(dirfd, &above), unix.Fstat(fd, &here)); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	if above.Dev != here.Dev {
-		unix.Close(fd)
-		return -1, unix.EXDEV
-	}
-	return fd, nil
 }
 
 // unmount detaches what is mounted on name in dirfd, a directory of ours.

@@ -4,6 +4,8 @@
 package tmpdisk
 
 import (
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+
 	"errors"
 	"io/fs"
 	"os"
@@ -138,7 +140,7 @@ func TestWorkdirLostToASweep(t *testing.T) {
 				f.Close()
 				os.Remove(path)
 			})
-			if err := flock(int(f.Fd())); err != nil {
+			if err := sys.Flock(int(f.Fd())); err != nil {
 				t.Error(err)
 			}
 		}},
@@ -218,7 +220,7 @@ func TestWorkdirRemovesMoreLevelsThanDescriptors(t *testing.T) {
 			if err := unix.Mkdirat(from, name, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			fd, err := openat(from, name, openDirFlags)
+			fd, err := sys.Openat(from, name, sys.OpenDir)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -228,13 +230,13 @@ func TestWorkdirRemovesMoreLevelsThanDescriptors(t *testing.T) {
 		}
 		return from
 	}
-	top, err := openat(int(w.dir.Fd()), ".", openDirFlags)
+	top, err := sys.Openat(int(w.dir.Fd()), ".", sys.OpenDir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	bottom := grow(top, strings.Repeat("deep", 40), 3000)
 	for _, name := range []string{"a", "b", "c"} {
-		branch, err := openat(bottom, ".", openDirFlags)
+		branch, err := sys.Openat(bottom, ".", sys.OpenDir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,7 +245,7 @@ func TestWorkdirRemovesMoreLevelsThanDescriptors(t *testing.T) {
 	}
 	unix.Close(bottom)
 
-	free, err := openat(int(w.dir.Fd()), ".", openDirFlags) // the lowest free number
+	free, err := sys.Openat(int(w.dir.Fd()), ".", sys.OpenDir) // the lowest free number
 	if err != nil {
 		t.Fatal(err)
 	}

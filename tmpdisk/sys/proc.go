@@ -1,7 +1,7 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package sys
 
 import (
 	"errors"
@@ -14,58 +14,58 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// procID is a process and not merely its number, which may be used again.
-type procID struct {
-	pid   int
-	start uint64 // clock ticks since boot
+// ProcID is a process and not merely its number, which may be used again.
+type ProcID struct {
+	PID   int
+	Start uint64 // clock ticks since boot
 }
 
-// stop makes a process stand still and, unless it is root's, unable to fork
+// Stop makes a process stand still and, unless it is root's, unable to fork
 // ever again. That it may be gone already is no error.
-func (id procID) stop() {
-	if now, err := readStat(id.pid); err == nil && now.start == id.start {
-		unix.Prlimit(id.pid, unix.RLIMIT_NPROC, &unix.Rlimit{}, nil)
+func (id ProcID) Stop() {
+	if now, err := ReadStat(id.PID); err == nil && now.Start == id.Start {
+		unix.Prlimit(id.PID, unix.RLIMIT_NPROC, &unix.Rlimit{}, nil)
 	}
-	id.signal(unix.SIGSTOP)
+	id.Signal(unix.SIGSTOP)
 }
 
-func (id procID) signal(sig unix.Signal) {
-	fd, err := unix.PidfdOpen(id.pid, 0)
+func (id ProcID) Signal(sig unix.Signal) {
+	fd, err := unix.PidfdOpen(id.PID, 0)
 	if err == nil {
 		defer unix.Close(fd)
 	}
-	now, statErr := readStat(id.pid)
-	if statErr != nil || now.start != id.start {
+	now, statErr := ReadStat(id.PID)
+	if statErr != nil || now.Start != id.Start {
 		return
 	}
 	if err == nil {
 		err = unix.PidfdSendSignal(fd, sig, nil, 0)
 	}
 	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
-		unix.Kill(id.pid, sig) // Linux before 5.3, or a container's filter
+		unix.Kill(id.PID, sig) // Linux before 5.3, or a container's filter
 	}
 }
 
-// procStat is what is needed of /proc/PID/stat.
-type procStat struct {
-	state           byte
-	parent, session int
-	threads         int
-	start           uint64
+// ProcStat is what is needed of /proc/PID/stat.
+type ProcStat struct {
+	State           byte
+	Parent, Session int
+	Threads         int
+	Start           uint64
 }
 
-// dead is whether nothing of the process runs any more. One whose first thread
+// Dead is whether nothing of the process runs any more. One whose first thread
 // has ended looks like a zombie while others go on.
-func (st procStat) dead() bool {
-	return st.state == 'X' || st.state == 'Z' && st.threads <= 1
+func (st ProcStat) Dead() bool {
+	return st.State == 'X' || st.State == 'Z' && st.Threads <= 1
 }
 
-// readEnviron returns the environment that a process began with; nil if it may
+// ReadEnviron returns the environment that a process began with; nil if it may
 // not be read, or if the process is dead.
-func readEnviron(pid int, st procStat) []byte {
+func ReadEnviron(pid int, st ProcStat) []byte {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
 	environ, _ := os.ReadFile(filepath.Join(dir, "environ"))
-	if st.state != 'Z' {
+	if st.State != 'Z' {
 		return environ
 	}
 	// The first thread has none any more.
@@ -78,7 +78,7 @@ func readEnviron(pid int, st procStat) []byte {
 	return nil
 }
 
-func procNumbers() ([]int, error) {
+func PIDs() ([]int, error) {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil, fmt.Errorf("look for processes: %w", err)
@@ -97,35 +97,35 @@ func procNumbers() ([]int, error) {
 	return pids, nil
 }
 
-func readStat(pid int) (procStat, error) {
+func ReadStat(pid int) (ProcStat, error) {
 	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
-		return procStat{}, err
+		return ProcStat{}, err
 	}
-	return parseStat(string(data))
+	return ParseStat(string(data))
 }
 
 var errStat = errors.New("not understood")
 
-// parseStat starts after the name, which is in parentheses and may itself
+// ParseStat starts after the name, which is in parentheses and may itself
 // have parentheses and spaces.
-func parseStat(line string) (st procStat, err error) {
+func ParseStat(line string) (st ProcStat, err error) {
 	_, after, ok := strings.Cut(line[max(strings.LastIndexByte(line, ')'), 0):], ") ")
 	f := strings.Fields(after)
 	if !ok || len(f) < 20 {
 		return st, errStat
 	}
-	st.state = f[0][0]
-	if st.parent, err = strconv.Atoi(f[1]); err != nil {
+	st.State = f[0][0]
+	if st.Parent, err = strconv.Atoi(f[1]); err != nil {
 		return st, errStat
 	}
-	if st.session, err = strconv.Atoi(f[3]); err != nil {
+	if st.Session, err = strconv.Atoi(f[3]); err != nil {
 		return st, errStat
 	}
-	if st.threads, err = strconv.Atoi(f[17]); err != nil {
+	if st.Threads, err = strconv.Atoi(f[17]); err != nil {
 		return st, errStat
 	}
-	if st.start, err = strconv.ParseUint(f[19], 10, 64); err != nil {
+	if st.Start, err = strconv.ParseUint(f[19], 10, 64); err != nil {
 		return st, errStat
 	}
 	return st, nil

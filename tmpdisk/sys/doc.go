@@ -1,0 +1,15 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Package sys has the few helpers about system calls, files and processes that
+// several rooms of tmpdisk need.
+//
+// # Concurrency
+//
+// All functions may be called from any number of goroutines. None keeps state.
+//
+// # What it does not do
+//
+// It knows nothing of disks, directories of ours, or commands, and it logs
+// nothing.
+package sys
