@@ -97,15 +97,11 @@ func (d *disk) Zero(count uint32, offset uint64, flags uint32) error {
 
 // Extents implements .extents.
 func (d *disk) Extents(count uint32, offset uint64, flags uint32, extents *nbdkit.Extents) error {
-	add := func(offset, length uint64, hole, zero bool) error {
-		var t uint32
+	add := func(offset, length uint64, hole bool) error {
 		if hole {
-			t |= nbdkit.ExtentHole
+			return extents.Add(offset, length, nbdkit.ExtentHole|nbdkit.ExtentZero)
 		}
-		if zero {
-			t |= nbdkit.ExtentZero
-		}
-		return extents.Add(offset, length, t)
+		return extents.Add(offset, length, 0)
 	}
 	return d.Disk.Extents(count, offset, flags&nbdkit.FlagReqOne != 0, add)
 }

@@ -10,6 +10,7 @@ import (
 	"libguestfs.org/nbdkit"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/config"
 )
 
 var (
@@ -25,13 +26,13 @@ var (
 
 // plugin is what nbdkit knows of us before there are clients.
 type plugin struct {
-	config *tmpdisk.Config
+	config *config.Config
 	server *tmpdisk.Server // once forked
 	refuse error           // why there is none, and no client is let in
 }
 
 func init() {
-	nbdkit.PluginInitialize("tmpdisk", &plugin{config: tmpdisk.NewConfig(host{})})
+	nbdkit.PluginInitialize("tmpdisk", &plugin{config: config.New(host{})})
 }
 
 // main is never called in a shared library.
@@ -44,6 +45,6 @@ func (p *plugin) Describe() nbdkit.Description {
 		Version:        version,
 		Description:    "A fresh, private, formatted disk for every client, gone when the client is gone.",
 		MagicConfigKey: "size",
-		ConfigHelp:     tmpdisk.Help(),
+		ConfigHelp:     config.Help(),
 	}
 }

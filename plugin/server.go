@@ -42,9 +42,6 @@ func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
 	if p.refuse != nil {
 		return nil, p.refuse
 	}
-	if d := p.server.OpenReady(); d != nil {
-		return &disk{Disk: d, server: p.server}, nil
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var (

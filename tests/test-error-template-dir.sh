@@ -51,7 +51,7 @@ rejected "parameter template-dir: $work/ro: read-only file system" template-dir=
 # Root may become anybody (nbdkit -u), so that the owner is wrong is only known
 # when the first disk is made.
 chown 12345 "$templates"
-serve "$plugin" size=1M template-dir="$templates"
+serve "$plugin" size=1M command=: template-dir="$templates"
 has "$log" "$templates: owned by user 12345"
 refused
 [ -z "$(ls -A "$templates")" ] || fail "something was made"

@@ -50,7 +50,6 @@ check ext4 20M e2fsck -fn
 check btrfs 128M btrfs check --readonly
 check vfat 40M fsck.fat -n
 check exfat 20M fsck.exfat -n
-check ntfs 20M ntfsfix -n
 check xfs 300M xfs_repair -n
 check f2fs 60M fsck.f2fs
 check swap 20M blkid -p

@@ -5,10 +5,10 @@
 // serves it. It is all of the nbdkit plugin of that name but the translation to
 // and from nbdkit's callbacks.
 //
-// A [Config] is filled from nbdkit's parameters and checked, without side
-// effects, because that happens in more than one process. A [Server] made from
-// it hands out a [Disk] for each client and takes it back. What the package
-// needs of nbdkit comes through [Host].
+// A [Server] is made from a configuration that package config has checked. It
+// hands out a [Disk] for each client and takes it back. What the package needs of
+// nbdkit comes through [Host]. Everything else is in the rooms below: this
+// package joins them.
 //
 // A disk is made in a private directory under TMPDIR: by mkfs, by a command of
 // the administrator's, or by cloning a template that one of these has made. It
@@ -18,7 +18,6 @@
 //
 // # Concurrency
 //
-// Config is for one goroutine until it is complete and read-only afterwards.
 // The methods of Server and Disk may be called from any number of goroutines;
 // a Disk's Close must come after the last of its requests. Requests share no
 // lock and allocate no memory.

@@ -4,8 +4,6 @@
 package tmpdisk
 
 import (
-	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
-
 	"context"
 	"errors"
 	"fmt"
@@ -14,15 +12,23 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/command"
+	"nbdkit-tmpdisk-plugin/tmpdisk/config"
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
+	"nbdkit-tmpdisk-plugin/tmpdisk/users"
+	"nbdkit-tmpdisk-plugin/tmpdisk/workdir"
 )
 
-// A maker makes disks; make may be called from any number of goroutines.
+// A maker makes disks in private directories. Its methods may be called from
+// any number of goroutines.
 type maker struct {
-	cfg    *Config
+	cfg    *config.Config
 	host   Host
+	runner *command.Runner
 	parent string // absolute; where the private directories are made
-
-	templates *templates // nil if every disk is made by itself
 
 	// space is what the last disk took when it was new, in bytes.
 	space atomic.Uint64
@@ -32,8 +38,8 @@ type maker struct {
 }
 
 // newMaker returns a maker for cfg, which must be complete. Where the disks
-// go is taken from TMPDIR now; whether it is there is found out by make.
-func newMaker(cfg *Config, host Host) *maker {
+// go is taken from TMPDIR now. Fresh and Filled find out whether it is there.
+func newMaker(cfg *config.Config, host Host) *maker {
 	parent := os.Getenv("TMPDIR")
 	if parent == "" {
 		parent = "/var/tmp"
@@ -41,65 +47,44 @@ func newMaker(cfg *Config, host Host) *maker {
 	if !filepath.IsAbs(parent) {
 		parent = host.AbsolutePath(parent)
 	}
-	m := &maker{cfg: cfg, host: host, parent: parent}
-	m.templates = newTemplates(m)
-	return m
+	return &maker{cfg: cfg, host: host, parent: parent, runner: command.NewRunner(host.Debug)}
 }
 
-// A recipe is how a disk comes to be at a path in a private directory.
-type recipe struct {
-	// fill makes the file, of which the script may make anything.
-	fill func(ctx context.Context, path string) error
-	// script is what /bin/sh runs then; nil runs nothing.
-	script func(path string) string
-	// older, if not nil, is tried where script fails.
-	older func(path string) string
-	// mkfs says that the script runs one of the built-in types' programs,
-	// and nothing else: see forMkfs.
-	mkfs bool
-}
-
-// make returns a new disk, which the caller must close. By then neither disk
-// nor directory has a name any more. On an error, and when ctx ends first,
-// nothing is left behind.
-func (m *maker) make(ctx context.Context) (*Disk, error) {
-	if m.templates != nil {
-		return m.templates.make(ctx)
+// Fresh returns a new disk that the command, or mkfs, has made out of an empty
+// file. The caller must close it. By then neither disk nor directory has a name
+// any more. On an error, and when ctx ends first, nothing is left behind.
+func (m *maker) Fresh(ctx context.Context) (*disk.Disk, error) {
+	if m.cfg.CommandUsers == nil {
+		return m.inWorkdir(ctx, func(w *workdir.Dir) error { return m.run(ctx, w, nil) })
 	}
-	return m.makeBy(ctx, m.fresh())
-}
-
-// fresh is the recipe of a disk that the command makes out of an empty file.
-func (m *maker) fresh() recipe {
-	r := recipe{script: m.cfg.script, mkfs: m.cfg.builtin()}
-	r.fill = func(_ context.Context, path string) error {
-		return createSparse(path, m.cfg.size, r.mkfs)
-	}
-	switch {
-	case !r.mkfs || filesystemOf(m.cfg.mkfsType()).older == "":
-	case m.olderMkfs.Load():
-		r.script = m.cfg.olderScript
-	default:
-		r.older = m.cfg.olderScript
-	}
-	return r
-}
-
-func (m *maker) makeBy(ctx context.Context, r recipe) (*Disk, error) {
-	var id *identity
-	if r.script != nil {
-		var err error
-		if id, err = m.cfg.run.identities().acquire(ctx); err != nil {
-			return nil, err
-		}
-	}
-	defer id.release() // when nothing is left that its next user could read
-	w, err := newWorkdir(m.parent)
+	user, err := m.cfg.CommandUsers.Acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
-	d, err := m.makeIn(ctx, w, id, r)
-	if rmErr := w.remove(); rmErr != nil {
+	// When nothing is left that the user's next command could read.
+	defer user.Release()
+	return m.inWorkdir(ctx, func(w *workdir.Dir) error { return m.run(ctx, w, user) })
+}
+
+// Filled is Fresh for a disk that fill puts at a path.
+func (m *maker) Filled(ctx context.Context, fill func(ctx context.Context, path string) error) (*disk.Disk, error) {
+	return m.inWorkdir(ctx, func(w *workdir.Dir) error { return fill(ctx, diskIn(w)) })
+}
+
+func diskIn(w *workdir.Dir) string { return filepath.Join(w.Path(), "disk") }
+
+// inWorkdir opens the disk that fill has made in a new directory, and removes
+// both.
+func (m *maker) inWorkdir(ctx context.Context, fill func(*workdir.Dir) error) (*disk.Disk, error) {
+	w, err := workdir.New(m.parent)
+	if err != nil {
+		return nil, err
+	}
+	var d *disk.Disk
+	if err = fill(w); err == nil {
+		d, err = disk.Open(diskIn(w), m.host.Debug)
+	}
+	if rmErr := w.Remove(); rmErr != nil {
 		err = errors.Join(err, rmErr)
 		if d != nil {
 			err = errors.Join(err, d.Close())
@@ -108,91 +93,70 @@ func (m *maker) makeBy(ctx context.Context, r recipe) (*Disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.space.Store(d.space())
+	m.space.Store(d.Space())
 	return d, nil
 }
 
-// makeIn works in w and runs the script as id, if that is not nil.
-func (m *maker) makeIn(ctx context.Context, w *workdir, id *identity, r recipe) (*Disk, error) {
+// run makes the disk in w by the script, as user if that is not nil.
+func (m *maker) run(ctx context.Context, w *workdir.Dir, user *users.User) error {
+	if err := m.prepare(w, user); err != nil {
+		return err
+	}
+	// An empty file that a command= starts from must be as others are: it may
+	// want to make it a reflink of another one.
+	err := sparse.Create(diskIn(w), m.cfg.Size, m.cfg.Builtin())
+	if errors.Is(err, unix.EFBIG) {
+		return fmt.Errorf("parameter size: %d bytes: more than a file under %s can have: %w", m.cfg.Size, m.parent, err)
+	}
+	if err != nil {
+		return err
+	}
+	if user == nil {
+		return m.runScript(ctx, w, nil)
+	}
+	if err := giveDisk(w, user); err != nil {
+		return err
+	}
+	if err := m.runScript(ctx, w, user); err != nil {
+		return err
+	}
+	return takeDiskBack(w, user)
+}
+
+// prepare gives the command a directory that it may do with as it likes.
+func (m *maker) prepare(w *workdir.Dir, user *users.User) error {
 	switch {
-	case id != nil:
-		if err := w.giveTo(id.uid, id.gid); err != nil {
-			return nil, err
-		}
-	case r.script != nil && !r.mkfs:
-		if err := w.enter(); err != nil {
-			return nil, err
-		}
+	case user != nil:
+		return w.GiveTo(user.UID, user.GID)
+	case m.cfg.Builtin():
+		return nil
 	}
-	path := filepath.Join(w.path(), "disk")
-	if err := r.fill(ctx, path); err != nil {
-		return nil, err
-	}
-	if r.script != nil {
-		if err := id.ownDisk(path); err != nil {
-			return nil, err
-		}
-		if err := m.runScript(ctx, r, path, w, id); err != nil {
-			return nil, err
-		}
-		if err := id.checkDisk(w, path); err != nil {
-			return nil, err
-		}
-	}
-	return openDisk(path, m.host)
+	return w.Enter()
 }
 
-// runScript runs r's script, and the one for an older mkfs if that fails. An
-// error is the first one's: where both fail the options are not to blame.
-func (m *maker) runScript(ctx context.Context, r recipe, path string, w *workdir, id *identity) error {
-	err := m.newCommand(r, r.script(path), w, id).run(ctx)
-	if err == nil || r.older == nil || ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
+// runScript runs the script once, or a second time with the options of an older
+// mkfs if the first one does not know its options.
+func (m *maker) runScript(ctx context.Context, w *workdir.Dir, user *users.User) error {
+	older := m.olderMkfs.Load()
+	err := m.runner.Run(ctx, m.newCommand(w, user, older))
+	if err == nil || older || !m.cfg.Builtin() || !mkfs.UnknownOption(m.cfg.Type, err) {
 		return err
 	}
-	if m.newCommand(r, r.older(path), w, id).run(ctx) != nil {
-		return err
-	}
-	if !m.olderMkfs.Swap(true) {
-		m.host.Debug(fmt.Sprintf("mkfs does not know its options, it is an older version: %v (ignored)", err))
-	}
-	return nil
+	m.olderMkfs.Store(true)
+	m.host.Debug(fmt.Sprintf("mkfs does not know its options, it is an older version: %v (ignored)", err))
+	return m.runner.Run(ctx, m.newCommand(w, user, true))
 }
 
-func (m *maker) newCommand(r recipe, script string, w *workdir, id *identity) *command {
-	c := &command{
-		script:  script,
-		timeout: m.cfg.run.timeout,
-		said:    func(text string) { m.host.Debug("command wrote: " + text) },
+func (m *maker) newCommand(w *workdir.Dir, user *users.User, older bool) command.Command {
+	c := command.Command{
+		Script:  script(m.cfg, diskIn(w), older),
+		Timeout: m.cfg.CommandTimeout,
+		As:      user,
+		Ours:    m.cfg.Builtin() && user == nil,
+		Said:    func(text string) { m.host.Debug("command wrote: " + text) },
 	}
-	if id != nil {
-		c.as, c.dir = id, w.path()
-	} else if r.mkfs {
-		c.contain = contained().how.forMkfs()
+	if user != nil {
+		c.Dir = w.Path()
 	}
 	return c
-}
-
-// createSparse makes the file that the command starts from.
-func createSparse(path string, size int64, inPlace bool) error {
-	fd, err := sys.Retry2(func() (int, error) {
-		return unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
-	})
-	if err != nil {
-		return fmt.Errorf("create: %s: %w", path, err)
-	}
-	if inPlace {
-		writeInPlace(fd)
-	}
-	err = sys.Retry(func() error { return unix.Ftruncate(fd, size) })
-	if closeErr := unix.Close(fd); err == nil {
-		err = closeErr
-	}
-	if errors.Is(err, unix.EFBIG) {
-		return fmt.Errorf("parameter size: %d bytes: more than a file under %s can have: %w",
-			size, filepath.Dir(filepath.Dir(path)), err)
-	}
-	if err != nil {
-		return fmt.Errorf("truncate: %s: %w", path, err)
-	}
-	return nil
 }

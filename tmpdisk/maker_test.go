@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/command"
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -79,7 +82,7 @@ func TestMakeFails(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := makeDisk(t, "size", "1M", "command", c.command) // looks for what is left
-			contains(t, err, c.wants...)
+			testkit.Contains(t, err, c.wants...)
 			if c.is != nil && !errors.Is(err, c.is) {
 				t.Errorf("got %v, want it to be %v", err, c.is)
 			}
@@ -90,7 +93,7 @@ func TestMakeFails(t *testing.T) {
 // The command may end by failing after the disk was made.
 func TestMakeFailureIsNotHidden(t *testing.T) {
 	_, err := makeDisk(t, "size", "1M", "command", "false\nfalse")
-	contains(t, err, "exit code 1")
+	testkit.Contains(t, err, "exit code 1")
 }
 
 func TestMakeUnderAnyTMPDIR(t *testing.T) {
@@ -101,8 +104,8 @@ func TestMakeUnderAnyTMPDIR(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Setenv("TMPDIR", dir)
-			m := newMaker(configOf(t, "size", "1M", "command", `printf x >"$disk"`), testHost{t})
-			d, err := m.make(context.Background())
+			m := newMaker(configOf(t, "size", "1M", "command", `printf x >"$disk"`), testkit.Host{TB: t})
+			d, err := m.Fresh(context.Background())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,7 +113,7 @@ func TestMakeUnderAnyTMPDIR(t *testing.T) {
 			if got := d.Size(); got != 1 {
 				t.Errorf("got size %d, want 1", got)
 			}
-			if left := leftIn(t, dir); len(left) != 0 {
+			if left := testkit.Names(t, dir); len(left) != 0 {
 				t.Errorf("left: %q", left)
 			}
 		})
@@ -118,7 +121,7 @@ func TestMakeUnderAnyTMPDIR(t *testing.T) {
 }
 
 func TestMakerParent(t *testing.T) {
-	host := dirHost{testHost{t}, "/where/nbdkit/started"}
+	host := dirHost{testkit.Host{TB: t}, "/where/nbdkit/started"}
 	for _, c := range []struct{ name, tmpdir, want string }{
 		{"absolute", "/a/b", "/a/b"},
 		{"relative", "a/b", "/where/nbdkit/started/a/b"},
@@ -136,7 +139,7 @@ func TestMakerParent(t *testing.T) {
 }
 
 type dirHost struct {
-	testHost
+	testkit.Host
 	dir string
 }
 
@@ -145,9 +148,9 @@ func (h dirHost) AbsolutePath(path string) string { return filepath.Join(h.dir, 
 func TestMakeWithoutTMPDIR(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	t.Setenv("TMPDIR", missing)
-	m := newMaker(configOf(t, "size", "1M"), testHost{t})
-	_, err := m.make(context.Background())
-	contains(t, err, missing, "no such file or directory")
+	m := newMaker(configOf(t, "size", "1M"), testkit.Host{TB: t})
+	_, err := m.Fresh(context.Background())
+	testkit.Contains(t, err, missing, "no such file or directory")
 }
 
 func TestMakeSizeBeyondTheFilesystem(t *testing.T) {
@@ -157,7 +160,7 @@ func TestMakeSizeBeyondTheFilesystem(t *testing.T) {
 	if err == nil || strings.Contains(err.Error(), "exit code 9") {
 		t.Skip("TMPDIR's filesystem takes such a file")
 	}
-	contains(t, err, "parameter size: 9223372036854775807 bytes")
+	testkit.Contains(t, err, "parameter size: 9223372036854775807 bytes")
 	if !errors.Is(err, unix.EFBIG) {
 		t.Errorf("got %v, want EFBIG", err)
 	}
@@ -165,13 +168,13 @@ func TestMakeSizeBeyondTheFilesystem(t *testing.T) {
 
 func TestMakeCancelled(t *testing.T) {
 	parent := privateTMPDIR(t)
-	m := newMaker(configOf(t, "size", "1M", "command", "sleep 1000"), testHost{t})
+	m := newMaker(configOf(t, "size", "1M", "command", "sleep 1000"), testkit.Host{TB: t})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := m.make(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := m.Fresh(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
-	if left := leftIn(t, parent); len(left) != 0 {
+	if left := testkit.Names(t, parent); len(left) != 0 {
 		t.Errorf("left: %q", left)
 	}
 }
@@ -191,7 +194,7 @@ func TestMadeDisksAreApart(t *testing.T) {
 // No command of another client may get at the disk.
 func TestMadeDiskIsClosedOnExec(t *testing.T) {
 	d := mustMakeDisk(t, "size", "1M", "command", ":")
-	flags, err := unix.FcntlInt(uintptr(d.fd), unix.F_GETFD, 0)
+	flags, err := unix.FcntlInt(uintptr(d.FD()), unix.F_GETFD, 0)
 	if err != nil || flags&unix.FD_CLOEXEC == 0 {
 		t.Errorf("got flags %#x (%v), want FD_CLOEXEC", flags, err)
 	}
@@ -206,16 +209,18 @@ func TestMkfsTimesOutOnce(t *testing.T) {
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	_, err := makeDisk(t, "size", "1M", "command-timeout", "1s")
-	contains(t, err, "timed out after 1s, which command-timeout allows")
-	if got := runs(t, dir+"/mkfs.ext4.runs"); got != 1 {
+	testkit.Contains(t, err, "timed out after 1s, which command-timeout allows")
+	if got := testkit.Runs(t, dir+"/mkfs.ext4.runs"); got != 1 {
 		t.Errorf("mkfs ran %d times, want 1", got)
 	}
 }
 
 // What stands in for mkfs leaves no process either.
 func TestNothingOutlivesMkfs(t *testing.T) {
-	if !contained().how.namespaced() {
-		t.Skip("needs namespaces")
+	how := ""
+	command.NewRunner(func(line string) { how += line + "\n" }).Prepare()
+	if !strings.Contains(how, "contained by: PID namespace\n") && !strings.Contains(how, "contained by: user and PID namespace") {
+		t.Skip("needs namespaces: " + how)
 	}
 	dir := t.TempDir()
 	wrapper := "#!/bin/sh\nsetsid sleep 1000 &\nsleep 1000 &\nls -l /proc/self/ns/pid >\"$0.ns\"\n"

@@ -8,29 +8,27 @@ import (
 	"strings"
 
 	"nbdkit-tmpdisk-plugin/shellquote"
+	"nbdkit-tmpdisk-plugin/tmpdisk/config"
+	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
 )
 
-// script is the whole text that /bin/sh runs to make the disk at path disk.
-// nbdkit -s talks to its client over stdin and stdout, so the first line takes
-// both away. disk and size come last of the variables: none can replace them.
-func (c *Config) script(disk string) string { return c.scriptFor(disk, false) }
-
-// olderScript is script for a mkfs of an older version.
-func (c *Config) olderScript(disk string) string { return c.scriptFor(disk, true) }
-
-func (c *Config) scriptFor(disk string, older bool) string {
+// script is the whole text that /bin/sh runs to make the disk at path disk, with
+// the options of an older mkfs if older is set. nbdkit -s talks to its client
+// over stdin and stdout, so the first line takes both away. disk and size come
+// last of the variables: none can replace them.
+func script(c *config.Config, disk string, older bool) string {
 	var b strings.Builder
 	b.WriteString("exec </dev/null >/dev/null\n")
-	for _, v := range c.vars {
+	for _, v := range c.Variables {
 		assign(&b, v)
 	}
-	assign(&b, variable{"disk", disk})
-	assign(&b, variable{"size", strconv.FormatInt(c.size, 10)})
-	if c.command != "" {
-		b.WriteString(c.command)
+	assign(&b, config.Variable{Name: "disk", Value: disk})
+	assign(&b, config.Variable{Name: "size", Value: strconv.FormatInt(c.Size, 10)})
+	if c.Command != "" {
+		b.WriteString(c.Command)
 		b.WriteString("\n")
 	} else {
-		b.WriteString(mkfsScript(c.mkfsType(), c.size, c.label != "", older))
+		b.WriteString(mkfs.Script(c.Type, c.Size, c.Label != "", older))
 	}
 	return b.String()
 }
@@ -39,15 +37,15 @@ func (c *Config) scriptFor(disk string, older bool) string {
 // in capitals, to themselves: bash drops an assignment to GROUPS in silence,
 // dash ends at OPTIND=x with a message that does not name it. Which ones is a
 // matter of the shell, so for such names the script looks and says so itself.
-func assign(b *strings.Builder, v variable) {
-	word := shellquote.Quote(v.value)
-	if strings.ContainsAny(v.name, "abcdefghijklmnopqrstuvwxyz") {
-		b.WriteString(v.name + "=" + word + "\n")
+func assign(b *strings.Builder, v config.Variable) {
+	word := shellquote.Quote(v.Value)
+	if strings.ContainsAny(v.Name, "abcdefghijklmnopqrstuvwxyz") {
+		b.WriteString(v.Name + "=" + word + "\n")
 		return
 	}
-	b.WriteString("trap 'echo \"parameter " + v.name +
+	b.WriteString("trap 'echo \"parameter " + v.Name +
 		": the shell keeps this variable to itself: choose another name\" >&2' EXIT\n" +
-		v.name + "=" + word + "\n" +
-		"[ x\"$" + v.name + "\" = x" + word + " ] || exit 1\n" +
+		v.Name + "=" + word + "\n" +
+		"[ x\"$" + v.Name + "\" = x" + word + " ] || exit 1\n" +
 		"trap - EXIT\n")
 }

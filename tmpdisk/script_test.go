@@ -48,8 +48,8 @@ func TestScriptVariables(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			command := `printf %s "` + c.print + `" >&2`
-			script := configOf(t, append(c.pairs, "command", command)...).script("/d")
-			got, err := runScript(t, "", script)
+			text := script(configOf(t, append(c.pairs, "command", command)...), "/d", false)
+			got, err := runScript(t, "", text)
 			if err != nil || got != c.want {
 				t.Errorf("got %q (%v), want %q", got, err, c.want)
 			}
@@ -59,16 +59,16 @@ func TestScriptVariables(t *testing.T) {
 
 func TestScriptDisk(t *testing.T) {
 	path := "/tmp/it's \n\"x\" -n/ü/disk"
-	script := configOf(t, "size", "1", "command", `printf %s "$disk" >&2`).script(path)
-	if got, err := runScript(t, "", script); err != nil || got != path {
+	text := script(configOf(t, "size", "1", "command", `printf %s "$disk" >&2`), path, false)
+	if got, err := runScript(t, "", text); err != nil || got != path {
 		t.Errorf("got %q (%v), want %q", got, err, path)
 	}
 }
 
 // nbdkit -s talks to its client on these.
 func TestScriptKeepsAwayFromStandardInputAndOutput(t *testing.T) {
-	script := configOf(t, "size", "1", "command", "echo noise; cat; echo end >&2").script("/d")
-	cmd := exec.Command("/bin/sh", "-c", script)
+	text := script(configOf(t, "size", "1", "command", "echo noise; cat; echo end >&2"), "/d", false)
+	cmd := exec.Command("/bin/sh", "-c", text)
 	cmd.Stdin = strings.NewReader("client")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -92,8 +92,8 @@ func TestScriptVariableThatCannotBeAssigned(t *testing.T) {
 				t.Skip("needs ", c.sh)
 			}
 			// bash is /bin/sh on many systems, in POSIX mode and otherwise.
-			script := configOf(t, "size", "1", c.key, c.value, "command", "echo reached >&2").script("/d")
-			got, err := runScript(t, c.sh, script)
+			text := script(configOf(t, "size", "1", c.key, c.value, "command", "echo reached >&2"), "/d", false)
+			got, err := runScript(t, c.sh, text)
 			if err == nil || strings.Contains(got, "reached") {
 				t.Errorf("got %q and no error, want the script to end", got)
 			}
@@ -106,8 +106,8 @@ func TestScriptVariableThatCannotBeAssigned(t *testing.T) {
 }
 
 func TestScriptCommandRunsAfterCapitals(t *testing.T) {
-	script := configOf(t, "size", "1", "PPID", "3", "HOME", "/x", "command", "exit 7").script("/d")
-	out, err := runScript(t, "/bin/sh", script)
+	text := script(configOf(t, "size", "1", "PPID", "3", "HOME", "/x", "command", "exit 7"), "/d", false)
+	out, err := runScript(t, "/bin/sh", text)
 	exit, ok := err.(*exec.ExitError)
 	if !ok || (exit.ExitCode() != 7 && !strings.Contains(out, "PPID")) {
 		t.Errorf("got %v, %q, want exit code 7 or a word about PPID", err, out)

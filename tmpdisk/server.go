@@ -5,42 +5,71 @@ package tmpdisk
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
-	"regexp"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/config"
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
+	"nbdkit-tmpdisk-plugin/tmpdisk/template"
+	"nbdkit-tmpdisk-plugin/tmpdisk/workdir"
 )
+
+// Host is what the Server needs of nbdkit. The plugin gives nbdkit's own
+// functions; tests give plain ones. Every method may be called from any
+// goroutine.
+type Host interface {
+	// AbsolutePath resolves path against the directory nbdkit was started in.
+	AbsolutePath(path string) string
+	// Debug writes one line that only `nbdkit -v` shows.
+	Debug(msg string)
+	// Error writes one line to nbdkit's log, for failures that no client is
+	// there to be told of.
+	Error(msg string)
+}
 
 // Server makes disks for clients, ahead of them where it was told to. Its
 // methods may be called from any goroutine; Start comes first and Stop last.
 type Server struct {
-	host  Host
-	maker *maker
-	pool  *pool[*Disk]
+	host      Host
+	maker     *maker
+	templates *template.Templates // nil if none are used
+	pool      *pool.Pool[*Disk]
+	keepalive keepalive
+}
 
-	clients clientWatch
+// Disk is a client's disk.
+type Disk struct {
+	*disk.Disk
+	key string // what decided the content when it was made; see Server.key
 }
 
 // NewServer returns a server for cfg, which must be complete. It touches
 // nothing yet.
-func NewServer(cfg *Config, host Host) *Server {
-	m := newMaker(cfg, host)
+func NewServer(cfg *config.Config, host Host) *Server {
 	s := &Server{
-		host:    host,
-		maker:   m,
-		clients: clientWatch{host: host, keep: keepaliveOf(cfg.clientTimeout)},
+		host:      host,
+		maker:     newMaker(cfg, host),
+		keepalive: keepalive{debug: host.Debug, settings: settingsFor(cfg.ClientTimeout)},
 	}
-	s.pool = newPool(poolOptions{
-		spares:   cfg.spareDisks,
-		jobs:     cfg.makeJobs,
-		room:     s.roomForSpare,
-		cause:    causeOf,
-		debug:    host.Debug,
-		logError: host.Error,
-	}, m.make)
+	// A clone has the template's identity, which is not what a client of a
+	// built-in type expects unless it was asked for.
+	if cfg.TemplateDir != "" && (!cfg.Builtin() || cfg.TemplateSameUUID) {
+		s.templates = template.New(template.Options{
+			Dir: cfg.TemplateDir, Keep: cfg.TemplateKeep, Debug: host.Debug,
+		}, s.maker)
+	}
+	s.pool = pool.New(pool.Options[*Disk]{
+		Spares:   cfg.SpareDisks,
+		Jobs:     cfg.MakeJobs,
+		Room:     s.roomForSpare,
+		Fresh:    func(d *Disk) bool { return d.key == s.key() },
+		Debug:    host.Debug,
+		LogError: host.Error,
+	}, s.make)
 	return s
 }
 
@@ -48,28 +77,23 @@ func NewServer(cfg *Config, host Host) *Server {
 // (nbdkit's .after_fork).
 func (s *Server) Start() {
 	catchFileSizeSignal()
-	detectContainment(s.host)
-	if err := sweep(s.maker.parent, s.host); err != nil {
+	s.maker.runner.Prepare()
+	if err := workdir.Sweep(s.maker.parent, s.host.Debug); err != nil {
 		// A missing TMPDIR is told to each client; it may yet appear.
 		s.host.Debug(fmt.Sprintf("%v (ignored)", err))
 	}
-	if err := s.maker.templates.sweep(); err != nil {
-		// So will be each client's open; here the administrator sees it.
-		s.host.Error(err.Error())
+	if s.templates != nil {
+		if err := s.templates.Sweep(); err != nil {
+			// So will be each client's open; here the administrator sees it.
+			s.host.Error(err.Error())
+		}
 	}
-	s.clients.begin()
-	s.pool.start()
+	s.keepalive.begin()
+	s.pool.Start()
 }
 
-// OpenReady returns a spare disk for a new client, who must give it to Close,
-// or nil if none is ready. It does not wait (nbdkit's .open).
-func (s *Server) OpenReady() *Disk {
-	if s.room() != nil {
-		return nil // Open says why
-	}
-	d, _ := s.pool.ready()
-	return d
-}
+// PreConnect looks after a new connection (nbdkit's .preconnect).
+func (s *Server) PreConnect() { s.keepalive.connected() }
 
 // Open returns a disk for a new client, who must give it to Close
 // (nbdkit's .open). When ctx ends first, whatever was being made for the
@@ -78,17 +102,37 @@ func (s *Server) Open(ctx context.Context) (*Disk, error) {
 	if err := s.room(); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	return s.pool.get(ctx)
+	return s.pool.Get(ctx)
 }
 
 // Close takes the disk of a client that is gone (nbdkit's .close).
-func (s *Server) Close(d *Disk) {
-	s.pool.put(d)
-}
+func (s *Server) Close(d *Disk) { s.pool.Put(d) }
 
 // Stop ends what is being made and drops what is ready (nbdkit's .cleanup).
-func (s *Server) Stop() {
-	s.pool.stop()
+func (s *Server) Stop() { s.pool.Stop() }
+
+// make is what the pool makes disks by.
+func (s *Server) make(ctx context.Context) (*Disk, error) {
+	key := s.key()
+	fresh := s.maker.Fresh
+	if s.templates != nil {
+		fresh = s.templates.Make
+	}
+	d, err := fresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Disk{Disk: d, key: key}, nil
+}
+
+// key changes when disks that are made from now on may have another content.
+// Without templates nobody has asked for that: a command may well keep a log in
+// a file that a parameter names.
+func (s *Server) key() string {
+	if s.templates == nil {
+		return ""
+	}
+	return s.maker.Key()
 }
 
 // catchFileSizeSignal keeps the server alive where its resource limits, or the
@@ -98,14 +142,3 @@ func (s *Server) Stop() {
 func catchFileSizeSignal() {
 	signal.Notify(make(chan os.Signal, 1), unix.SIGXFSZ)
 }
-
-// causeOf is what err says without that in which two disks that fail alike
-// differ: the random names of directories, and how much is free just now.
-func causeOf(err error) string {
-	if errors.Is(err, errTooLittleFree) {
-		return errTooLittleFree.Error()
-	}
-	return workdirInText.ReplaceAllString(err.Error(), workdirPrefix)
-}
-
-var workdirInText = regexp.MustCompile(regexp.QuoteMeta(workdirPrefix) + `[0-9a-f]{20}`)

@@ -1,0 +1,148 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
+	"nbdkit-tmpdisk-plugin/tmpdisk/users"
+)
+
+// Host is what the configuration needs of nbdkit.
+type Host interface {
+	// ParseSize turns "1G" into bytes the way nbdkit_parse_size does.
+	ParseSize(s string) (int64, error)
+	// AbsolutePath resolves path against the directory nbdkit was started in.
+	AbsolutePath(path string) string
+	// Debug writes one line that only `nbdkit -v` shows.
+	Debug(msg string)
+}
+
+// Config is the plugin's configuration. Fill it with Set, check it with
+// Complete, and do not change it afterwards: it is then safe to share. It has
+// no side effects, because nbdkit's parameters are replayed in two processes.
+type Config struct {
+	Size    int64  // bytes; what the command is told, not what it must make
+	Type    string // never ""
+	Label   string // "" is none
+	Command string // "" runs mkfs
+	// Variables are the command's, in the order of their first mention, type
+	// and label among them if given. disk and size are not in it.
+	Variables []Variable
+
+	CommandTimeout time.Duration // 0 is for ever
+	// CommandUsers are those that commands run as; nil is the server's own.
+	CommandUsers *users.Pool
+
+	SpareDisks int
+	MakeJobs   int // 0 is one per CPU
+
+	TemplateDir      string        // absolute; "" uses no templates
+	TemplateKeep     time.Duration // 0 is for ever
+	TemplateSameUUID bool
+
+	ClientTimeout time.Duration // 0 is never
+	MinFree       MinFree
+
+	host  Host
+	given map[string]bool // parameters of ours, by name
+}
+
+// A Variable is one assignment at the head of the command's script.
+type Variable struct{ Name, Value string }
+
+// MinFree is how much of a filesystem must be free for one more client, in
+// bytes or in percent of its size. The zero value asks for nothing.
+type MinFree struct {
+	Bytes   uint64
+	Percent float64
+}
+
+// New returns a configuration with every parameter at its default.
+func New(host Host) *Config {
+	return &Config{
+		Type:          mkfs.Default,
+		ClientTimeout: 2 * time.Minute,
+		TemplateKeep:  30 * day,
+		host:          host,
+		given:         map[string]bool{},
+	}
+}
+
+// Builtin reports whether a program of the built-in types makes the disk.
+func (c *Config) Builtin() bool { return c.Command == "" && mkfs.Builtin(c.Type) }
+
+// Set stores one key=value (nbdkit's .config). A later value of the same key
+// replaces an earlier one. The error names the key and the remedy.
+func (c *Config) Set(key, value string) error {
+	if strings.ContainsRune(value, 0) {
+		return fmt.Errorf("parameter %s: NUL byte: no shell variable can hold one", printable(key))
+	}
+	if key == "disk" {
+		return errors.New("parameter disk: cannot be set: " +
+			"the command is given the path of its new disk in this variable")
+	}
+	if p := findParameter(key); p != nil {
+		if err := p.parse(c, value); err != nil {
+			return fmt.Errorf("parameter %s: %w", key, err)
+		}
+		c.given[key] = true
+		return nil
+	}
+	if !isShellName(key) {
+		return fmt.Errorf("parameter %s: unknown, and not a name that a shell variable can have%s",
+			printable(key), didYouMean(key))
+	}
+	c.setVariable(key, value)
+	return nil
+}
+
+// Complete checks what can only be checked once every parameter is known
+// (nbdkit's .config_complete).
+func (c *Config) Complete() error {
+	for _, p := range parameters {
+		if c.given[p.name] && p.needs != "" && !c.given[p.needs] {
+			return fmt.Errorf("parameter %s: only works with %s=: give that too, or leave this out", p.name, p.needs)
+		}
+		if p.check == nil {
+			continue
+		}
+		if err := p.check(c); err != nil {
+			return fmt.Errorf("parameter %s: %w", p.name, err)
+		}
+	}
+	if c.Command == "" {
+		return c.checkUnread()
+	}
+	return nil
+}
+
+// checkUnread looks at variables that no command will read. nbdkit's own plugin
+// takes them in silence, so only what looks like a slip of the pen is an error.
+func (c *Config) checkUnread() error {
+	for _, v := range c.Variables {
+		if findParameter(v.Name) != nil {
+			continue
+		}
+		if hint := didYouMean(v.Name); hint != "" {
+			return fmt.Errorf("parameter %s: unknown, and without command= nothing reads it%s", v.Name, hint)
+		}
+		c.host.Debug(fmt.Sprintf("parameter %s: without command= nothing reads it (ignored)", v.Name))
+	}
+	return nil
+}
+
+func (c *Config) setVariable(name, value string) {
+	for i := range c.Variables {
+		if c.Variables[i].Name == name {
+			c.Variables[i].Value = value
+			return
+		}
+	}
+	c.Variables = append(c.Variables, Variable{name, value})
+}

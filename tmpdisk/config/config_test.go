@@ -1,0 +1,169 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+)
+
+// pairs is a command line: key, value, key, value...
+func setAll(t testing.TB, pairs []string) error {
+	c := New(testkit.Host{TB: t})
+	for i := 0; i < len(pairs); i += 2 {
+		if err := c.Set(pairs[i], pairs[i+1]); err != nil {
+			return err
+		}
+	}
+	return c.Complete()
+}
+
+func TestConfigAccepts(t *testing.T) {
+	cases := []struct {
+		name  string
+		pairs []string
+	}{
+		{"size alone", []string{"size", "1M"}},
+		{"size 0 with a command", []string{"size", "0", "command", "truncate -s 1M $disk"}},
+		{"empty type is the default", []string{"size", "1M", "type", ""}},
+		{"empty label is none", []string{"size", "1M", "type", "minix", "label", ""}},
+		{"longest ext4 label", []string{"size", "1M", "label", strings.Repeat("x", 16)}},
+		{"longest exfat label", []string{"size", "1M", "type", "exfat", "label", strings.Repeat("é", 11)}},
+		{"any type with a command", []string{"size", "1M", "type", "a/b c", "command", ":"}},
+		{"any label with a command", []string{"size", "1M", "type", "minix", "label", strings.Repeat("x", 999), "command", ":"}},
+		{"unknown type that may exist", []string{"size", "1M", "type", "some-fs_2.0"}},
+		{"variables", []string{"size", "1M", "_x9", "1", "OS", "2", "command", ":"}},
+		{"a keyword as a variable", []string{"size", "1M", "if", "1", "command", ":"}},
+		{"a slip is a variable to a command", []string{"size", "1M", "tpye", "xfs", "command", ":"}},
+		{"a variable nobody reads", []string{"size", "1M", "colour", "red"}},
+		{"the last size counts", []string{"size", "0", "size", "1M"}},
+		{"the last type counts", []string{"size", "1M", "type", "../x", "type", "xfs"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if err := setAll(t, c.pairs); err != nil {
+				t.Errorf("got error %q, want none", err)
+			}
+		})
+	}
+}
+
+func TestConfigRefuses(t *testing.T) {
+	cases := []struct {
+		name  string
+		pairs []string
+		wants []string
+	}{
+		{"no size", nil, []string{"parameter size: missing", "size=1G"}},
+		{"size 0 without a command", []string{"size", "0"}, []string{"parameter size: 0", "command="}},
+		{"size negative", []string{"size", "-1M"}, []string{`parameter size: "-1M": negative`}},
+		{"size in a form that nbdkit lacks", []string{"size", "16GB"}, []string{`parameter size: "16GB": `, "as in size=500M or size=16G"}},
+		{"size garbage", []string{"size", "lots"}, []string{`parameter size: "lots": `}},
+		{"size empty", []string{"size", ""}, []string{`parameter size: "": `}},
+		{"size over off_t", []string{"size", "9999999999G"}, []string{`parameter size: "9999999999G": too large`}},
+		{"disk", []string{"disk", "/x"}, []string{"parameter disk: cannot be set"}},
+		{"command empty", []string{"size", "1M", "command", " \n"}, []string{"parameter command: empty"}},
+		{"type with a slash", []string{"size", "1M", "type", "../../bin/sh"}, []string{`parameter type: "../../bin/sh"`}},
+		{"type with a space", []string{"size", "1M", "type", "ext4 -n"}, []string{`parameter type: "ext4 -n"`}},
+		{"type in capitals", []string{"size", "1M", "type", "EXT4"}, []string{`parameter type: "EXT4"`}},
+		{"minix label", []string{"size", "1M", "type", "minix", "label", "x"}, []string{"parameter label: minix has no labels"}},
+		{"ext4 label too long", []string{"size", "1M", "label", "01234567890123456"}, []string{"parameter label:", "17 bytes", "ext4 holds at most 16"}},
+		{"swap label too long", []string{"size", "1M", "type", "swap", "label", "0123456789abcdef"}, []string{"16 bytes", "swap holds at most 15"}},
+		{"exfat label too long", []string{"size", "1M", "type", "exfat", "label", strings.Repeat("é", 12)}, []string{"12 characters", "at most 11"}},
+		{"label beyond the basic plane", []string{"size", "1M", "type", "exfat", "label", strings.Repeat("💾", 6)}, []string{"12 characters", "at most 11"}},
+		{"f2fs label not UTF-8", []string{"size", "1M", "type", "f2fs", "label", "a\xffb"}, []string{"parameter label: not UTF-8"}},
+		{"key with a hyphen", []string{"my-var", "1"}, []string{"parameter my-var: unknown"}},
+		{"key with a dot", []string{"my.var", "1"}, []string{"parameter my.var: unknown"}},
+		{"key with a digit first", []string{"9p", "1"}, []string{"parameter 9p: unknown"}},
+		{"key empty", []string{"", "1"}, []string{`parameter "": unknown`}},
+		{"key with a newline", []string{"a\nb", "1"}, []string{`parameter "a\nb": unknown`}},
+		{"key not ASCII", []string{"größe", "1"}, []string{"parameter größe: unknown"}},
+		{"key near ours", []string{"lab-el", "1"}, []string{"did you mean label=?"}},
+		{"slip without a command", []string{"size", "1M", "tpye", "xfs"}, []string{"parameter tpye: unknown", "did you mean type=?"}},
+		{"capitals without a command", []string{"size", "1M", "Label", "x"}, []string{"parameter Label: unknown", "did you mean label=?"}},
+		{"NUL in a variable", []string{"os", "a\x00b"}, []string{"parameter os: NUL byte"}},
+		{"NUL in ours", []string{"command", "a\x00b"}, []string{"parameter command: NUL byte"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			testkit.Contains(t, setAll(t, c.pairs), c.wants...)
+		})
+	}
+}
+
+// Our own names keep out of the way of the command's variables.
+func TestParameterNamesLeaveShellNamesAlone(t *testing.T) {
+	plain := map[string]bool{"size": true, "type": true, "label": true, "command": true}
+	seen := map[string]bool{}
+	for _, p := range parameters {
+		if isShellName(p.name) && !plain[p.name] {
+			t.Errorf("parameter %s: a shell variable could have this name: give it a hyphen", p.name)
+		}
+		if seen[p.name] {
+			t.Errorf("parameter %s: twice in the table", p.name)
+		}
+		seen[p.name] = true
+	}
+}
+
+func TestHelp(t *testing.T) {
+	lines := strings.Split(Help(), "\n")
+	if got, want := len(lines), len(parameters)+1; got != want {
+		t.Fatalf("got %d lines, want %d:\n%s", got, want, Help())
+	}
+	for i, p := range parameters {
+		if !strings.Contains(lines[i], p.name) || !strings.Contains(lines[i], p.help) {
+			t.Errorf("line %d: got %q, want %s and %q in it", i, lines[i], p.name, p.help)
+		}
+		if len(lines[i]) > 100 {
+			t.Errorf("line %d: got %d columns, want at most 100: %s", i, len(lines[i]), lines[i])
+		}
+	}
+}
+
+func TestDidYouMean(t *testing.T) {
+	cases := []struct{ key, want string }{
+		{"szie", "size"}, {"sizes", "size"}, {"Type", "type"}, {"lable", "label"},
+		{"comand", "command"}, {"commnad", "command"},
+		{"kind", ""}, {"time", ""},
+		{"os", ""}, {"base", ""}, {"", ""}, {strings.Repeat("size", 1000), ""},
+	}
+	for _, c := range cases {
+		want := ""
+		if c.want != "" {
+			want = "; did you mean " + c.want + "=?"
+		}
+		if got := didYouMean(c.key); got != want {
+			t.Errorf("didYouMean(%.20q): got %q, want %q", c.key, got, want)
+		}
+	}
+}
+
+// FuzzConfigSet looks for a key or value that breaks out of the script, or
+// that is taken without being either ours or a variable.
+func FuzzConfigSet(f *testing.F) {
+	for _, s := range [][2]string{
+		{"size", "1G"}, {"disk", "x"}, {"a", "it's"}, {"a-b", ""}, {"a\nrm", "x"},
+		{"OPTIND", "x"}, {"_", "'\n"}, {"label", "\xff"}, {"", ""}, {"x", "a\x00"},
+	} {
+		f.Add(s[0], s[1])
+	}
+	f.Fuzz(func(t *testing.T, key, value string) {
+		c := New(testkit.Host{TB: t})
+		if err := c.Set(key, value); err != nil {
+			if strings.ContainsAny(err.Error(), "\n\x00") {
+				t.Errorf("Set(%q, %q): got %q, want one line", key, value, err)
+			}
+			return
+		}
+		if findParameter(key) == nil && !isShellName(key) {
+			t.Errorf("Set(%q): got no error, want one", key)
+		}
+		if strings.Contains(value, "\x00") {
+			t.Errorf("Set(%q, %q): got no error, want one for NUL", key, value)
+		}
+	})
+}

@@ -1,0 +1,242 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
+	"nbdkit-tmpdisk-plugin/tmpdisk/template"
+	"nbdkit-tmpdisk-plugin/tmpdisk/users"
+)
+
+// A parameter is one key that the plugin keeps for itself. Names other than
+// size, type, label and command must hold a hyphen: no shell variable can, so
+// they never take a name from a command.
+type parameter struct {
+	name string
+	// help is the value's form and what it means, as Help prints them.
+	form, help string
+	// parse checks value and stores it. Its error is prefixed with the
+	// parameter's name by the caller.
+	parse func(c *Config, value string) error
+	// check, if not nil, is run by Complete for every parameter, given or
+	// not, in the table's order. Its error is prefixed likewise.
+	check func(c *Config) error
+	// needs, if not "", is the parameter without which this one, if given,
+	// makes no sense.
+	needs string
+}
+
+// parameters is in the order Help prints. To add one, add its entry here, its
+// field to Config, and its default to New.
+var parameters = []parameter{
+	{name: "size", form: "SIZE", help: "(required) size of each disk, for example 1G",
+		parse: (*Config).parseSize, check: (*Config).checkSize},
+	{name: "type", form: "TYPE", help: "filesystem: ext4 (default), xfs, vfat, swap, ...",
+		parse: (*Config).parseType, check: (*Config).checkType},
+	{name: "label", form: "LABEL", help: "filesystem label (default: none)",
+		parse: (*Config).parseLabel, check: (*Config).checkLabel},
+	{name: "command", form: "COMMAND", help: "shell script to make $disk, instead of mkfs",
+		parse: (*Config).parseCommand},
+	{name: "command-timeout", form: "DURATION", help: "how long the command may run (default: for ever)",
+		parse: (*Config).parseCommandTimeout},
+	{name: "command-user", form: "USER", help: "who the command runs as (root only)",
+		parse: (*Config).parseCommandUser, check: (*Config).checkCommandUsers},
+	{name: "command-uids", form: "LOW-HIGH", help: "user numbers that commands run as, one each (root only)",
+		parse: (*Config).parseCommandUIDs},
+	{name: "spare-disks", form: "N", help: "disks to keep ready for clients (default 0, at most 10000)",
+		parse: (*Config).parseSpareDisks},
+	{name: "make-jobs", form: "N", help: "disks to make at the same time (default: one per CPU)",
+		parse: (*Config).parseMakeJobs},
+	{name: "template-dir", form: "DIR", help: "make one disk, keep it in DIR, and clone it (default: off)",
+		parse: (*Config).parseTemplateDir, check: (*Config).checkTemplateDir},
+	{name: "template-keep", form: "DURATION", help: "remove templates not used for so long (default: 30d; 0: never)",
+		parse: (*Config).parseTemplateKeep, needs: "template-dir"},
+	{name: "template-uuid", form: "new|same", help: "a UUID for each clone, or the template's (default: new)",
+		parse: (*Config).parseTemplateUUID, needs: "template-dir"},
+	{name: "client-timeout", form: "DURATION", help: "how long a TCP client may be dead: 2m (default), 0 for ever",
+		parse: (*Config).parseClientTimeout},
+	{name: "min-free", form: "SIZE|PERCENT%", help: "turn clients away when TMPDIR has less free (default: never)",
+		parse: (*Config).parseMinFree},
+}
+
+func (c *Config) parseSize(value string) error {
+	size, err := c.host.ParseSize(value)
+	if err == nil && size < 0 {
+		err = errors.New("negative")
+	}
+	if err != nil {
+		return fmt.Errorf("%q: %w: give whole bytes, or a unit as in size=500M or size=16G", value, err)
+	}
+	c.Size = size
+	return nil
+}
+
+func (c *Config) checkSize() error {
+	if !c.given["size"] {
+		return errors.New("missing: say how large each disk is, for example size=1G")
+	}
+	if c.Size == 0 && c.Command == "" {
+		return errors.New("0 is only for a command= that makes a disk of its own size")
+	}
+	return nil
+}
+
+func (c *Config) parseType(value string) error {
+	c.Type = value
+	if value == "" {
+		c.Type = mkfs.Default
+	}
+	c.setVariable("type", value)
+	return nil
+}
+
+// To a command the type is a variable like others, and so is the label.
+func (c *Config) checkType() error {
+	if c.Command != "" {
+		return nil
+	}
+	return mkfs.CheckType(c.Type)
+}
+
+func (c *Config) parseLabel(value string) error {
+	c.Label = value
+	c.setVariable("label", value)
+	return nil
+}
+
+func (c *Config) checkLabel() error {
+	if c.Command != "" {
+		return nil
+	}
+	return mkfs.CheckLabel(c.Type, c.Label)
+}
+
+func (c *Config) parseCommand(value string) error {
+	if strings.TrimSpace(value) == "" {
+		return errors.New("empty: leave it out to run mkfs, or use command=: for a blank disk")
+	}
+	c.Command = value
+	return nil
+}
+
+func (c *Config) parseCommandTimeout(value string) (err error) {
+	c.CommandTimeout, err = parseDuration("command-timeout", value)
+	return err
+}
+
+func (c *Config) parseCommandUser(value string) (err error) {
+	c.CommandUsers, err = users.ParseUser(value)
+	return err
+}
+
+func (c *Config) parseCommandUIDs(value string) (err error) {
+	c.CommandUsers, err = users.ParseRange(value)
+	return err
+}
+
+func (c *Config) checkCommandUsers() error {
+	if c.given["command-user"] && c.given["command-uids"] {
+		return errors.New("command-uids is given as well: leave one of them out")
+	}
+	return nil
+}
+
+// The upper ends of counts are far above what a machine can use. They are there
+// to catch a size given as a count.
+const (
+	maxSpareDisks = 10000
+	maxMakeJobs   = 10000
+)
+
+func (c *Config) parseSpareDisks(value string) (err error) {
+	c.SpareDisks, err = parseCount("spare-disks", value, 0, maxSpareDisks)
+	return err
+}
+
+func (c *Config) parseMakeJobs(value string) (err error) {
+	c.MakeJobs, err = parseCount("make-jobs", value, 1, maxMakeJobs)
+	return err
+}
+
+func (c *Config) parseTemplateDir(value string) error {
+	if value == "" {
+		return errors.New("empty: name a directory, or leave it out to use no templates")
+	}
+	c.TemplateDir = c.host.AbsolutePath(value)
+	return nil
+}
+
+func (c *Config) checkTemplateDir() error {
+	if c.TemplateDir == "" {
+		return nil
+	}
+	return template.CheckDir(c.TemplateDir)
+}
+
+func (c *Config) parseTemplateKeep(value string) (err error) {
+	c.TemplateKeep, err = parseDays("template-keep", value)
+	return err
+}
+
+func (c *Config) parseTemplateUUID(value string) error {
+	if value != "new" && value != "same" {
+		return fmt.Errorf("%q: give new, a UUID for each disk, or same, the template's for all", value)
+	}
+	c.TemplateSameUUID = value == "same"
+	return nil
+}
+
+const (
+	// The kernel counts in whole seconds and needs time for two probes and an
+	// answer to the second, so that one lost packet ends nothing.
+	minClientTimeout = 4 * time.Second
+	// TCP_USER_TIMEOUT is 31 bits of milliseconds (24 days).
+	maxClientTimeout = 7 * day
+)
+
+func (c *Config) parseClientTimeout(value string) error {
+	d, err := parseDuration("client-timeout", value)
+	if err != nil {
+		return err
+	}
+	if d != 0 && (d < minClientTimeout || d > maxClientTimeout) {
+		return fmt.Errorf("%q: out of range: give from 4s to 168h, or 0 for never", value)
+	}
+	c.ClientTimeout = d
+	return nil
+}
+
+func (c *Config) parseMinFree(value string) error {
+	m, err := c.readMinFree(strings.TrimSpace(value))
+	if err != nil {
+		return fmt.Errorf("%q: %w: give a size as in min-free=10G, or a part of the filesystem as in min-free=5%%",
+			value, err)
+	}
+	c.MinFree = m
+	return nil
+}
+
+func (c *Config) readMinFree(text string) (MinFree, error) {
+	if number, ok := strings.CutSuffix(text, "%"); ok {
+		percent, err := strconv.ParseFloat(number, 64)
+		if err != nil || strings.Trim(number, "0123456789.") != "" { // nor 1e1, 0x1, inf
+			return MinFree{}, errors.New("not a number")
+		}
+		if percent >= 100 {
+			return MinFree{}, errors.New("not below 100%")
+		}
+		return MinFree{Percent: percent}, nil
+	}
+	n, err := c.host.ParseSize(text)
+	if err == nil && n < 0 {
+		err = errors.New("negative")
+	}
+	return MinFree{Bytes: uint64(max(n, 0))}, err
+}

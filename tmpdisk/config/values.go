@@ -1,0 +1,78 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package config
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// parseDuration reads the value of the parameter called name: a whole number
+// of seconds, or Go's notation with units (90s, 5m, 1h30m, 500ms). It is never
+// negative; 0 is allowed and means what the parameter says it means. The error
+// gives the remedy; the caller says which parameter it is about.
+func parseDuration(name, value string) (time.Duration, error) {
+	bad := func(why string) error {
+		return fmt.Errorf("%q: %s: give seconds, or units as in %s=90s or %s=1h30m", value, why, name, name)
+	}
+	text := strings.TrimSpace(value)
+	if text == "" {
+		return 0, bad("empty")
+	}
+	if text[0] == '-' {
+		return 0, bad("negative")
+	}
+	var d time.Duration
+	if strings.Trim(text, "0123456789") == "" {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n > int64(maxDuration/time.Second) {
+			return 0, bad("too long")
+		}
+		d = time.Duration(n) * time.Second
+	} else {
+		var err error
+		if d, err = time.ParseDuration(text); err != nil {
+			return 0, bad("not a duration")
+		}
+	}
+	if d > maxDuration {
+		return 0, bad("too long")
+	}
+	return d, nil
+}
+
+// maxDuration keeps sums with the present time far from overflow.
+const maxDuration = 100 * 365 * day
+
+const day = 24 * time.Hour
+
+// parseDays is parseDuration for long durations: it also reads 30d.
+func parseDays(name, value string) (time.Duration, error) {
+	days, ok := strings.CutSuffix(value, "d")
+	if !ok || days == "" || strings.Trim(days, "0123456789") != "" {
+		d, err := parseDuration(name, value)
+		if err != nil {
+			err = fmt.Errorf("%w, or whole days as in %s=30d", err, name)
+		}
+		return d, err
+	}
+	n, err := strconv.ParseInt(days, 10, 64)
+	if err != nil || n > int64(maxDuration/day) {
+		return 0, fmt.Errorf("%q: too long: give at most %dd", value, int64(maxDuration/day))
+	}
+	return time.Duration(n) * day, nil
+}
+
+// parseCount reads the value of the parameter called name: a whole number from
+// low to high, both included, in decimal digits alone. The error gives the
+// range; the caller says which parameter it is about.
+func parseCount(name, value string, low, high int) (int, error) {
+	n, err := strconv.ParseUint(value, 10, 31)
+	if err != nil || int(n) < low || int(n) > high {
+		return 0, fmt.Errorf("%q: give a whole number from %d to %d, as in %s=%d", value, low, high, name, max(low, 4))
+	}
+	return int(n), nil
+}

@@ -1,0 +1,197 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"math/bits"
+	"os"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+)
+
+// A Disk is one client's disk: a regular file without a name, or a block
+// device. Requests may come from any number of goroutines at once, there is
+// no lock; Close must come after the last of them. Offsets and counts are in
+// bytes and need no alignment. Every error unwraps to a syscall.Errno.
+type Disk struct {
+	fd        int
+	size      int64
+	isDevice  bool
+	sector    uint64 // unit of fallocate: the logical block of a device, else 1
+	preferred uint32
+	readOnly  bool
+	debug     func(string)
+
+	touched atomic.Bool
+	closed  atomic.Bool
+
+	// What the file or device was found not to do, so as not to try again.
+	noPunch, noZeroRange, noAllocate, noSeek atomic.Bool
+}
+
+// Open opens what the command left at path: a regular file or a block
+// device, directly or by a symbolic link.
+func Open(path string, debug func(string)) (*Disk, error) {
+	// Looked at before it is opened: opening a FIFO would wait for a peer,
+	// and opening some devices does something.
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("open: %s: the command left no disk: %w", path, unix.ENOENT)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := servable(info); err != nil {
+		return nil, fmt.Errorf("open: %s: %w", path, err)
+	}
+	d := &Disk{debug: debug}
+	if err := d.open(path); err != nil {
+		return nil, err
+	}
+	if err := d.measure(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open: %s: %w", path, err), d.Close())
+	}
+	return d, nil
+}
+
+// servable rejects what has no size or no random access.
+func servable(info fs.FileInfo) error {
+	what := ""
+	switch mode := info.Mode(); {
+	case mode.IsRegular(), mode.Type() == fs.ModeDevice:
+		return nil
+	case mode.IsDir():
+		return fmt.Errorf("the command left a directory, not a disk: %w", unix.EISDIR)
+	case mode&fs.ModeNamedPipe != 0:
+		what = "a FIFO"
+	case mode&fs.ModeSocket != 0:
+		what = "a socket"
+	case mode&fs.ModeCharDevice != 0:
+		what = "a character device"
+	default:
+		what = mode.String()
+	}
+	return fmt.Errorf("the command left %s, not a file or block device: %w", what, unix.EINVAL)
+}
+
+func (d *Disk) open(path string) error {
+	// O_NONBLOCK has no meaning for what may be served; it keeps the open
+	// from hanging should path have become something else.
+	const flags = unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
+	fd, err := sys.Retry2(func() (int, error) { return unix.Open(path, flags|unix.O_RDWR, 0) })
+	switch err {
+	case unix.EROFS, unix.EACCES, unix.EPERM, unix.ETXTBSY:
+		d.debug(fmt.Sprintf("open: %s: %v: serving it read-only (ignored)", path, err))
+		d.readOnly = true
+		fd, err = sys.Retry2(func() (int, error) { return unix.Open(path, flags|unix.O_RDONLY, 0) })
+	}
+	if err != nil {
+		return fmt.Errorf("open: %s: %w", path, err)
+	}
+	d.fd = fd
+	return nil
+}
+
+// measure finds out about the open file what the client will be told.
+func (d *Disk) measure() error {
+	var st unix.Stat_t
+	if err := unix.Fstat(d.fd, &st); err != nil {
+		return fmt.Errorf("fstat: %w", err)
+	}
+	d.preferred = preferredBlock(int64(st.Blksize))
+	d.sector = 1
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		d.size = st.Size
+		return nil
+	case unix.S_IFBLK:
+	default:
+		return fmt.Errorf("is not what it was a moment ago: %w", unix.EINVAL)
+	}
+	d.isDevice = true
+	d.noSeek.Store(true) // devices have no SEEK_HOLE
+	size, err := unix.Seek(d.fd, 0, unix.SEEK_END)
+	if err != nil {
+		return fmt.Errorf("size of the device: %w", err)
+	}
+	d.size = size
+	sector, err := unix.IoctlGetInt(d.fd, unix.BLKSSZGET)
+	if err != nil {
+		return fmt.Errorf("block size of the device: %w", err)
+	}
+	d.sector = uint64(sector)
+	// Root can open a read-only device for writing, which then fails.
+	if ro, err := unix.IoctlGetInt(d.fd, unix.BLKROGET); err == nil && ro != 0 {
+		d.readOnly = true
+	}
+	return nil
+}
+
+// preferredBlock is the file's own if NBD can say it: a power of two from 512
+// bytes to 32 MiB.
+func preferredBlock(blksize int64) uint32 {
+	if blksize < 512 || blksize > 32<<20 || bits.OnesCount64(uint64(blksize)) != 1 {
+		return 4096
+	}
+	return uint32(blksize)
+}
+
+// Size is the disk's size in bytes: what the command made, whatever size= was
+// (nbdkit's .get_size).
+func (d *Disk) Size() int64 { return d.size }
+
+// FD is the descriptor of the file or device, for reads and writes that need
+// nothing but the system call. It is closed by Close. Whoever uses it must have
+// had one request served by PRead or PWrite before, see Touched.
+func (d *Disk) FD() int { return d.fd }
+
+// Space is what the disk takes of its filesystem, in bytes; 0 of a device, and
+// if it cannot be known.
+func (d *Disk) Space() uint64 {
+	var st unix.Stat_t
+	if d.isDevice || unix.Fstat(d.fd, &st) != nil {
+		return 0
+	}
+	return uint64(st.Blocks) * 512
+}
+
+// BlockSize gives the sizes that requests must keep to, and best have, in
+// bytes (nbdkit's .block_size). Any request is taken.
+func (d *Disk) BlockSize() (minimum, preferred, maximum uint32) {
+	return 1, d.preferred, math.MaxUint32
+}
+
+// ReadOnly reports that the command made a disk that cannot be written to
+// (nbdkit's .can_write is its opposite).
+func (d *Disk) ReadOnly() bool { return d.readOnly }
+
+// Touched reports whether a client has read, written, zeroed, trimmed or
+// cached any of the disk: if not, it is as good as new.
+func (d *Disk) Touched() bool { return d.touched.Load() }
+
+// touch reads before it writes: requests on several CPUs share the word.
+func (d *Disk) touch() {
+	if !d.touched.Load() {
+		d.touched.Store(true)
+	}
+}
+
+// Close frees the disk and, with it, its space (nbdkit's .close). Closing
+// twice is harmless.
+func (d *Disk) Close() error {
+	if d.closed.Swap(true) {
+		return nil
+	}
+	if err := unix.Close(d.fd); err != nil && err != unix.EINTR { // closed even so
+		return fmt.Errorf("close: %w", err)
+	}
+	return nil
+}

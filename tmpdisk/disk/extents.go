@@ -1,0 +1,69 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package disk
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Extents calls add for each run of data or hole among the count bytes at off,
+// in order, without gaps and never beyond them: nbdkit 1.32 aborts on a first
+// extent that is longer than the request. With reqOne it stops after one
+// (nbdkit's .extents). A hole reads as zeroes; data may.
+//
+// Other requests may run meanwhile: what is said about a range that they
+// change is true of some moment of the call. The file's own position is used
+// by nothing else, and every lseek is absolute.
+func (d *Disk) Extents(count uint32, off uint64, reqOne bool, add func(off, length uint64, hole bool) error) error {
+	if err := d.check(uint64(count), off); err != nil {
+		return err
+	}
+	for end := off + uint64(count); off < end; {
+		next, hole, err := d.extent(off, end)
+		if err != nil {
+			return err
+		}
+		if err := add(off, next-off, hole); err != nil {
+			return err
+		}
+		if reqOne {
+			return nil
+		}
+		off = next
+	}
+	return nil
+}
+
+// extent says what begins at off, and where it ends, which is at end at the
+// latest and after off.
+func (d *Disk) extent(off, end uint64) (next uint64, hole bool, err error) {
+	if d.noSeek.Load() {
+		return end, false, nil
+	}
+	data, err := unix.Seek(d.fd, int64(off), unix.SEEK_DATA)
+	switch {
+	case err == unix.ENXIO: // no data from here on
+		return end, true, nil
+	case err == nil && uint64(data) > off:
+		return min(uint64(data), end), true, nil
+	case err == nil:
+		var start int64
+		start, err = unix.Seek(d.fd, int64(off), unix.SEEK_HOLE)
+		if err == nil && uint64(start) > off {
+			return min(uint64(start), end), false, nil
+		}
+		if err == nil || err == unix.ENXIO { // punched since: ask again another time
+			return end, false, nil
+		}
+	}
+	if err == unix.EINVAL || err == unix.EOPNOTSUPP || err == unix.ENOSYS {
+		if !d.noSeek.Swap(true) {
+			d.debug(fmt.Sprintf("extents: SEEK_DATA: %v (ignored)", err))
+		}
+		return end, false, nil
+	}
+	return 0, false, fmt.Errorf("extents: offset %d: %w", off, err)
+}

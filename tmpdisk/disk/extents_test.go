@@ -1,0 +1,103 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package disk
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"testing"
+)
+
+type extent struct {
+	off, length uint64
+	hole        bool
+}
+
+func extentsOf(t *testing.T, d *Disk, count uint32, off uint64, reqOne bool) []extent {
+	t.Helper()
+	var got []extent
+	err := d.Extents(count, off, reqOne, func(off, length uint64, hole bool) error {
+		got = append(got, extent{off, length, hole})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestExtents(t *testing.T) {
+	const unit = 64 << 10 // no filesystem's block is larger
+	d := blankDisk(t, t.TempDir(), 8*unit)
+	for _, at := range []uint64{1, 2, 5} { // hole, data, data, hole, hole, data, hole, hole
+		if err := d.PWrite(bytes.Repeat([]byte{1}, unit), at*unit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if first := extentsOf(t, d, unit, 0, true); !first[0].hole {
+		t.Skip("TMPDIR's filesystem has no SEEK_HOLE")
+	}
+	cases := []struct {
+		name       string
+		count, off int
+		reqOne     bool
+		want       []extent
+	}{
+		{"all", 8 * unit, 0, false, []extent{
+			{0, unit, true}, {unit, 2 * unit, false}, {3 * unit, 2 * unit, true},
+			{5 * unit, unit, false}, {6 * unit, 2 * unit, true}}},
+		{"all, one", 8 * unit, 0, true, []extent{{0, unit, true}}},
+		{"data, one", 6 * unit, unit, true, []extent{{unit, 2 * unit, false}}},
+		{"clipped at both ends", 2 * unit, unit + 100, false, []extent{
+			{unit + 100, 2*unit - 100, false}, {3 * unit, 100, true}}},
+		{"clipped data", 100, unit + 7, false, []extent{{unit + 7, 100, false}}},
+		{"clipped hole", 100, 7, false, []extent{{7, 100, true}}},
+		{"after the last data", unit, 7 * unit, false, []extent{{7 * unit, unit, true}}},
+		{"one byte at the end", 1, 8*unit - 1, false, []extent{{8*unit - 1, 1, true}}},
+		{"nothing", 0, unit, false, nil},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got := extentsOf(t, d, uint32(c.count), uint64(c.off), c.reqOne)
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestExtentsWithoutSeekHole(t *testing.T) {
+	d := blankDisk(t, t.TempDir(), 1<<20)
+	d.noSeek.Store(true)
+	want := []extent{{5, 1000, false}}
+	if got := extentsOf(t, d, 1000, 5, false); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestExtentsStopsWhereAddFails(t *testing.T) {
+	d := blankDisk(t, t.TempDir(), 1<<20)
+	if err := d.PWrite([]byte{1}, 0); err != nil {
+		t.Fatal(err)
+	}
+	full := errors.New("full")
+	calls := 0
+	err := d.Extents(1<<20, 0, false, func(_, _ uint64, _ bool) error { calls++; return full })
+	if err != full || calls != 1 {
+		t.Errorf("got %v after %d calls, want %v after 1", err, calls, full)
+	}
+}
+
+func TestExtentsOfTheLargestCount(t *testing.T) {
+	d := blankDisk(t, t.TempDir(), 6<<30)
+	const count = 1<<32 - 1
+	var sum uint64
+	for _, e := range extentsOf(t, d, count, 1<<30, false) {
+		sum += e.length
+	}
+	if sum != count {
+		t.Errorf("got extents of %d bytes, want %d", sum, uint64(count))
+	}
+}

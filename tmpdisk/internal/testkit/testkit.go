@@ -1,0 +1,102 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Package testkit has what the tests of several rooms need.
+package testkit
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Debug writes debug lines to the test's log.
+func Debug(t testing.TB) func(string) {
+	return func(msg string) { t.Log("debug: " + msg) }
+}
+
+// Quiet is a debug function for loops and for other processes.
+func Quiet(string) {}
+
+// Contains fails the test unless err's text has every want.
+func Contains(t testing.TB, err error, wants ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("got no error, want one with %q", wants)
+	}
+	for _, want := range wants {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %q, want %q in it", err, want)
+		}
+	}
+}
+
+// Names lists what is in dir.
+func Names(t testing.TB, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// WantEmpty fails the test if anything is in dir.
+func WantEmpty(t testing.TB, dir string) {
+	t.Helper()
+	if names := Names(t, dir); len(names) != 0 {
+		t.Errorf("got %q in %s, want nothing", names, dir)
+	}
+}
+
+// Tmpfs mounts a tmpfs of so many bytes, as in mount's size=, which is gone
+// after the test.
+func Tmpfs(t testing.TB, size string) string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root to mount a small filesystem")
+	}
+	dir := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size="+size, "tmpdisk-test", dir).CombinedOutput(); err != nil {
+		t.Skipf("needs mount: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Errorf("unmount: %v", err)
+		}
+	})
+	return dir
+}
+
+// SharedDir is a directory as TMPDIR usually is: everybody may reach and write
+// to it.
+func SharedDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "testkit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Runs counts the lines of a file to which a command adds one when it runs.
+func Runs(t testing.TB, path string) int {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return bytes.Count(b, []byte("\n"))
+}

@@ -1,0 +1,59 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package mkfs
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Builtin reports whether fsType is one of the types whose programs are known.
+// Of other mkfs programs it is not known what they do.
+func Builtin(fsType string) bool {
+	_, ok := filesystems[fsType]
+	return ok
+}
+
+// Program is the name of the program that makes fsType.
+func Program(fsType string) string { return filesystemOf(fsType).program }
+
+// HasOlder reports whether Script has other options for older versions.
+func HasOlder(fsType string) bool { return filesystemOf(fsType).older != "" }
+
+// CheckType keeps fsType from being more than the end of a program's name.
+func CheckType(fsType string) error {
+	for _, r := range fsType {
+		if !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-') {
+			return fmt.Errorf("%q: not a filesystem's name, for example ext4, xfs or vfat", fsType)
+		}
+	}
+	return nil
+}
+
+// CheckLabel returns an error if a filesystem of fsType cannot have label.
+func CheckLabel(fsType, label string) error {
+	if label == "" {
+		return nil
+	}
+	rule, unit, n := filesystemOf(fsType).label, "bytes", len(label)
+	if rule.option == "" {
+		return fmt.Errorf("%s has no labels: leave label= out or choose another type=", fsType)
+	}
+	if rule.ascii && strings.ContainsFunc(label, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return fmt.Errorf("%q: %s holds printable ASCII characters only", label, fsType)
+	}
+	if rule.utf16 {
+		if !utf8.ValidString(label) {
+			return errors.New("not UTF-8, which " + fsType + " needs")
+		}
+		unit, n = "characters", len(utf16.Encode([]rune(label)))
+	}
+	if rule.max > 0 && n > rule.max {
+		return fmt.Errorf("%q: has %d %s, %s holds at most %d", label, n, unit, fsType, rule.max)
+	}
+	return nil
+}

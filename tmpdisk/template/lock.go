@@ -1,0 +1,60 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package template
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+)
+
+// lock is the right to build or remove one template. One goroutine of one of
+// this user's processes has it at a time. Those who only read a template do not
+// need it: they have the template open.
+//
+// Whoever holds the lock removes its file. So whoever gets the lock of a file
+// that has no name any more has nothing, and tries again.
+type lock struct {
+	dir  *dir
+	name string
+	f    *os.File
+}
+
+// errLocked says that somebody else has the lock.
+var errLocked = errors.New("locked by another")
+
+// tryLock returns errLocked if somebody else has the lock of key.
+func (d *dir) tryLock(key string) (*lock, error) {
+	name := key + ".lock"
+	for range 100 {
+		f, err := d.open(name, unix.O_RDWR|unix.O_CREAT)
+		if err != nil {
+			return nil, err
+		}
+		err = sys.Flock(int(f.Fd()))
+		if err == nil && sys.SameFile(d.fd, name, int(f.Fd())) {
+			return &lock{d, name, f}, nil
+		}
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, errLocked
+		}
+		if err != nil {
+			return nil, fmt.Errorf("parameter template-dir: lock: %s: %w: "+
+				"name a directory on a filesystem that has locks", d.join(name), err)
+		}
+	}
+	return nil, errLocked // others are at it
+}
+
+// release gives up the lock.
+func (l *lock) release() {
+	// If this fails the next sweep removes the file: nobody depends on it.
+	unix.Unlinkat(l.dir.fd, l.name, 0)
+	l.f.Close()
+}

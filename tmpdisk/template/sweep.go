@@ -1,0 +1,115 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package template
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+)
+
+// A key, then nothing, ".lock", or ".tmp." and 20 digits. Other files in the
+// directory are left alone.
+var fileName = regexp.MustCompile(`^([0-9a-f]{64})(|\.lock|\.tmp\.[0-9a-f]{20})$`)
+
+// Sweep removes templates that nobody has used for keep, and what builders
+// left that were killed. It waits for nobody: what is locked is in use. It may
+// be called at any time, by any number of processes.
+//
+// The error says that the directory could not be read, or is not to be
+// trusted. What could not be removed is a debug line.
+func (t *Templates) Sweep() error {
+	d, err := openDir(t.opts.Dir, false)
+	if errors.Is(err, errNoDir) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	names, err := d.names()
+	if err != nil {
+		return fmt.Errorf("parameter template-dir: sweep: %s: %w", d.path, err)
+	}
+	byKey := map[string][]string{} // what follows the key
+	for _, name := range names {
+		if m := fileName.FindStringSubmatch(name); m != nil {
+			byKey[m[1]] = append(byKey[m[1]], m[2])
+		}
+	}
+	for key, files := range byKey {
+		// A template alone is what most find, and needs no lock.
+		if len(files) == 1 && files[0] == "" && !t.expired(d, key) {
+			continue
+		}
+		if err := t.sweepKey(d, key, files); err != nil {
+			t.debugf(key, "sweep: %v (ignored)", err)
+		}
+	}
+	return nil
+}
+
+func (t *Templates) sweepKey(d *dir, key string, files []string) error {
+	lock, err := d.tryLock(key)
+	if errors.Is(err, errLocked) {
+		t.debugf(key, "sweep: in use")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.release()
+	// With the lock held, no temporary file has a builder, whenever it was
+	// made: each takes the lock first.
+	for _, file := range files {
+		if !strings.HasPrefix(file, ".tmp.") {
+			continue
+		}
+		if err := d.remove(key + file); err != nil {
+			return err
+		}
+		t.debugf(key, "sweep: removed %s, its builder is dead", key+file)
+	}
+	if slices.Contains(files, "") && t.expired(d, key) {
+		if err := d.remove(key); err != nil {
+			return err
+		}
+		t.debugf(key, "sweep: removed, not used for %s", t.opts.Keep)
+	}
+	return nil
+}
+
+// expired is false if it cannot be known.
+func (t *Templates) expired(d *dir, key string) bool {
+	var st unix.Stat_t
+	if t.opts.Keep == 0 || unix.Fstatat(d.fd, key, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+		return false
+	}
+	return time.Since(time.Unix(st.Mtim.Unix())) > t.opts.Keep
+}
+
+func (d *dir) names() ([]string, error) {
+	fd, err := sys.Openat(d.fd, ".", sys.OpenDir)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), d.path)
+	defer f.Close()
+	return f.Readdirnames(-1)
+}
+
+func (d *dir) remove(name string) error {
+	if err := unix.Unlinkat(d.fd, name, 0); err != nil && err != unix.ENOENT {
+		return fmt.Errorf("remove: %s: %w", d.join(name), err)
+	}
+	return nil
+}

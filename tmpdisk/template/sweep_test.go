@@ -1,0 +1,153 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package template
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+)
+
+const day = 24 * time.Hour
+
+func TestTemplateSweep(t *testing.T) {
+	key := func(c string) string { return strings.Repeat(c, 64) }
+	tmp := ".tmp." + strings.Repeat("0", 20)
+	tests := []struct {
+		name   string
+		keep   time.Duration
+		files  map[string]time.Duration // name, last used so long ago
+		locked []string                 // keys
+		want   []string
+	}{
+		{"recent", 30 * day, map[string]time.Duration{key("a"): 29 * day}, nil, []string{key("a")}},
+		{"old", 30 * day, map[string]time.Duration{key("a"): 31 * day, key("b"): 0}, nil, []string{key("b")}},
+		{"old and in use", time.Hour, map[string]time.Duration{key("a"): day}, []string{key("a")},
+			[]string{key("a"), key("a") + ".lock"}},
+		{"kept for ever", 0, map[string]time.Duration{key("a"): 9999 * day}, nil, []string{key("a")}},
+		{"from the future", time.Hour, map[string]time.Duration{key("a"): -day}, nil, []string{key("a")}},
+		{"dead builder", 30 * day, map[string]time.Duration{key("a") + tmp: 0, key("a") + ".lock": 0}, nil, nil},
+		{"dead builder of what another built", 30 * day,
+			map[string]time.Duration{key("a"): 0, key("a") + tmp: 0, key("a") + ".lock": 0}, nil, []string{key("a")}},
+		{"live builder", 30 * day, map[string]time.Duration{key("a") + tmp: 99 * day}, []string{key("a")},
+			[]string{key("a") + ".lock", key("a") + tmp}},
+		{"lock of nobody", 30 * day, map[string]time.Duration{key("a") + ".lock": 0}, nil, nil},
+		{"not ours", time.Hour, map[string]time.Duration{"README": day, key("a") + "0": day, key("A"): day, key("a") + ".bak": day}, nil,
+			[]string{"README", key("A"), key("a") + ".bak", key("a") + "0"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := templates(t, 1<<20, "true")
+			m.opts.Keep = tt.keep
+			d, err := openDir(m.opts.Dir, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.close()
+			for _, k := range tt.locked {
+				lock, err := d.tryLock(k)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer lock.release()
+			}
+			for name, age := range tt.files {
+				path := filepath.Join(privateDir(m), name)
+				if err := os.WriteFile(path, nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				used := time.Now().Add(-age)
+				if err := os.Chtimes(path, used, used); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := m.Sweep(); err != nil {
+				t.Fatal(err)
+			}
+			got := testkit.Names(t, privateDir(m))
+			slices.Sort(tt.want)
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got %q left, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTemplateSweepOfNothing(t *testing.T) {
+	m := templates(t, 1<<20, "true")
+	if err := m.Sweep(); err != nil {
+		t.Fatal(err)
+	}
+	if left := testkit.Names(t, m.opts.Dir); len(left) != 0 {
+		t.Errorf("got %q made by the sweep, want nothing", left)
+	}
+}
+
+// Files that are removed and made again all the time are one lock still.
+func TestTemplateLockOfMany(t *testing.T) {
+	m := templates(t, 1<<20, "true")
+	d, err := openDir(m.opts.Dir, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	var holders, got atomic.Int32
+	var wg sync.WaitGroup
+	for range 8 {
+		inGroup(&wg, func() {
+			for range 500 {
+				lock, err := d.tryLock("k")
+				if errors.Is(err, errLocked) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if n := holders.Add(1); n != 1 {
+					t.Errorf("got %d holders of one lock", n)
+				}
+				got.Add(1)
+				runtime.Gosched()
+				holders.Add(-1)
+				lock.release()
+			}
+		})
+	}
+	wg.Wait()
+	if got.Load() == 0 {
+		t.Error("nobody ever got the lock")
+	}
+}
+
+func TestTemplateLockIsOne(t *testing.T) {
+	m := templates(t, 1<<20, "true")
+	d, err := openDir(m.opts.Dir, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	for range 3 {
+		lock, err := d.tryLock("k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.tryLock("k"); !errors.Is(err, errLocked) {
+			t.Fatalf("got %v, want %v", err, errLocked)
+		}
+		lock.release()
+		if left := testkit.Names(t, privateDir(m)); len(left) != 0 {
+			t.Errorf("got %q left, want nothing", left)
+		}
+	}
+}

@@ -1,0 +1,201 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package users
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"os"
+	"os/user"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+)
+
+// Only a process that the kernel itself has blocked, on a dead NFS server say,
+// takes longer than an instant to die.
+const killPatience = 10 * time.Second
+
+// killUID kills every process of user uid and waits until none is alive. It
+// needs root.
+//
+// A loop over process numbers would race with a process that forks. kill(-1)
+// does not: the kernel signals all processes that the caller may signal, in
+// one go, and no fork slips through. So the caller must be someone who may
+// signal those of uid and nobody else's. Permission goes by the sender's real
+// and effective user and the receiver's real and saved one. Hence an effective
+// user of uid; a real one, killer, that no process has; and no capabilities.
+// The saved user is root, which is what makes it safe in the other direction:
+// none of the three lets a process of uid signal this one.
+//
+// Linux keeps all this per thread, and only the C library makes it look like
+// the process's. So a thread is changed with bare system calls, and thrown
+// away. kill(-1) leaves out the whole process that the caller belongs to, and
+// process 1.
+//
+// As with any change of user, the kernel then counts this process as not
+// dumpable: it writes no core file from here on.
+func killUID(uid, killer int, patience time.Duration) error {
+	deadline := time.Now().Add(patience)
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		// First kill, then look: whoever looks can miss what forks.
+		if err := killOnThread(uid, killer); err != nil {
+			return err
+		}
+		alive, err := processesOf(uid)
+		if err != nil || len(alive) == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d processes, %d for one: still alive after they were killed", len(alive), alive[0])
+		}
+		time.Sleep(pause)
+	}
+}
+
+func killOnThread(uid, killer int) (err error) {
+	onThrowAwayThread(func() {
+		if err = becomeKiller(uid, killer); err != nil {
+			return
+		}
+		err = unix.Kill(-1, unix.SIGKILL)
+		if err == unix.ESRCH || err == unix.EPERM {
+			err = nil // nobody there; the caller looks
+		}
+	})
+	return err
+}
+
+// onThrowAwayThread runs f on an OS thread that runs nothing else afterwards.
+func onThrowAwayThread(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		// Never unlocked: the runtime ends the thread, or parks it for
+		// good, and makes no other thread from it.
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			f()
+			return
+		}
+		// The main thread cannot be thrown away, and its user is what
+		// others take for the process's. Keep it busy meanwhile.
+		onThrowAwayThread(f)
+		runtime.UnlockOSThread()
+	}()
+	<-done
+}
+
+// becomeKiller changes the calling thread for good. It fails rather than leave
+// a thread whose kill(-1) would reach anyone but uid's processes.
+func becomeKiller(uid, killer int) error {
+	if uid <= 0 || killer <= 0 || uid == killer {
+		return fmt.Errorf("become user %d: %w", uid, unix.EINVAL)
+	}
+	_, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(killer), uintptr(uid), 0)
+	if errno != 0 {
+		return fmt.Errorf("become user %d: %w", uid, errno)
+	}
+	// Leaving root has emptied the effective set already, unless the
+	// securebits say otherwise.
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var caps [2]unix.CapUserData
+	if err := unix.Capset(&head, &caps[0]); err != nil {
+		return fmt.Errorf("drop capabilities: %w", err)
+	}
+	if err := unix.Capget(&head, &caps[0]); err != nil {
+		return fmt.Errorf("read capabilities: %w", err)
+	}
+	if caps[0].Effective != 0 || caps[1].Effective != 0 {
+		return fmt.Errorf("drop capabilities: %w", unix.EPERM)
+	}
+	r, e, _ := unix.Getresuid()
+	if r != killer || e != uid {
+		return fmt.Errorf("become user %d: is %d and %d: %w", uid, r, e, unix.EPERM)
+	}
+	return nil
+}
+
+// killerUID is the real user of the thread that kills: one that has no process
+// and no entry in the user database, and is not in p. 0 if there is none.
+func (p *Pool) killerUID() int {
+	p.once.Do(func() {
+		mapped := highestUID()
+		taken := func(uid int) bool {
+			if slices.ContainsFunc(p.all, func(u *User) bool { return u.UID == uid }) {
+				return true
+			}
+			if _, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+				return true
+			}
+			alive, err := processesOf(uid)
+			return err != nil || len(alive) > 0
+		}
+		for n := mapped; n > 0 && n > mapped-1000-len(p.all); n-- {
+			if !taken(n) {
+				p.killer = n
+				return
+			}
+		}
+	})
+	return p.killer
+}
+
+// processesOf lists the living processes whose real, effective or saved user
+// is uid.
+func processesOf(uid int) ([]int, error) {
+	pids, err := sys.PIDs()
+	if err != nil {
+		return nil, err
+	}
+	var found []int
+	for _, pid := range pids {
+		status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+		if err != nil || !statusHasUID(status, uid) || pid == os.Getpid() {
+			continue // an error means that it has just ended
+		}
+		if st, err := sys.ReadStat(pid); err == nil && !st.Dead() {
+			found = append(found, pid)
+		}
+	}
+	return found, nil
+}
+
+func statusHasUID(status []byte, uid int) bool {
+	// Newlines in the name, on the line before, are written as \n.
+	_, after, _ := bytes.Cut(status, []byte("\nUid:"))
+	line, _, _ := bytes.Cut(after, []byte("\n"))
+	ids := strings.Fields(string(line))
+	return len(ids) >= 3 && slices.Contains(ids[:3], strconv.Itoa(uid))
+}
+
+// highestUID is the largest user number to try. Near 2^31 systemd's
+// conventions have none assigned; a container may have far fewer.
+func highestUID() int {
+	highest := math.MaxInt32 - 1
+	data, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return highest
+	}
+	top := 0
+	for line := range strings.Lines(string(data)) {
+		f := strings.Fields(line)
+		if len(f) != 3 {
+			continue
+		}
+		first, err1 := strconv.Atoi(f[0])
+		count, err2 := strconv.Atoi(f[2])
+		if err1 == nil && err2 == nil {
+			top = max(top, first+count-1)
+		}
+	}
+	return min(highest, top)
+}
