@@ -49,3 +49,20 @@ func FuzzParseStat(f *testing.F) {
 		}
 	})
 }
+
+func TestDead(t *testing.T) {
+	for name, test := range map[string]struct {
+		st   ProcStat
+		want bool
+	}{
+		"sleeping":                      {ProcStat{State: 'S', Threads: 1}, false},
+		"zombie":                        {ProcStat{State: 'Z', Threads: 1}, true},
+		"zombie without threads":        {ProcStat{State: 'Z'}, true},
+		"first of its threads a zombie": {ProcStat{State: 'Z', Threads: 2}, false},
+		"dead":                          {ProcStat{State: 'X', Threads: 1}, true},
+	} {
+		if got := test.st.Dead(); got != test.want {
+			t.Errorf("%s: got %v, want %v", name, got, test.want)
+		}
+	}
+}
