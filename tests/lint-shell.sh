@@ -10,6 +10,6 @@
 requires shellcheck
 cd "$top_srcdir"
 mapfile -t scripts < <(grep -lrE '^#!.*[/ ](ba)?sh$|^# shellcheck shell=' \
-    check quickstart .ci build-aux/setup.sh bench examples tests 2>/dev/null)
+    check quickstart .ci build-aux/setup.sh bench examples tests tmpdisk 2>/dev/null)
 [ "${#scripts[@]}" -gt 5 ] || fail "found only ${#scripts[@]} scripts"
 shellcheck "${scripts[@]}"

@@ -6,6 +6,8 @@ package tmpdisk
 import (
 	"errors"
 	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/users"
 )
 
 // commandConfig is what the parameters command-timeout, command-user and
@@ -13,11 +15,11 @@ import (
 type commandConfig struct {
 	timeout time.Duration // 0 is for ever
 	// At most one of these is not nil, which checkCommandUsers sees to.
-	user, uids *identities
+	user, uids *users.Pool
 }
 
-// identities is nil if commands run as the server does.
-func (c *commandConfig) identities() *identities {
+// users is nil if commands run as the server does.
+func (c *commandConfig) users() *users.Pool {
 	if c.user != nil {
 		return c.user
 	}
@@ -30,12 +32,12 @@ func (c *Config) parseCommandTimeout(value string) (err error) {
 }
 
 func (c *Config) parseCommandUser(value string) (err error) {
-	c.run.user, err = parseCommandUser(value)
+	c.run.user, err = users.ParseUser(value)
 	return err
 }
 
 func (c *Config) parseCommandUIDs(value string) (err error) {
-	c.run.uids, err = parseCommandUIDs(value)
+	c.run.uids, err = users.ParseRange(value)
 	return err
 }
 

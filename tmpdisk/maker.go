@@ -4,7 +4,9 @@
 package tmpdisk
 
 import (
+	"nbdkit-tmpdisk-plugin/tmpdisk/command"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+	"nbdkit-tmpdisk-plugin/tmpdisk/users"
 
 	"context"
 	"errors"
@@ -21,6 +23,7 @@ type maker struct {
 	cfg    *Config
 	host   Host
 	parent string // absolute; where the private directories are made
+	runner *command.Runner
 
 	templates *templates // nil if every disk is made by itself
 
@@ -41,7 +44,7 @@ func newMaker(cfg *Config, host Host) *maker {
 	if !filepath.IsAbs(parent) {
 		parent = host.AbsolutePath(parent)
 	}
-	m := &maker{cfg: cfg, host: host, parent: parent}
+	m := &maker{cfg: cfg, host: host, parent: parent, runner: command.NewRunner(host.Debug)}
 	m.templates = newTemplates(m)
 	return m
 }
@@ -55,7 +58,7 @@ type recipe struct {
 	// older, if not nil, is tried where script fails.
 	older func(path string) string
 	// mkfs says that the script runs one of the built-in types' programs,
-	// and nothing else: see forMkfs.
+	// and nothing else: see command.Command.Ours.
 	mkfs bool
 }
 
@@ -86,19 +89,19 @@ func (m *maker) fresh() recipe {
 }
 
 func (m *maker) makeBy(ctx context.Context, r recipe) (*Disk, error) {
-	var id *identity
-	if r.script != nil {
+	var as *users.User
+	if pool := m.cfg.run.users(); pool != nil && r.script != nil {
 		var err error
-		if id, err = m.cfg.run.identities().acquire(ctx); err != nil {
+		if as, err = pool.Acquire(ctx); err != nil {
 			return nil, err
 		}
+		defer as.Release() // when nothing is left that its next user could read
 	}
-	defer id.release() // when nothing is left that its next user could read
 	w, err := newWorkdir(m.parent)
 	if err != nil {
 		return nil, err
 	}
-	d, err := m.makeIn(ctx, w, id, r)
+	d, err := m.makeIn(ctx, w, as, r)
 	if rmErr := w.remove(); rmErr != nil {
 		err = errors.Join(err, rmErr)
 		if d != nil {
@@ -112,11 +115,11 @@ func (m *maker) makeBy(ctx context.Context, r recipe) (*Disk, error) {
 	return d, nil
 }
 
-// makeIn works in w and runs the script as id, if that is not nil.
-func (m *maker) makeIn(ctx context.Context, w *workdir, id *identity, r recipe) (*Disk, error) {
+// makeIn works in w and runs the script as a user, if as is not nil.
+func (m *maker) makeIn(ctx context.Context, w *workdir, as *users.User, r recipe) (*Disk, error) {
 	switch {
-	case id != nil:
-		if err := w.giveTo(id.uid, id.gid); err != nil {
+	case as != nil:
+		if err := w.giveTo(as.UID, as.GID); err != nil {
 			return nil, err
 		}
 	case r.script != nil && !r.mkfs:
@@ -129,14 +132,18 @@ func (m *maker) makeIn(ctx context.Context, w *workdir, id *identity, r recipe) 
 		return nil, err
 	}
 	if r.script != nil {
-		if err := id.ownDisk(path); err != nil {
+		if as != nil {
+			if err := giveDisk(as, path); err != nil {
+				return nil, err
+			}
+		}
+		if err := m.runScript(ctx, r, path, w, as); err != nil {
 			return nil, err
 		}
-		if err := m.runScript(ctx, r, path, w, id); err != nil {
-			return nil, err
-		}
-		if err := id.checkDisk(w, path); err != nil {
-			return nil, err
+		if as != nil {
+			if err := takeBackDisk(as, w, path); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return openDisk(path, m.host)
@@ -144,12 +151,12 @@ func (m *maker) makeIn(ctx context.Context, w *workdir, id *identity, r recipe) 
 
 // runScript runs r's script, and the one for an older mkfs if that fails. An
 // error is the first one's: where both fail the options are not to blame.
-func (m *maker) runScript(ctx context.Context, r recipe, path string, w *workdir, id *identity) error {
-	err := m.newCommand(r, r.script(path), w, id).run(ctx)
+func (m *maker) runScript(ctx context.Context, r recipe, path string, w *workdir, as *users.User) error {
+	err := m.runner.Run(ctx, m.newCommand(r, r.script(path), w, as))
 	if err == nil || r.older == nil || ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	if m.newCommand(r, r.older(path), w, id).run(ctx) != nil {
+	if m.runner.Run(ctx, m.newCommand(r, r.older(path), w, as)) != nil {
 		return err
 	}
 	if !m.olderMkfs.Swap(true) {
@@ -158,16 +165,17 @@ func (m *maker) runScript(ctx context.Context, r recipe, path string, w *workdir
 	return nil
 }
 
-func (m *maker) newCommand(r recipe, script string, w *workdir, id *identity) *command {
-	c := &command{
-		script:  script,
-		timeout: m.cfg.run.timeout,
-		said:    func(text string) { m.host.Debug("command wrote: " + text) },
+func (m *maker) newCommand(r recipe, script string, w *workdir, as *users.User) command.Command {
+	c := command.Command{
+		Script:  script,
+		Timeout: m.cfg.run.timeout,
+		As:      as,
+		Said:    func(text string) { m.host.Debug("command wrote: " + text) },
 	}
-	if id != nil {
-		c.as, c.dir = id, w.path()
-	} else if r.mkfs {
-		c.contain = contained().how.forMkfs()
+	if as != nil {
+		c.Dir = w.path()
+	} else {
+		c.Ours = r.mkfs
 	}
 	return c
 }

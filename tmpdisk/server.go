@@ -48,7 +48,7 @@ func NewServer(cfg *Config, host Host) *Server {
 // (nbdkit's .after_fork).
 func (s *Server) Start() {
 	catchFileSizeSignal()
-	detectContainment(s.host)
+	s.maker.runner.Prepare()
 	if err := sweep(s.maker.parent, s.host); err != nil {
 		// A missing TMPDIR is told to each client; it may yet appear.
 		s.host.Debug(fmt.Sprintf("%v (ignored)", err))
@@ -106,6 +106,14 @@ func causeOf(err error) string {
 		return errTooLittleFree.Error()
 	}
 	return workdirInText.ReplaceAllString(err.Error(), workdirPrefix)
+}
+
+// whyCancelled goes when whoever cancels gives the cause.
+func whyCancelled(err error) string {
+	if errors.Is(err, context.Canceled) {
+		return "client went away"
+	}
+	return "no time left"
 }
 
 var workdirInText = regexp.MustCompile(regexp.QuoteMeta(workdirPrefix) + `[0-9a-f]{20}`)

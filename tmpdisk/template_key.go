@@ -35,8 +35,8 @@ func templateKey(c *Config) string {
 	k := keyHash{sha256.New()}
 	k.add(templateFormat)
 	k.add("uid", strconv.Itoa(os.Geteuid()))
-	if ids := c.run.identities(); ids != nil {
-		k.add(ids.param, strconv.Itoa(ids.all[0].uid), strconv.Itoa(len(ids.all)))
+	if pool := c.run.users(); pool != nil {
+		k.add(pool.String())
 	}
 	k.add("size", strconv.FormatInt(c.size, 10))
 	if c.command != "" {

@@ -8,28 +8,21 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/users"
 )
 
-// The methods below are for one disk that a command makes as id. All are
-// no-ops on nil.
-
-// ownDisk gives path to id. Nothing of id runs yet, so path is what the server
+// giveDisk gives path to u. Nothing of u runs yet, so path is what the server
 // has just made.
-func (id *identity) ownDisk(path string) error {
-	if id == nil {
-		return nil
-	}
-	return os.Lchown(path, id.uid, id.gid)
+func giveDisk(u *users.User, path string) error {
+	return os.Lchown(path, u.UID, u.GID)
 }
 
-// checkDisk refuses what the server, as root, must not open on id's behalf:
-// a link of either kind to somebody else's file, or a device. Nothing of id
+// takeBackDisk refuses what the server, as root, must not open on u's behalf:
+// a link of either kind to somebody else's file, or a device. Nothing of u
 // runs any more, but the command may have let others write to its directory.
 // After takeBack path stays what it is.
-func (id *identity) checkDisk(w *workdir, path string) error {
-	if id == nil {
-		return nil
-	}
+func takeBackDisk(u *users.User, w *workdir, path string) error {
 	if err := w.takeBack(); err != nil {
 		return err
 	}
@@ -37,9 +30,9 @@ func (id *identity) checkDisk(w *workdir, path string) error {
 	if err := unix.Lstat(path, &st); err != nil {
 		return fmt.Errorf("open: %s: what the command left: %w", path, err)
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != id.uid || st.Nlink != 1 {
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != u.UID || st.Nlink != 1 {
 		return fmt.Errorf("open: %s: with %s the disk must be a file of user %d's own, with one name: %w",
-			path, id.pool.param, id.uid, unix.EPERM)
+			path, u.Parameter, u.UID, unix.EPERM)
 	}
 	return nil
 }

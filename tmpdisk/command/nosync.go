@@ -1,7 +1,7 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package command
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ import (
 // because the disk dies with its client or with this machine. So mkfs runs
 // under a seccomp filter that answers these calls with 0 at once.
 //
-// A command= is not treated so: it may well have something else to sync.
+// Other commands are not treated so: they may well have something else to sync.
 var syncCalls = []uint32{
 	unix.SYS_FSYNC,
 	unix.SYS_FDATASYNC,
@@ -69,16 +69,17 @@ func noSyncFilter(arch uint32) []unix.SockFilter {
 
 // installNoSync puts the calling OS thread, and whatever it forks from now on,
 // under the filter for good. The goroutine must be locked to the thread. The
-// thread can also gain no privileges by exec any more.
+// thread can also gain no privileges by exec any more, even if there is no
+// filter.
 func installNoSync() error {
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("seccomp: no_new_privs: %w", err)
+	}
 	arch, ok := auditArch[runtime.GOARCH]
 	if !ok {
 		return fmt.Errorf("seccomp: %s: %w", runtime.GOARCH, errors.ErrUnsupported)
 	}
 	program := noSyncFilter(arch)
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("seccomp: no_new_privs: %w", err)
-	}
 	fprog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
 	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&fprog)))
 	runtime.KeepAlive(program)

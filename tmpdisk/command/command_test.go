@@ -1,7 +1,7 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package command
 
 import (
 	"context"
@@ -15,17 +15,32 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/users"
 )
+
+// Like a process, this one has few Runners: the best that there is here, and
+// the one that needs no namespace.
+var (
+	best     = NewRunner(func(string) {})
+	scanning = runnerWith(withScan)
+)
+
+func runnerWith(way *containment) *Runner {
+	r := NewRunner(func(string) {})
+	r.once.Do(func() { r.way = way })
+	return r
+}
 
 // eachWay runs f with the best containment there is here and with the one
 // that needs no namespace.
-func eachWay(t *testing.T, f func(t *testing.T, how *containment)) {
-	ways := []*containment{withScan}
-	if best := contained().how; best != withScan {
-		ways = append(ways, best)
+func eachWay(t *testing.T, f func(t *testing.T, r *Runner)) {
+	runners := []*Runner{scanning}
+	if best.contained() != withScan {
+		runners = append(runners, best)
 	}
-	for _, how := range ways {
-		t.Run(how.name, func(t *testing.T) { f(t, how) })
+	for _, r := range runners {
+		t.Run(r.way.name, func(t *testing.T) { f(t, r) })
 	}
 }
 
@@ -60,7 +75,7 @@ func TestCommandResult(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			err := (&command{script: test.script}).run(context.Background())
+			err := best.Run(context.Background(), Command{Script: test.script})
 			if test.want == "" {
 				if err != nil {
 					t.Errorf("got %v, want success", err)
@@ -77,7 +92,7 @@ func TestCommandResult(t *testing.T) {
 func TestCommandKeepsEndOfMessages(t *testing.T) {
 	// Characters of two bytes, so that the cut may come within one.
 	script := `i=0; while [ $i -lt 2000 ]; do echo "äöüß $i"; i=$((i + 1)); done >&2; printf last >&2; exit 1`
-	err := (&command{script: script}).run(context.Background())
+	err := best.Run(context.Background(), Command{Script: script})
 	if err == nil {
 		t.Fatal("got success, want exit code 1")
 	}
@@ -94,9 +109,8 @@ func TestCommandKeepsEndOfMessages(t *testing.T) {
 }
 
 func TestCommandTimeout(t *testing.T) {
-	eachWay(t, func(t *testing.T, how *containment) {
-		c := &command{script: "echo started >&2; sleep 1000", timeout: 300 * time.Millisecond, contain: how}
-		err := c.run(context.Background())
+	eachWay(t, func(t *testing.T, r *Runner) {
+		err := r.Run(context.Background(), Command{Script: "echo started >&2; sleep 1000", Timeout: 300 * time.Millisecond})
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want DeadlineExceeded", err)
 		}
@@ -108,16 +122,15 @@ func TestCommandTimeout(t *testing.T) {
 }
 
 func TestCommandCancelled(t *testing.T) {
-	eachWay(t, func(t *testing.T, how *containment) {
+	eachWay(t, func(t *testing.T, r *Runner) {
 		marker := t.TempDir() + "/started"
-		ctx, cancel := context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancelCause(context.Background())
 		done := make(chan error, 1)
-		c := &command{script: ">" + marker + "; sleep 1000", contain: how}
-		go func() { done <- c.run(ctx) }()
+		go func() { done <- r.Run(ctx, Command{Script: ">" + marker + "; sleep 1000"}) }()
 		waitForFile(t, marker)
-		cancel()
+		cancel(errors.New("nobody waits for it"))
 		err := <-done
-		const want = "command: client went away: context canceled"
+		const want = "command: nobody waits for it: context canceled"
 		if !errors.Is(err, context.Canceled) || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
@@ -128,7 +141,7 @@ func TestCommandCancelledBefore(t *testing.T) {
 	marker := t.TempDir() + "/started"
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := (&command{script: ">" + marker}).run(ctx); !errors.Is(err, context.Canceled) {
+	if err := best.Run(ctx, Command{Script: ">" + marker}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want Canceled", err)
 	}
 	if _, err := os.Stat(marker); err == nil {
@@ -138,13 +151,13 @@ func TestCommandCancelledBefore(t *testing.T) {
 
 func TestCommandDirectory(t *testing.T) {
 	dir := t.TempDir()
-	if err := (&command{script: "> here", dir: dir}).run(context.Background()); err != nil {
+	if err := best.Run(context.Background(), Command{Script: "> here", Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(dir + "/here"); err != nil {
 		t.Errorf("got %v, want a file in %s", err, dir)
 	}
-	err := (&command{dir: dir + "/missing"}).run(context.Background())
+	err := best.Run(context.Background(), Command{Dir: dir + "/missing"})
 	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), dir+"/missing") {
 		t.Errorf("got %v, want an error that names the directory", err)
 	}
@@ -152,9 +165,9 @@ func TestCommandDirectory(t *testing.T) {
 
 // Standard input and output are the client's socket under nbdkit -s.
 func TestCommandInheritsNothing(t *testing.T) {
-	eachWay(t, func(t *testing.T, how *containment) {
+	eachWay(t, func(t *testing.T, r *Runner) {
 		script := `ls -l /proc/self/fd >&2; grep -E '^(SigBlk|SigIgn):' /proc/self/status >&2; exit 1`
-		err := (&command{script: script, contain: how}).run(context.Background())
+		err := r.Run(context.Background(), Command{Script: script})
 		if err == nil {
 			t.Fatal("got success, want exit code 1")
 		}
@@ -178,7 +191,7 @@ func TestCommandInheritsNothing(t *testing.T) {
 
 func TestCommandDefaultSIGPIPE(t *testing.T) {
 	// With SIGPIPE ignored, as nbdkit has it, yes would complain instead.
-	err := (&command{script: "{ yes; echo $? >&2; } | head -n 1; exit 1"}).run(context.Background())
+	err := best.Run(context.Background(), Command{Script: "{ yes; echo $? >&2; } | head -n 1; exit 1"})
 	if err == nil || !strings.HasSuffix(err.Error(), ": 141") {
 		t.Errorf("got %v, want 141, the code for SIGPIPE", err)
 	}
@@ -186,7 +199,7 @@ func TestCommandDefaultSIGPIPE(t *testing.T) {
 
 func TestCommandsHaveNumbersOfTheirOwn(t *testing.T) {
 	f, err := os.OpenFile("/proc/sys/kernel/ns_last_pid", os.O_WRONLY, 0)
-	if err != nil || contained().how == withUserOnly {
+	if err != nil || best.contained() == withUserOnly {
 		t.Skip("the kernel does not let process numbers be chosen here")
 	}
 	f.Close()
@@ -194,8 +207,8 @@ func TestCommandsHaveNumbersOfTheirOwn(t *testing.T) {
 	dir := t.TempDir()
 	done := make(chan error, 2)
 	for _, name := range []string{"/a", "/b"} {
-		c := &command{script: "echo $$ >" + dir + name + ".new; mv " + dir + name + ".new " + dir + name + "; sleep 1000"}
-		go func() { done <- c.run(ctx) }()
+		script := "echo $$ >" + dir + name + ".new; mv " + dir + name + ".new " + dir + name + "; sleep 1000"
+		go func() { done <- best.Run(ctx, Command{Script: script}) }()
 	}
 	waitForFile(t, dir+"/a")
 	waitForFile(t, dir+"/b")
@@ -213,17 +226,17 @@ func TestStartError(t *testing.T) {
 	tests := []struct {
 		name string
 		err  error
-		as   *identity
+		as   *users.User
 		want string
 	}{
 		{"processes", unix.EAGAIN, nil, "ulimit -u"},
 		{"namespaces", unix.ENOSPC, nil, "user.max_pid_namespaces"},
-		{"directory", unix.EACCES, &identity{uid: 7}, "user 7"},
+		{"directory", unix.EACCES, &users.User{UID: 7}, "user 7"},
 		{"no shell", unix.ENOENT, nil, "no such file"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			err := (&command{as: test.as}).startError(test.err)
+			err := (&Command{As: test.as}).startError(test.err)
 			if !errors.Is(err, test.err) || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %s in it", err, test.want)
 			}
@@ -233,10 +246,11 @@ func TestStartError(t *testing.T) {
 
 // BenchmarkCommand against BenchmarkShell is what containment costs.
 func BenchmarkCommand(b *testing.B) {
-	for _, how := range []*containment{contained().how, withScan} {
-		b.Run(how.name, func(b *testing.B) {
+	best.Prepare()
+	for _, r := range []*Runner{best, scanning} {
+		b.Run(r.way.name, func(b *testing.B) {
 			for range b.N {
-				if err := (&command{script: "exit 0", contain: how}).run(context.Background()); err != nil {
+				if err := r.Run(context.Background(), Command{Script: "exit 0"}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -272,8 +286,7 @@ func TestCommandSaid(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := ""
-			c := &command{script: test.script, said: func(text string) { got += text }}
-			c.run(context.Background())
+			best.Run(context.Background(), Command{Script: test.script, Said: func(text string) { got += text }})
 			if got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}

@@ -1,18 +1,14 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package users
 
 import (
-	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
-
-	"bufio"
 	"bytes"
 	"fmt"
 	"math"
 	"os"
 	"os/user"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -20,7 +16,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
+
+// Only a process that the kernel itself has blocked, on a dead NFS server say,
+// takes longer than an instant to die.
+const killPatience = 10 * time.Second
 
 // killUID kills every process of user uid and waits until none is alive. It
 // needs root.
@@ -30,7 +32,7 @@ import (
 // one go, and no fork slips through. So the caller must be someone who may
 // signal those of uid and nobody else's. Permission goes by the sender's real
 // and effective user and the receiver's real and saved one. Hence an effective
-// user of uid; a real one, reaper, that no process has; and no capabilities.
+// user of uid; a real one, killer, that no process has; and no capabilities.
 // The saved user is root, which is what makes it safe in the other direction:
 // none of the three lets a process of uid signal this one.
 //
@@ -41,11 +43,11 @@ import (
 //
 // As with any change of user, the kernel then counts this process as not
 // dumpable: it writes no core file from here on.
-func killUID(uid, reaper int, patience time.Duration) error {
+func killUID(uid, killer int, patience time.Duration) error {
 	deadline := time.Now().Add(patience)
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		// First kill, then look: whoever looks can miss what forks.
-		if err := killOnThread(uid, reaper); err != nil {
+		if err := killOnThread(uid, killer); err != nil {
 			return err
 		}
 		alive, err := processesOf(uid)
@@ -59,9 +61,9 @@ func killUID(uid, reaper int, patience time.Duration) error {
 	}
 }
 
-func killOnThread(uid, reaper int) (err error) {
+func killOnThread(uid, killer int) (err error) {
 	onThrowAwayThread(func() {
-		if err = becomeReaper(uid, reaper); err != nil {
+		if err = becomeKiller(uid, killer); err != nil {
 			return
 		}
 		err = unix.Kill(-1, unix.SIGKILL)
@@ -92,13 +94,13 @@ func onThrowAwayThread(f func()) {
 	<-done
 }
 
-// becomeReaper changes the calling thread for good. It fails rather than leave
+// becomeKiller changes the calling thread for good. It fails rather than leave
 // a thread whose kill(-1) would reach anyone but uid's processes.
-func becomeReaper(uid, reaper int) error {
-	if uid <= 0 || reaper <= 0 || uid == reaper {
+func becomeKiller(uid, killer int) error {
+	if uid <= 0 || killer <= 0 || uid == killer {
 		return fmt.Errorf("become user %d: %w", uid, unix.EINVAL)
 	}
-	_, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(reaper), uintptr(uid), 0)
+	_, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(killer), uintptr(uid), 0)
 	if errno != 0 {
 		return fmt.Errorf("become user %d: %w", uid, errno)
 	}
@@ -116,19 +118,19 @@ func becomeReaper(uid, reaper int) error {
 		return fmt.Errorf("drop capabilities: %w", unix.EPERM)
 	}
 	r, e, _ := unix.Getresuid()
-	if r != reaper || e != uid {
+	if r != killer || e != uid {
 		return fmt.Errorf("become user %d: is %d and %d: %w", uid, r, e, unix.EPERM)
 	}
 	return nil
 }
 
-// reaper is the real user of the thread that kills: one that has no process,
-// no entry in the user database, and is not among ids.
-func (ids *identities) reaper() int {
-	ids.once.Do(func() {
+// killerUID is the real user of the thread that kills: one that has no process
+// and no entry in the user database, and is not in p. 0 if there is none.
+func (p *Pool) killerUID() int {
+	p.once.Do(func() {
 		mapped := highestUID()
 		taken := func(uid int) bool {
-			if slices.ContainsFunc(ids.all, func(id *identity) bool { return id.uid == uid }) {
+			if slices.ContainsFunc(p.all, func(u *User) bool { return u.UID == uid }) {
 				return true
 			}
 			if _, err := user.LookupId(strconv.Itoa(uid)); err == nil {
@@ -137,14 +139,42 @@ func (ids *identities) reaper() int {
 			alive, err := processesOf(uid)
 			return err != nil || len(alive) > 0
 		}
-		for n := mapped; n > 0 && n > mapped-1000-len(ids.all); n-- {
+		for n := mapped; n > 0 && n > mapped-1000-len(p.all); n-- {
 			if !taken(n) {
-				ids.reaperUID = n
+				p.killer = n
 				return
 			}
 		}
 	})
-	return ids.reaperUID
+	return p.killer
+}
+
+// processesOf lists the living processes whose real, effective or saved user
+// is uid.
+func processesOf(uid int) ([]int, error) {
+	pids, err := sys.PIDs()
+	if err != nil {
+		return nil, err
+	}
+	var found []int
+	for _, pid := range pids {
+		status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+		if err != nil || !statusHasUID(status, uid) || pid == os.Getpid() {
+			continue // an error means that it has just ended
+		}
+		if st, err := sys.ReadStat(pid); err == nil && !st.Dead() {
+			found = append(found, pid)
+		}
+	}
+	return found, nil
+}
+
+func statusHasUID(status []byte, uid int) bool {
+	// Newlines in the name, on the line before, are written as \n.
+	_, after, _ := bytes.Cut(status, []byte("\nUid:"))
+	line, _, _ := bytes.Cut(after, []byte("\n"))
+	ids := strings.Fields(string(line))
+	return len(ids) >= 3 && slices.Contains(ids[:3], strconv.Itoa(uid))
 }
 
 // highestUID is the largest user number to try. Near 2^31 systemd's
@@ -168,47 +198,4 @@ func highestUID() int {
 		}
 	}
 	return min(highest, top)
-}
-
-// processesOf lists the living processes whose real, effective or saved user
-// is uid.
-func processesOf(uid int) ([]int, error) {
-	pids, err := sys.PIDs()
-	if err != nil {
-		return nil, err
-	}
-	var found []int
-	for _, pid := range pids {
-		data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
-		if err != nil {
-			continue // it has just ended
-		}
-		if statusHasUID(data, uid) && pid != os.Getpid() {
-			found = append(found, pid)
-		}
-	}
-	return found, nil
-}
-
-func statusHasUID(status []byte, uid int) bool {
-	values := map[string][]string{}
-	lines := bufio.NewScanner(bytes.NewReader(status))
-	for lines.Scan() {
-		key, value, _ := strings.Cut(lines.Text(), ":")
-		if _, again := values[key]; !again {
-			values[key] = strings.Fields(value)
-		}
-	}
-	first := func(key string) string {
-		if f := values[key]; len(f) > 0 {
-			return f[0]
-		}
-		return ""
-	}
-	// One whose first thread has ended looks like a zombie while others go on.
-	if state := first("State"); state == "X" || state == "Z" && (first("Threads") == "1" || first("Threads") == "") {
-		return false
-	}
-	ids := values["Uid"]
-	return len(ids) >= 3 && slices.Contains(ids[:3], strconv.Itoa(uid))
 }

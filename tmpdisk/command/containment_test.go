@@ -1,11 +1,9 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package command
 
 import (
-	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
-
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -19,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // Each script leaves processes behind that are hard to find or to kill, makes
@@ -128,7 +128,7 @@ func TestNothingOutlivesItsCommand(t *testing.T) {
 		{"fails", awaitStart + "exit 1", false, false},
 		{"is cancelled", "sleep 1000", true, false},
 	}
-	eachWay(t, func(t *testing.T, how *containment) {
+	eachWay(t, func(t *testing.T, r *Runner) {
 		for _, l := range leavers {
 			for _, end := range ends {
 				t.Run(l.name+"/"+end.name, func(t *testing.T) {
@@ -144,7 +144,7 @@ func TestNothingOutlivesItsCommand(t *testing.T) {
 							cancel()
 						}()
 					}
-					err := (&command{script: script, contain: how}).run(ctx)
+					err := r.Run(ctx, Command{Script: script})
 					if (err == nil) != end.ok {
 						t.Errorf("got %v, want success: %v", err, end.ok)
 					}
@@ -163,22 +163,22 @@ func TestServerProcess(t *testing.T) {
 	if script == "" {
 		t.Skip("only runs as another test's child")
 	}
-	how := contained().how
+	r := best
 	if os.Getenv("TMPDISK_TEST_SCAN") != "" {
-		how = withScan
+		r = scanning
 	}
 	// From a thread that ends, as nbdkit's do.
-	t.Log((&command{script: script, contain: how}).run(context.Background()))
+	t.Log(r.Run(context.Background(), Command{Script: script}))
 }
 
 func TestNothingOutlivesAKilledServer(t *testing.T) {
-	eachWay(t, func(t *testing.T, how *containment) {
+	eachWay(t, func(t *testing.T, r *Runner) {
 		for _, l := range leavers {
 			t.Run(l.name, func(t *testing.T) {
 				script, started, alive := leaver(t, l.script+"\nsleep 1000")
 				server := exec.Command(os.Args[0], "-test.run=^TestServerProcess$")
 				server.Env = append(os.Environ(), "TMPDISK_TEST_SCRIPT="+script)
-				if how == withScan {
+				if r == scanning {
 					server.Env = append(server.Env, "TMPDISK_TEST_SCAN=1")
 				}
 				if err := server.Start(); err != nil {
@@ -199,7 +199,7 @@ func TestNothingOutlivesAKilledServer(t *testing.T) {
 // A server that dies between the fork and the gate leaves a supervisor that
 // reads the end of the file.
 func TestSupervisorEndsAtAClosedGate(t *testing.T) {
-	for name, text := range map[string]string{"namespace": supervisor, "scan": supervisorScan} {
+	for name, text := range map[string]string{"namespace": superviseText, "scan": watchText, "ours": oursText} {
 		t.Run(name, func(t *testing.T) {
 			r, w, err := os.Pipe()
 			if err != nil {
@@ -236,7 +236,7 @@ func watched(t *testing.T, text, started string) (supervisor *exec.Cmd, gate *os
 		t.Fatal(err)
 	}
 	defer r.Close()
-	cmd := exec.Command("/bin/sh", "-c", supervisorScan)
+	cmd := exec.Command("/bin/sh", "-c", watchText)
 	cmd.ExtraFiles = []*os.File{r, script}
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -291,7 +291,7 @@ func TestCommandDoesNotWaitForAnEscapedWriter(t *testing.T) {
 	dir := t.TempDir()
 	script := "cd " + dir + `; setsid -f env -i sh -c 'echo $$ >pid.new; mv pid.new pid; exec sleep 1000'
 while ! [ -e pid ]; do sleep 0.01; done; echo message >&2; exit 3`
-	err := (&command{script: script, contain: withScan}).run(context.Background())
+	err := scanning.Run(context.Background(), Command{Script: script})
 	if data, readErr := os.ReadFile(dir + "/pid"); readErr == nil {
 		if pid, atoiErr := strconv.Atoi(string(bytes.TrimSpace(data))); atoiErr == nil {
 			p, _ := os.FindProcess(pid)

@@ -1,7 +1,7 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package users
 
 import (
 	"fmt"
@@ -60,7 +60,7 @@ func TestKillUIDKillsOnlyThatUser(t *testing.T) {
 	if !inNamespace(t) {
 		return
 	}
-	victim, other, reaper := testUID+10, testUID+11, testUID+12
+	victim, other, killer := testUID+10, testUID+11, testUID+12
 	victims := []*exec.Cmd{
 		startAs(t, victim, "sleep 1000"),
 		startAs(t, victim, "trap '' HUP INT TERM; while :; do sleep 1; done"),
@@ -79,7 +79,7 @@ func TestKillUIDKillsOnlyThatUser(t *testing.T) {
 			break
 		}
 	}
-	if err := killUID(victim, reaper, 20*time.Second); err != nil {
+	if err := killUID(victim, killer, 20*time.Second); err != nil {
 		t.Fatal(err) // with this process, the first, go the others
 	}
 	if alive, err := processesOf(victim); err != nil || len(alive) > 0 {
@@ -119,14 +119,14 @@ func TestThrowAwayThreadIsNotTheMainThread(t *testing.T) {
 	}
 }
 
-func TestVictimsCannotSignalTheReaper(t *testing.T) {
+func TestVictimsCannotSignalTheKiller(t *testing.T) {
 	if !inNamespace(t) {
 		return
 	}
-	victim, reaper := testUID+10, testUID+12
+	victim, killer := testUID+10, testUID+12
 	tid, stop := make(chan int), make(chan struct{})
 	go onThrowAwayThread(func() {
-		if err := becomeReaper(victim, reaper); err != nil {
+		if err := becomeKiller(victim, killer); err != nil {
 			t.Error(err)
 		}
 		tid <- unix.Gettid()
@@ -140,7 +140,7 @@ func TestVictimsCannotSignalTheReaper(t *testing.T) {
 			t.Errorf("a victim may signal %d", pid)
 		}
 	}
-	// What it cannot do to the reaper it can do to its like.
+	// What it cannot do to the killer it can do to its like.
 	like := startAs(t, victim, "sleep 1000; :")
 	if cmd := startAs(t, victim, fmt.Sprintf("kill -9 %d", like.Process.Pid)); cmd.Wait() != nil {
 		t.Errorf("got %v, want success", cmd.ProcessState)
@@ -148,20 +148,20 @@ func TestVictimsCannotSignalTheReaper(t *testing.T) {
 	like.Wait()
 }
 
-func TestBecomeReaperRefuses(t *testing.T) {
+func TestBecomeKillerRefuses(t *testing.T) {
 	for _, ids := range [][2]int{{0, 5}, {5, 0}, {5, 5}, {-1, 5}, {5, -1}} {
 		onThrowAwayThread(func() {
-			if err := becomeReaper(ids[0], ids[1]); err == nil {
+			if err := becomeKiller(ids[0], ids[1]); err == nil {
 				t.Errorf("user %d by %d: got success", ids[0], ids[1])
 			}
 		})
 	}
 }
 
-func TestReaperIsNobodyElse(t *testing.T) {
+func TestKillerIsNobodyElse(t *testing.T) {
 	high := highestUID()
-	ids := newIdentities("command-uids", &identity{uid: high}, &identity{uid: high - 1})
-	got := ids.reaper()
+	pool := newPool("command-uids", &User{UID: high}, &User{UID: high - 1})
+	got := pool.killerUID()
 	if got <= 0 || got >= high-1 {
 		t.Errorf("got %d, want one below %d", got, high-1)
 	}
@@ -182,7 +182,6 @@ func TestStatusHasUID(t *testing.T) {
 		{"saved", head + "Uid:\t0\t0\t7\t0\n", true},
 		{"filesystem", head + "Uid:\t0\t0\t0\t7\n", false},
 		{"longer", head + "Uid:\t77\t77\t77\t77\n", false},
-		{"zombie", "State:\tZ (zombie)\nUid:\t7\t7\t7\t7\n", false},
 		{"empty", "", false},
 	}
 	for _, test := range tests {

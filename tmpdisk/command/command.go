@@ -1,0 +1,154 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+	"nbdkit-tmpdisk-plugin/tmpdisk/users"
+)
+
+// Command is one run of a shell script. The zero value of every field but
+// Script is a sensible default.
+type Command struct {
+	// Script is the text that /bin/sh reads. It may be of any length; the
+	// line numbers in the shell's messages are those of this text.
+	Script string
+	// Timeout is how long it may run; 0 is for ever.
+	Timeout time.Duration
+	// Dir is the directory that it starts in; "" is this process's.
+	Dir string
+	// As is who it runs as; nil is this process's user. Afterwards nothing
+	// that belongs to that user is alive. Dir must be one of its own.
+	As *users.User
+	// Ours says that Script is known to become one program, mkfs for example,
+	// that neither gains privileges by exec nor sends itself signals nor
+	// leaves its process group. Such a script needs no supervisor, whose start
+	// takes a good part of the time that mkfs does. Nothing that it makes has
+	// to last, so its fsync does nothing: see nosync.go.
+	Ours bool
+	// Said, if not nil, is told what a script wrote to standard error that
+	// succeeded.
+	Said func(text string)
+}
+
+// Run runs the script and waits until nothing that it started is alive.
+//
+// The script's standard input and output are /dev/null. Its standard error is
+// kept for the error text and for Said. It inherits no other descriptor, no
+// blocked signal, and ignores none of HUP, INT, QUIT, PIPE, TERM and CHLD.
+//
+// nil means exit code 0. Otherwise the error gives the exit code or the
+// signal, then the last few KiB of standard error. If ctx is cancelled or the
+// timeout passes, everything is killed and the error wraps ctx.Err() (and the
+// cause that was given to cancel) or context.DeadlineExceeded.
+func (r *Runner) Run(ctx context.Context, c Command) error {
+	return r.run(ctx, &c, r.contained())
+}
+
+func (r *Runner) run(ctx context.Context, c *Command, way *containment) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("command: %w", sys.ContextError(ctx))
+	}
+	script, err := scriptFile(scriptPrologue + c.Script)
+	if err != nil {
+		return fmt.Errorf("command: hold script: %w", err)
+	}
+	defer script.Close()
+	messages, err := newTail()
+	if err != nil {
+		return fmt.Errorf("command: make pipe: %w", err)
+	}
+	defer messages.close()
+
+	p, err := r.start(c, way, script, messages.w)
+	messages.started()
+	if err != nil {
+		return fmt.Errorf("command: %w", c.startError(err))
+	}
+	stopped := p.await(ctx, c.Timeout)
+	left := c.endAll(p)
+	return c.result(p, stopped, left, cleanShellMessages(messages.text()))
+}
+
+// result is Run's error. stopped is why the command was killed, if it was, and
+// left what could not be.
+func (c *Command) result(p *process, stopped, left error, text string) error {
+	err := stopped
+	if err == nil {
+		err = exitError(p.status())
+	}
+	switch {
+	case err != nil && text != "":
+		err = fmt.Errorf("command: %w: %s", err, text)
+	case err != nil:
+		err = fmt.Errorf("command: %w", err)
+	case text != "" && c.Said != nil:
+		c.Said(text)
+	}
+	if left != nil {
+		err = errors.Join(err, fmt.Errorf("command: clean up: %w", left))
+	}
+	return err
+}
+
+// endAll ends p and whatever else is its user's.
+func (c *Command) endAll(p *process) error {
+	if c.As == nil {
+		return p.end()
+	}
+	if p.way.namespaced() {
+		return errors.Join(p.end(), c.As.KillAll())
+	}
+	// By user, a process that keeps forking is caught at the first try.
+	return errors.Join(c.As.KillAll(), p.end())
+}
+
+// exitError is nil for exit code 0.
+func exitError(state *os.ProcessState) error {
+	if state == nil {
+		return nil // not reaped: end has said so
+	}
+	ws := state.Sys().(syscall.WaitStatus)
+	switch {
+	case ws.Signaled():
+		return fmt.Errorf("killed by signal %d (%v)", ws.Signal(), ws.Signal())
+	case ws.ExitStatus() > 128 && ws.ExitStatus() <= 128+64:
+		// The shell's way of saying that what it ran died so. A script
+		// that says `exit 137` itself cannot be told from one that was
+		// killed: the shell that waited for it got no more than that.
+		sig := syscall.Signal(ws.ExitStatus() - 128)
+		return fmt.Errorf("exit code %d, which stands for killed by signal %d (%v)", ws.ExitStatus(), sig, sig)
+	case ws.ExitStatus() != 0:
+		return fmt.Errorf("exit code %d", ws.ExitStatus())
+	}
+	return nil
+}
+
+// startError adds the remedy where there is one.
+func (c *Command) startError(err error) error {
+	if c.Dir != "" {
+		// fork and exec report one error for the directory and the shell.
+		if _, statErr := os.Stat(c.Dir); statErr != nil {
+			return fmt.Errorf("start: %w", statErr)
+		}
+	}
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return fmt.Errorf("%w: the limit on processes is reached (ulimit -u, or pids.max of the cgroup)", err)
+	case errors.Is(err, unix.ENOSPC):
+		return fmt.Errorf("%w: the limit on namespaces is reached (sysctl user.max_pid_namespaces and the like)", err)
+	case errors.Is(err, unix.EACCES) && c.As != nil:
+		return fmt.Errorf("%w: user %d must be able to reach the directory that TMPDIR names", err, c.As.UID)
+	}
+	return err
+}

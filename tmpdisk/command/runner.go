@@ -1,0 +1,93 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package command
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Runner runs commands. It keeps up to three threads for the rest of the
+// process's life, so a process should have one Runner.
+type Runner struct {
+	debug func(string)
+
+	once sync.Once
+	way  *containment // once has set it
+
+	// plain forks commands that run as this process does.
+	plain thread
+	// restricted forks commands that run as another user.
+	restricted thread
+	// quiet forks commands that are Ours.
+	quiet thread
+}
+
+// NewRunner returns a Runner that logs to debug. It starts nothing yet.
+func NewRunner(debug func(string)) *Runner {
+	return &Runner{
+		debug: debug,
+		// A command must not gain anything from a set-user-ID program. An
+		// earlier command may have made one, so that a later one can become
+		// its user and read the disk that a still later one makes.
+		restricted: thread{begin: func() error { return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }},
+		quiet:      thread{begin: installNoSync},
+	}
+}
+
+// Prepare finds the best containment that works here, by trying, and logs it.
+// The first Run does so otherwise, and takes longer.
+func (r *Runner) Prepare() { r.contained() }
+
+func (r *Runner) contained() *containment {
+	r.once.Do(func() {
+		var refused []error
+		r.way, refused = r.detect()
+		r.debug("commands are contained by: " + r.way.name)
+		for _, err := range refused {
+			r.debug(fmt.Sprintf("commands are not contained by: %v (ignored)", err))
+		}
+		if err := r.quiet.ready(); err != nil {
+			r.debug(fmt.Sprintf("mkfs syncs what it writes: %v (ignored)", err))
+		}
+	})
+	return r.way
+}
+
+// detect returns the best way, and why each better one does not work.
+func (r *Runner) detect() (way *containment, refused []error) {
+	ways := []*containment{withPIDs}
+	// Root in a container without CAP_SYS_ADMIN is not put into a user
+	// namespace, where it would lose the capabilities it does have and all
+	// users but itself.
+	if os.Geteuid() != 0 {
+		ways = append(ways, withUser, withUserOnly)
+	}
+	for _, way := range ways {
+		nothing := &Command{Script: "exit 0", Timeout: 30 * time.Second}
+		err := r.run(context.Background(), nothing, way)
+		if err == nil {
+			return way, refused
+		}
+		refused = append(refused, fmt.Errorf("%s: %w", way.name, err))
+	}
+	return withScan, refused
+}
+
+// threadFor is the thread that c must be forked on. The quiet one can gain no
+// privileges either.
+func (r *Runner) threadFor(c *Command) *thread {
+	switch {
+	case c.Ours:
+		return &r.quiet
+	case c.As != nil:
+		return &r.restricted
+	}
+	return &r.plain
+}

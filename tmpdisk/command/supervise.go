@@ -1,0 +1,180 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package command
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+)
+
+// process is the first process of a command. It is held back at a gate, a pipe
+// on its descriptor 3, until one line is written there. The line comes when
+// the parent death signal is certain to be set. If the server dies before, the
+// process reads the end of the file instead, and exits.
+//
+// Go has a check of its own for that, which does nothing in a new PID
+// namespace: it compares getppid, which is 0 there, and then kills itself,
+// which has no effect on the first process of a namespace.
+type process struct {
+	way    *containment
+	cmd    *exec.Cmd
+	mark   string        // what to scan for, in environments; "" needs no scan
+	gate   *os.File      // with a mark it stays open as long as this server lives
+	exited chan struct{} // closed when the process is a zombie
+	reaped chan struct{} // closed when it is none any more
+}
+
+// start builds c's first process, forks it, and opens its gate.
+func (r *Runner) start(c *Command, way *containment, script, stderr *os.File) (*process, error) {
+	gateR, gateW, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("make pipe: %w", err)
+	}
+	defer gateR.Close()
+	p := &process{way: way, gate: gateW, exited: make(chan struct{}), reaped: make(chan struct{})}
+	text := oursText
+	switch {
+	case c.Ours:
+	case way.namespaced():
+		text = superviseText
+	default:
+		text = watchText
+		p.mark = newMark()
+	}
+	p.cmd = c.build(way, text, gateR, script, stderr)
+	r.threadFor(c).run(func() { err = p.cmd.Start() })
+	if err != nil {
+		gateW.Close()
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	go func() {
+		waitZombie(p.cmd.Process.Pid)
+		close(p.exited)
+	}()
+	if err := p.openGate(); err != nil {
+		return nil, errors.Join(fmt.Errorf("start: %w", err), p.end())
+	}
+	return p, nil
+}
+
+// build puts the process together that runs text, a shell script which reads
+// from gate, and then the one in the file script.
+func (c *Command) build(way *containment, text string, gate, script, stderr *os.File) *exec.Cmd {
+	cmd := &exec.Cmd{
+		Path:       "/bin/sh",
+		Args:       []string{"sh", "-c", text, "command"},
+		Dir:        c.Dir,
+		Stderr:     stderr,
+		ExtraFiles: []*os.File{gate, script}, // 3 and 4
+		SysProcAttr: &syscall.SysProcAttr{
+			Setsid:      true,
+			Pdeathsig:   unix.SIGKILL,
+			Cloneflags:  way.clone,
+			AmbientCaps: way.ambient,
+		},
+	}
+	if c.As != nil {
+		cmd.Env = c.As.Environ(c.Dir)
+		cmd.SysProcAttr.Credential = c.As.Credential()
+	}
+	return cmd
+}
+
+// openGate lets the process go on. What it needs of this one, outside of its
+// namespaces, is done first.
+func (p *process) openGate() error {
+	if p.way.mapsUser() {
+		if err := mapOwnIDs(p.cmd.Process.Pid); err != nil {
+			return err
+		}
+	}
+	if p.mark != "" {
+		_, err := fmt.Fprintln(p.gate, p.mark)
+		return err
+	}
+	defer p.gate.Close() // the parent death signal does the rest
+	_, err := fmt.Fprintln(p.gate, p.cmd.Process.Pid-1)
+	return err
+}
+
+// await returns when the process has ended by itself, or why it must be ended.
+func (p *process) await(ctx context.Context, timeout time.Duration) error {
+	var expired <-chan time.Time
+	if timeout > 0 {
+		t := time.NewTimer(timeout)
+		defer t.Stop()
+		expired = t.C
+	}
+	select {
+	case <-p.exited:
+		return nil
+	case <-expired:
+		return fmt.Errorf("timed out after %v, which command-timeout allows: %w", timeout, context.DeadlineExceeded)
+	case <-ctx.Done():
+		return sys.ContextError(ctx)
+	}
+}
+
+// end kills whatever is left of the command and waits until it is gone.
+func (p *process) end() error {
+	// Only a process that the kernel itself has blocked, on a dead NFS
+	// server say, takes longer than an instant to die.
+	const patience = 10 * time.Second
+	deadline := time.Now().Add(patience)
+	pid := p.cmd.Process.Pid
+	var err error
+	switch {
+	case p.mark != "":
+		err = newHunt(pid, p.mark).kill(deadline)
+	case !p.way.namespaced():
+		unix.Kill(-pid, unix.SIGKILL)
+	}
+	p.gate.Close()
+	p.cmd.Process.Kill()
+	go func() {
+		<-p.exited
+		p.cmd.Wait()
+		close(p.reaped)
+	}()
+	t := time.NewTimer(max(time.Until(deadline), time.Second))
+	defer t.Stop()
+	select {
+	case <-p.reaped:
+		return err
+	case <-t.C:
+		return errors.Join(err, fmt.Errorf("process %d: blocked in the kernel, still alive %v after it was killed", pid, patience))
+	}
+}
+
+// status is how the process ended; nil if end gave up waiting.
+func (p *process) status() *os.ProcessState {
+	select {
+	case <-p.reaped:
+		return p.cmd.ProcessState
+	default:
+		return nil
+	}
+}
+
+// waitZombie returns when child pid has ended. It stays a zombie until end has
+// looked for survivors, so that its number, which is also its session's, stays
+// taken. The first process of a PID namespace ends when all others in it are
+// gone.
+func waitZombie(pid int) {
+	sys.Retry(func() error {
+		return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+	})
+}
+
+func newMark() string { return markName + "=" + rand.Text() }

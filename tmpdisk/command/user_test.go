@@ -1,0 +1,122 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package command
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+	"nbdkit-tmpdisk-plugin/tmpdisk/users"
+)
+
+// aUser is a user that nothing else should have, not even another run of these
+// tests at the same time: either would kill the other's processes.
+func aUser(t *testing.T) *users.User {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	uid := 1_234_760_000 + os.Getpid()%10_000*20
+	pool, err := users.ParseRange(fmt.Sprintf("%d-%d", uid, uid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := pool.Acquire(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(u.Release)
+	return u
+}
+
+// dirOf makes a directory of u's own in one that u cannot list.
+func dirOf(t *testing.T, u *users.User) string {
+	t.Helper()
+	parent, err := os.MkdirTemp("/var/tmp", "tmpdisk-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(parent) })
+	dir := filepath.Join(parent, "d")
+	for _, err := range []error{os.Chmod(parent, 0o711), os.Mkdir(dir, 0o700), os.Chown(dir, u.UID, u.GID)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestCommandRunsAsUser(t *testing.T) {
+	u := aUser(t)
+	script := `{ id -u; id -ru; id -g; id -G
+[ "$HOME" = "$PWD" ] && [ "$TMPDIR" = "$PWD" ] && [ -z "$USER" ] && echo own
+>file && echo writes
+ls .. 2>/dev/null || echo cannot list
+mktemp >/dev/null && echo temporary
+grep -c 'Cap\(Prm\|Eff\|Inh\|Amb\):.*[1-9a-f]' /proc/self/status
+grep NoNewPrivs: /proc/self/status
+} >&2; exit 1`
+	uid := fmt.Sprint(u.UID)
+	want := "command: exit code 1: " + strings.Join([]string{uid, uid, uid, uid, "own", "writes", "cannot list", "temporary", "0", "NoNewPrivs:\t1"}, "\n")
+	for name, ours := range map[string]bool{"any": false, "ours": true} {
+		t.Run(name, func(t *testing.T) {
+			err := best.Run(context.Background(), Command{Script: script, Dir: dirOf(t, u), As: u, Ours: ours})
+			if err == nil || err.Error() != want {
+				t.Errorf("got %v, want %s", err, want)
+			}
+		})
+	}
+}
+
+func TestNothingOfTheUserOutlivesItsCommand(t *testing.T) {
+	u := aUser(t)
+	// As well without a namespace, where by-uid is all there is.
+	eachWay(t, func(t *testing.T, r *Runner) {
+		for _, l := range leavers {
+			t.Run(l.name, func(t *testing.T) {
+				dir := dirOf(t, u)
+				exe, err := os.Executable()
+				if err != nil {
+					t.Fatal(err)
+				}
+				// The test program itself is in a directory of root's.
+				if err := exec.Command("cp", exe, dir+"/exe").Run(); err != nil {
+					t.Fatal(err)
+				}
+				script := "exec env -i dir=$PWD started=$PWD/started exe=$PWD/exe PATH=$PATH sh -c '" +
+					strings.ReplaceAll(l.script+"\n"+awaitStart, "'", `'\''`) + "'"
+				if err := r.Run(context.Background(), Command{Script: script, Dir: dir, As: u}); err != nil {
+					t.Error(err)
+				}
+				if alive := processesOf(t, u.UID); len(alive) > 0 {
+					t.Errorf("got %d processes, want none: %d", len(alive), alive[0])
+				}
+			})
+		}
+	})
+}
+
+// processesOf lists what is alive and runs as uid.
+func processesOf(t *testing.T, uid int) []int {
+	t.Helper()
+	pids, err := sys.PIDs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []int
+	for _, pid := range pids {
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		st, err := sys.ReadStat(pid)
+		if err == nil && !st.Dead() && strings.Contains(string(status), fmt.Sprintf("\nUid:\t%d\t", uid)) {
+			found = append(found, pid)
+		}
+	}
+	return found
+}

@@ -1,0 +1,74 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/command"
+	"nbdkit-tmpdisk-plugin/tmpdisk/users"
+)
+
+func needRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+}
+
+// openParent is a directory as TMPDIR usually is: reachable by all.
+func openParent(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/var/tmp", "tmpdisk-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o1777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// runAs runs script as u in a directory of its own in parent.
+func runAs(t *testing.T, u *users.User, parent, script string) (*workdir, error) {
+	t.Helper()
+	w := makeWorkdir(t, parent)
+	if err := w.giveTo(u.UID, u.GID); err != nil {
+		t.Fatal(err)
+	}
+	r := command.NewRunner(testHost{t}.Debug)
+	return w, r.Run(context.Background(), command.Command{Script: script, Dir: w.path(), As: u})
+}
+
+func TestCommandsCannotReadOtherDisks(t *testing.T) {
+	needRoot(t)
+	uid := 1_234_960_000 + os.Getpid()%10_000*20
+	pool, err := users.ParseRange(fmt.Sprintf("%d-%d", uid, uid+1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := openParent(t)
+	a, errA := pool.Acquire(context.Background())
+	b, errB := pool.Acquire(context.Background())
+	if errA != nil || errB != nil {
+		t.Fatal(errA, errB)
+	}
+	defer a.Release()
+	defer b.Release()
+	w, err := runAs(t, a, parent, "echo secret >disk; chmod 666 disk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := fmt.Sprintf(`cat %[1]s/disk >/dev/null 2>&1 && echo reads >&2
+ls %[1]s >/dev/null 2>&1 && echo lists >&2
+(echo >>%[1]s/disk) 2>/dev/null && echo writes >&2
+exit 7`, w.path())
+	if _, err := runAs(t, b, parent, script); err == nil || err.Error() != "command: exit code 7" {
+		t.Errorf("got %v, want only exit code 7", err)
+	}
+}
