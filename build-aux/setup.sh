@@ -2,16 +2,16 @@
 # Copyright the nbdkit-tmpdisk-plugin authors.
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Sourced by quickstart and check: finds what is missing on this machine,
+# quickstart and check source this file. It finds what is missing on this machine,
 # installs it with apt-get (the only step that needs root), and finds Go.
 
-# shellcheck disable=SC2034 # the lists are for those that source this
+# shellcheck disable=SC2034 # the scripts that source this use the lists
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/go/bin:/usr/lib/go/bin
 export PATH
 
-# One line each: a program or file, the Debian and Ubuntu package that has it,
-# and what it is needed for.
+# Each line has a program or file, the Debian and Ubuntu package that has it, and
+# what it is needed for.
 build_needs='
 gcc                        gcc               compile the part that nbdkit loads
 /usr/include/stdio.h       libc6-dev         the headers of the C library
@@ -26,7 +26,7 @@ nbdinfo                    libnbd-bin        a client, to show what clients see
 blkid                      util-linux        tell what is on a disk
 '
 
-# What makes disks of each type= that the plugin knows.
+# The programs that make disks, for each type= that the plugin knows.
 mkfs_needs='
 mkfs.ext4                  e2fsprogs         type=ext2, ext3, ext4
 mkfs.xfs                   xfsprogs          type=xfs
@@ -65,7 +65,7 @@ present() {
     esac
 }
 
-# missing NEEDS: the lines of NEEDS that this machine lacks.
+# missing NEEDS: print the lines of NEEDS that this machine lacks.
 missing() {
     local what package why
     while read -r what package why; do
@@ -89,7 +89,7 @@ apt_install() {
         return 1
     fi
     if [ -z "$apt_updated" ]; then
-        # A repository of no concern to us may be unreachable: try anyway.
+        # The unreachable repository may be one that we do not need: go on.
         as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update >&2 || :
         apt_updated=1
     fi
@@ -97,8 +97,8 @@ apt_install() {
         apt-get -q -y install --no-install-recommends "$@" >&2
 }
 
-# install_missing NEEDS: install the packages for what is missing, and say
-# which and why. Does nothing, and needs no root, when all is there.
+# install_missing NEEDS: install the packages for what is missing, and say which
+# and why. If nothing is missing, do nothing and need no root.
 install_missing() {
     local lines what package why packages=()
     lines=$(missing "$1")
@@ -121,16 +121,16 @@ install_missing() {
     fi
 }
 
-# go_at_least WANT HAVE: compare 1.24 with go1.26.8.
+# go_at_least WANT HAVE: compare a version like 1.24 with one like go1.26.8.
 go_at_least() {
     local have=${2#go}
     [ -n "$have" ] &&
         [ "$(printf '%s\n%s\n' "$1" "$have" | sort -V | head -n 1)" = "$1" ]
 }
 
-# find_go: set and export GO, a Go that can build this tree. Where the
-# distribution packages one of 1.21 or newer it may be installed; those fetch
-# the toolchain that go.mod asks for by themselves.
+# find_go: set and export GO, a Go that can build this tree. If the distribution
+# has Go 1.21 or newer as a package, that may be installed; such versions fetch the
+# toolchain that go.mod asks for by themselves.
 find_go() {
     local want have offered
     want=$(sed -n 's/^go \([0-9]*\.[0-9]*\).*/\1/p' go.mod)
