@@ -6,7 +6,9 @@ package mkfs
 import (
 	"bytes"
 	"encoding/binary"
+	"hash/crc32"
 	"io"
+	"slices"
 )
 
 // Offsets in the blocks of a tree. The offsets in its items count from where
@@ -106,21 +108,44 @@ func readBtrfsArray(sb []byte) (btrfsArrayed, error) {
 
 func btrfsChunkTree(sb []byte, copies []int64, size int64, image io.ReaderAt) ([]region, error) {
 	var all []region
+	var first []byte
 	for _, off := range copies {
 		leaf, err := readWithin(image, size, off, int(binary.LittleEndian.Uint32(sb[btrfsNodeSize:])))
 		if err != nil {
 			return nil, err
 		}
-		if len(all) > 0 && !bytes.Equal(leaf, all[0].data) {
+		if first == nil {
+			first = leaf
+		}
+		if !bytes.Equal(leaf, first) {
 			return nil, unsure("copies of the chunk tree differ")
 		}
 		devices, err := readBtrfsLeaf(leaf, sb)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, region{off: off, data: leaf, devices: devices, sum: setBtrfsSum})
+		all = append(all, btrfsLeafRegion(off, leaf, devices))
 	}
 	return all, nil
+}
+
+// btrfsLeafRegion is the checksum of leaf, and what comes after the first UUID
+// of the device: items' data fill a leaf from its end, and most of it is free.
+func btrfsLeafRegion(off int64, leaf []byte, devices []int) region {
+	tail := slices.Min(devices)
+	before := crc32.Checksum(leaf[btrfsSumEnd:tail], castagnoli)
+	r := region{
+		off: off, data: append(leaf[:btrfsSumEnd:btrfsSumEnd], leaf[tail:]...),
+		head: btrfsSumEnd, gap: tail - btrfsSumEnd,
+		sum: func(data []byte) {
+			sum := crc32.Update(before, castagnoli, data[btrfsSumEnd:])
+			binary.LittleEndian.PutUint32(data[btrfsSum:], sum)
+		},
+	}
+	for _, d := range devices {
+		r.devices = append(r.devices, d-r.gap)
+	}
+	return r
 }
 
 // readBtrfsLeaf returns where the chunk tree has the UUID of the device.
@@ -152,6 +177,9 @@ func readBtrfsLeaf(leaf, sb []byte) ([]int, error) {
 			return nil, unsure("not one device in the chunk tree")
 		}
 		devices = append(devices, more...)
+	}
+	if len(devices) == 0 {
+		return nil, unsure("no device in the chunk tree")
 	}
 	return devices, nil
 }

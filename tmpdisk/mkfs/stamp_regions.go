@@ -15,6 +15,9 @@ import (
 type region struct {
 	off  int64
 	data []byte
+	// gap bytes stand on the disk between the first head bytes of data and
+	// the others. They stay as they are.
+	head, gap int
 	// uuids and devices are where in data the UUID of the filesystem, or
 	// that of the device below it, stands.
 	uuids, devices []int
@@ -29,7 +32,7 @@ type regions []region
 func newRegions(rs ...region) (Stamp, error) {
 	slices.SortFunc(rs, func(a, b region) int { return cmp.Compare(a.off, b.off) })
 	for i := range rs[1:] {
-		if end := rs[i].off + int64(len(rs[i].data)); end > rs[i+1].off {
+		if end := rs[i].off + int64(len(rs[i].data)+rs[i].gap); end > rs[i+1].off {
 			return nil, unsure("what is at %d overlaps what is at %d", rs[i].off, rs[i+1].off)
 		}
 	}
@@ -43,8 +46,8 @@ func (rs regions) Patches(id ID) []Patch {
 	}
 	uuid, device := uuidOf(id), uuidOf(deviceID(id))
 	all := make([]byte, 0, total)
-	patches := make([]Patch, len(rs))
-	for i, r := range rs {
+	patches := make([]Patch, 0, 2*len(rs))
+	for _, r := range rs {
 		begin := len(all)
 		all = append(all, r.data...)
 		data := all[begin:len(all):len(all)]
@@ -57,7 +60,10 @@ func (rs regions) Patches(id ID) []Patch {
 		if r.sum != nil {
 			r.sum(data)
 		}
-		patches[i] = Patch{r.off, data}
+		if r.gap > 0 {
+			patches = append(patches, Patch{r.off, data[:r.head:r.head]})
+		}
+		patches = append(patches, Patch{r.off + int64(r.head+r.gap), data[r.head:]})
 	}
 	return patches
 }

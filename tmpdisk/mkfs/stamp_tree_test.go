@@ -137,7 +137,7 @@ func TestTreeStampsAreCleanAndSeen(t *testing.T) {
 		{"btrfs", 16<<40 - 4096, ""},
 		{"btrfs", g, "-m single"},
 		{"btrfs", g, "-O ^no-holes -R ^free-space-tree -n 65536"},
-		{"f2fs", 48 * m, ""},
+		{"f2fs", 52 * m, ""},
 		{"f2fs", 99*m + 12345, ""},
 		{"f2fs", g, ""},
 		{"f2fs", 16 * g, ""},
