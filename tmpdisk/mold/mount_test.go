@@ -1,0 +1,185 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package mold_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
+)
+
+// mounted has the types that are to survive a crash, with their checkers and
+// how to see that there is something in the log.
+var mounted = []struct {
+	fsType string
+	check  []string
+	dirty  []string // command
+	wants  *regexp.Regexp
+}{
+	{"ext4", []string{"e2fsck", "-f", "-n"}, []string{"dumpe2fs", "-h"}, regexp.MustCompile("needs_recovery")},
+	{"xfs", []string{"xfs_repair", "-n", "-f"}, []string{"xfs_repair", "-n", "-f"}, regexp.MustCompile("valuable metadata changes in a log")},
+	{"btrfs", []string{"btrfs", "check", "--readonly"}, []string{"btrfs", "inspect-internal", "dump-super"},
+		regexp.MustCompile(`log_root\s+[1-9]`)},
+}
+
+// Two casts of one mold are mounted at once and written. Then the machine
+// "crashes": a copy of the disk, made in the middle, is mounted again.
+func TestMounted(t *testing.T) {
+	for _, c := range mounted {
+		t.Run(c.fsType, func(t *testing.T) {
+			needMounts(t, c.fsType)
+			one, two := castStamped(t, c.fsType)
+			dirOne, dirTwo := mount(t, c.fsType, one), mount(t, c.fsType, two)
+			fill(t, dirOne, "one")
+			fill(t, dirTwo, "two")
+			crashed := filepath.Join(filepath.Dir(one), "crashed")
+			must(t, "cp", "--sparse=always", one, crashed)
+			wantFilled(t, dirOne, "one")
+			wantFilled(t, dirTwo, "two")
+			unmount(t, dirOne)
+			unmount(t, dirTwo)
+
+			// What is dirty may well be an error to the program.
+			out, _ := exec.Command(program(t, c.dirty[0]), append(c.dirty[1:], crashed)...).CombinedOutput()
+			if !c.wants.Match(out) {
+				t.Errorf("%s: got %q, want %q: nothing is to be replayed", c.dirty[0], out, c.wants)
+			}
+			dir := mount(t, c.fsType, crashed)
+			wantFilled(t, dir, "one")
+			if err := os.WriteFile(filepath.Join(dir, "later"), nil, 0o600); err != nil {
+				t.Error(err)
+			}
+			unmount(t, dir)
+			for _, disk := range []string{one, two, crashed} {
+				must(t, append(c.check, disk)...)
+			}
+		})
+	}
+}
+
+// needMounts gives this goroutine a thread with a mount namespace of its own,
+// which ends with it, however the test ends.
+func needMounts(t *testing.T, fsType string) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to mount")
+	}
+	known, err := os.ReadFile("/proc/filesystems")
+	if err != nil || !regexp.MustCompile(`(?m)^\t`+fsType+`$`).Match(known) {
+		t.Skipf("needs %s in the kernel", fsType)
+	}
+	if _, err := os.Stat("/dev/loop-control"); err != nil {
+		t.Skip("needs loop devices: ", err)
+	}
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		t.Skip("needs mount namespaces: ", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// castStamped returns two disks of one mold.
+func castStamped(t *testing.T, fsType string) (one, two string) {
+	t.Helper()
+	m := readMold(t, makeImage(t, fsType, 1<<30))
+	stamp, err := mkfs.NewStamp(fsType, m.Size(), m)
+	if errors.Is(err, mkfs.ErrNotUnderstood) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	var names []string
+	for range 2 {
+		f := create(t, dir)
+		var id mkfs.ID
+		rand.Read(id[:])
+		if err := m.Cast(int(f.Fd()), stamp.Patches(id)); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, f.Name())
+	}
+	return names[0], names[1]
+}
+
+// mount uses a loop device that goes when the disk is unmounted.
+func mount(t *testing.T, fsType, disk string) string {
+	t.Helper()
+	dir := t.TempDir()
+	must(t, "mount", "-t", fsType, "-o", "loop", disk, dir)
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+			t.Error(err) // EINVAL: has been unmounted
+		}
+	})
+	return dir
+}
+
+func unmount(t *testing.T, dir string) {
+	t.Helper()
+	must(t, "umount", dir)
+}
+
+func must(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(program(t, args[0]), args[1:]...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// fill writes files that are flushed, and in between some that are not.
+func fill(t *testing.T, dir, content string) {
+	t.Helper()
+	for i := range 200 {
+		f, err := os.Create(filepath.Join(dir, fmt.Sprint("file", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write(bytes.Repeat([]byte(content), i*100)); err != nil {
+			t.Fatal(err)
+		}
+		if i%10 == 0 {
+			if err := f.Sync(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.Close()
+		if i%7 == 0 {
+			if err := os.Rename(f.Name(), f.Name()+"renamed"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// wantFilled looks for the files that were flushed, and not renamed after.
+func wantFilled(t *testing.T, dir, content string) {
+	t.Helper()
+	for i := 0; i < 200; i += 10 {
+		if i%7 == 0 {
+			continue
+		}
+		got, err := os.ReadFile(filepath.Join(dir, fmt.Sprint("file", i)))
+		if err != nil || !bytes.Equal(got, bytes.Repeat([]byte(content), i*100)) {
+			t.Errorf("file%d: got %d bytes, %v, want %d", i, len(got), err, i*100*len(content))
+		}
+	}
+}

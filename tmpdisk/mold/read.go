@@ -1,0 +1,175 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package mold
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// scanLimit is how many bytes Read looks at before it gives up: without
+	// holes, as on filesystems that have none, zeroes take time as well.
+	scanLimit = 4 << 30
+	// fillLength is how much of a repeated block is written with one
+	// segment. It stays in a processor's cache.
+	fillLength = 64 << 10
+
+	blocksInFill = fillLength / blockSize
+	readLength   = 1 << 20
+)
+
+// Read returns the mold of the file that f is open on, whose offset it moves.
+// If the mold takes more than limit bytes, the error wraps ErrTooLarge.
+func Read(f *os.File, limit int64) (*Mold, error) {
+	m, err := read(f, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read mold: %w", err)
+	}
+	return m, nil
+}
+
+func read(f *os.File, limit int64) (*Mold, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	c := collector{size: st.Size(), limit: limit, seed: maphash.MakeSeed(), known: map[uint64]int{}}
+	scanned := int64(0)
+	for off := int64(0); off < c.size; {
+		data, err := seek(f, off, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			break // a hole to the end
+		}
+		if err != nil {
+			return nil, fmt.Errorf("find data: offset %d: %w", off, err)
+		}
+		hole, err := seek(f, data, unix.SEEK_HOLE)
+		if err != nil {
+			return nil, fmt.Errorf("find hole: offset %d: %w", data, err)
+		}
+		data, hole = max(off, data/blockSize*blockSize), min(hole, c.size)
+		if scanned += hole - data; scanned > scanLimit {
+			return nil, fmt.Errorf("%d bytes of data or more: %w", scanned, ErrTooLarge)
+		}
+		if off, err = c.readRange(f, data, hole); err != nil {
+			return nil, err
+		}
+	}
+	return c.mold()
+}
+
+func seek(f *os.File, off int64, whence int) (int64, error) {
+	for {
+		at, err := unix.Seek(int(f.Fd()), off, whence)
+		if !errors.Is(err, unix.EINTR) {
+			return at, err
+		}
+	}
+}
+
+// A collector keeps blocks that are not zero, each content once.
+type collector struct {
+	size, limit int64
+	blocks      []byte
+	repeats     []repeat
+	seed        maphash.Seed
+	known       map[uint64]int // index of a block by its hash
+}
+
+// A repeat is length blocks, from the one with the index first on, that stand
+// at off, times in a row.
+type repeat struct {
+	off           int64
+	first, length int
+	times         int64
+}
+
+const repeatMemory = 80 // bytes, about, for a repeat and its piece
+
+func (r repeat) end() int64 { return r.off + int64(r.length)*r.times*blockSize }
+
+// readRange reads whole blocks from off, until end is reached. It returns where
+// the last one ends.
+func (c *collector) readRange(f *os.File, off, end int64) (int64, error) {
+	end = (end + blockSize - 1) / blockSize * blockSize
+	buf := make([]byte, min(readLength, end-off))
+	for ; off < end; off += int64(len(buf)) {
+		buf = buf[:min(int64(len(buf)), end-off)]
+		// What is behind the end of the file counts as zeroes.
+		clear(buf)
+		if _, err := f.ReadAt(buf[:min(int64(len(buf)), c.size-off)], off); err != nil {
+			return 0, fmt.Errorf("offset %d: %w", off, err)
+		}
+		for b := 0; b < len(buf); b += blockSize {
+			if block := buf[b:][:blockSize]; !bytes.Equal(block, zeroes[:]) {
+				c.add(off+int64(b), block)
+			}
+		}
+		if int64(len(c.blocks)+len(c.repeats)*repeatMemory) > c.limit {
+			return 0, fmt.Errorf("more than %d bytes: %w", c.limit, ErrTooLarge)
+		}
+	}
+	return end, nil
+}
+
+var zeroes [blockSize]byte
+
+func (c *collector) add(off int64, block []byte) {
+	i := c.index(block)
+	if len(c.repeats) > 0 {
+		last := &c.repeats[len(c.repeats)-1]
+		switch {
+		case last.end() != off:
+		case last.times == 1 && i == last.first+last.length:
+			last.length++
+			return
+		case last.length == 1 && i == last.first:
+			last.times++
+			return
+		}
+	}
+	c.repeats = append(c.repeats, repeat{off, i, 1, 1})
+}
+
+// index is that of an equal block, which is added if there is none.
+func (c *collector) index(block []byte) int {
+	h := maphash.Bytes(c.seed, block)
+	i, ok := c.known[h]
+	if ok && bytes.Equal(c.blocks[i*blockSize:][:blockSize], block) {
+		return i
+	}
+	i = len(c.blocks) / blockSize
+	c.known[h] = i
+	c.blocks = append(c.blocks, block...)
+	return i
+}
+
+// mold makes pieces of what was collected. Of blocks that are repeated often,
+// larger spans are kept, so that fewer segments need be written.
+func (c *collector) mold() (*Mold, error) {
+	m := &Mold{size: c.size, pieces: make([]piece, len(c.repeats))}
+	blocks := bytes.Clone(c.blocks) // without the room to grow
+	fills := map[int][]byte{}
+	for i, r := range c.repeats {
+		data := blocks[r.first*blockSize:][:r.length*blockSize]
+		if r.times >= 2*blocksInFill {
+			if fills[r.first] == nil {
+				fills[r.first] = bytes.Repeat(data, blocksInFill)
+			}
+			data = fills[r.first]
+		}
+		m.pieces[i] = piece{r.off, min(r.end(), c.size), data}
+	}
+	m.kept = int64(len(blocks) + len(c.repeats)*repeatMemory + len(fills)*fillLength)
+	if m.kept > c.limit {
+		return nil, fmt.Errorf("%d bytes: %w", m.kept, ErrTooLarge)
+	}
+	return m, nil
+}
