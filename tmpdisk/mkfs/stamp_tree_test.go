@@ -125,7 +125,7 @@ func TestTreeStampsAreCleanAndSeen(t *testing.T) {
 		{"xfs", 16<<40 - 4096, ""}, // ext4 holds no more
 		{"xfs", g, "-s size=4096"},
 		{"xfs", g, "-d su=64k,sw=2 -l su=32k"},
-		{"xfs", g, "-b size=1024 -m rmapbt=1"},
+		{"xfs", g, "-b size=1024 -m rmapbt=1 -i nrext64=1"},
 		{"xfs", g, "-m reflink=0,finobt=0,inobtcount=0,bigtime=0 -i nrext64=0,sparse=0"},
 		{"btrfs", 16 * m, "--mixed"},
 		{"btrfs", 109 * m, ""},

@@ -24,7 +24,7 @@ type Mold struct {
 }
 
 // A piece is the bytes of the disk from off to end: data, over and over, the
-// last time perhaps not all of it.
+// last time perhaps not all of it. The last piece may end after the disk.
 type piece struct {
 	off, end int64
 	data     []byte

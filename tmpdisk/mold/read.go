@@ -165,7 +165,7 @@ func (c *collector) mold() (*Mold, error) {
 			}
 			data = fills[r.first]
 		}
-		m.pieces[i] = piece{r.off, min(r.end(), c.size), data}
+		m.pieces[i] = piece{r.off, r.end(), data}
 	}
 	m.kept = int64(len(blocks) + len(c.repeats)*repeatMemory + len(fills)*fillLength)
 	if m.kept > c.limit {
