@@ -36,6 +36,7 @@ type Host interface {
 type Server struct {
 	host      Host
 	maker     *maker
+	caster    *caster             // nil if a command makes the disks
 	templates *template.Templates // nil if none are used
 	pool      *pool.Pool[*Disk]
 	keepalive keepalive
@@ -44,7 +45,8 @@ type Server struct {
 // Disk is a client's disk.
 type Disk struct {
 	*disk.Disk
-	key string // what decided the content when it was made; see Server.key
+	key  string // what decided the content when it was made; see Server.key
+	cast bool   // not of the pool's
 }
 
 // NewServer returns a server for cfg, which must be complete. It touches
@@ -55,15 +57,21 @@ func NewServer(cfg *config.Config, host Host) *Server {
 		maker:     newMaker(cfg, host),
 		keepalive: keepalive{debug: host.Debug, settings: settingsFor(cfg.ClientTimeout)},
 	}
-	// A clone has the template's identity, which is not what a client of a
-	// built-in type expects unless it was asked for.
-	if cfg.TemplateDir != "" && (!cfg.Builtin() || cfg.TemplateSameUUID) {
+	spares := cfg.SpareDisks
+	switch {
+	case cfg.Builtin():
+		// A cast takes no longer than it takes to fetch a spare disk.
+		s.caster, spares = newCaster(s.maker, func() { s.pool.SetSpares(cfg.SpareDisks) }), 0
+		if cfg.TemplateDir != "" {
+			host.Debug("parameter template-dir: disks of type=" + cfg.Type + " need no template (ignored)")
+		}
+	case cfg.TemplateDir != "":
 		s.templates = template.New(template.Options{
 			Dir: cfg.TemplateDir, Keep: cfg.TemplateKeep, Debug: host.Debug,
 		}, s.maker)
 	}
 	s.pool = pool.New(pool.Options[*Disk]{
-		Spares:   cfg.SpareDisks,
+		Spares:   spares,
 		Jobs:     cfg.MakeJobs,
 		Room:     s.roomForSpare,
 		Fresh:    func(d *Disk) bool { return d.key == s.key() },
@@ -89,6 +97,9 @@ func (s *Server) Start() {
 		}
 	}
 	s.keepalive.begin()
+	if s.caster != nil {
+		s.caster.begin()
+	}
 	s.pool.Start()
 }
 
@@ -102,20 +113,43 @@ func (s *Server) Open(ctx context.Context) (*Disk, error) {
 	if err := s.room(); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
+	if s.caster != nil && s.caster.casts() {
+		d, err := s.caster.Make(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("open: %w", err)
+		}
+		return &Disk{Disk: d, cast: true}, nil
+	}
 	return s.pool.Get(ctx)
 }
 
 // Close takes the disk of a client that is gone (nbdkit's .close).
-func (s *Server) Close(d *Disk) { s.pool.Put(d) }
+func (s *Server) Close(d *Disk) {
+	if !d.cast {
+		s.pool.Put(d)
+		return
+	}
+	if err := d.Disk.Close(); err != nil {
+		s.host.Debug(fmt.Sprintf("%v (ignored)", err))
+	}
+}
 
 // Stop ends what is being made and drops what is ready (nbdkit's .cleanup).
-func (s *Server) Stop() { s.pool.Stop() }
+func (s *Server) Stop() {
+	s.pool.Stop()
+	if s.caster != nil {
+		s.caster.stop()
+	}
+}
 
 // make is what the pool makes disks by.
 func (s *Server) make(ctx context.Context) (*Disk, error) {
 	key := s.key()
 	fresh := s.maker.Fresh
-	if s.templates != nil {
+	switch {
+	case s.caster != nil:
+		fresh = s.caster.Make
+	case s.templates != nil:
 		fresh = s.templates.Make
 	}
 	d, err := fresh(ctx)

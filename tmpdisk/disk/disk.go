@@ -56,8 +56,18 @@ func Open(path string, debug func(string)) (*Disk, error) {
 	if err := d.open(path); err != nil {
 		return nil, err
 	}
+	return d.measured(path)
+}
+
+// FromFD returns the disk that is the file fd, which is open for reading and
+// writing. The disk closes it, after an error too.
+func FromFD(fd int, debug func(string)) (*Disk, error) {
+	return (&Disk{fd: fd, debug: debug}).measured("unnamed file")
+}
+
+func (d *Disk) measured(name string) (*Disk, error) {
 	if err := d.measure(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open: %s: %w", path, err), d.Close())
+		return nil, errors.Join(fmt.Errorf("open: %s: %w", name, err), d.Close())
 	}
 	return d, nil
 }
@@ -152,6 +162,16 @@ func (d *Disk) Size() int64 { return d.size }
 // nothing but the system call. It is closed by Close. Whoever uses it must have
 // had one request served by PRead or PWrite before, see Touched.
 func (d *Disk) FD() int { return d.fd }
+
+// File returns the disk's file once more, with a descriptor of its own, which the
+// caller closes. Both share one position.
+func (d *Disk) File() (*os.File, error) {
+	fd, err := unix.FcntlInt(uintptr(d.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("duplicate descriptor: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "disk"), nil
+}
 
 // Space is what the disk takes of its filesystem, in bytes; 0 of a device, and
 // if it cannot be known.

@@ -4,13 +4,13 @@
 package mold
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // Cast gives the file that fd is open on, which must be empty, the size and
@@ -24,7 +24,7 @@ func (m *Mold) Cast(fd int, patches []mkfs.Patch) error {
 }
 
 func (m *Mold) cast(fd int, patches []mkfs.Patch) error {
-	if err := truncate(fd, m.size); err != nil {
+	if err := sys.Retry(func() error { return unix.Ftruncate(fd, m.size) }); err != nil {
 		return fmt.Errorf("truncate: %d bytes: %w", m.size, err)
 	}
 	w := writer{fd: fd}
@@ -47,12 +47,18 @@ func (m *Mold) cast(fd int, patches []mkfs.Patch) error {
 	return w.flush()
 }
 
-func truncate(fd int, size int64) error {
-	for {
-		if err := unix.Ftruncate(fd, size); !errors.Is(err, unix.EINTR) {
-			return err
+// Patch writes patches, as in Cast, over what the file has that fd is open on.
+func Patch(fd int, patches []mkfs.Patch) error {
+	w := writer{fd: fd}
+	for _, p := range patches {
+		if err := w.add(p.Off, p.Data); err != nil {
+			return fmt.Errorf("patch: %w", err)
 		}
 	}
+	if err := w.flush(); err != nil {
+		return fmt.Errorf("patch: %w", err)
+	}
+	return nil
 }
 
 // maxSegments is IOV_MAX, the most that one pwritev takes.
@@ -80,10 +86,7 @@ func (w *writer) add(off int64, data []byte) error {
 
 func (w *writer) flush() error {
 	for rest := w.segments; w.off < w.end; {
-		n, err := unix.Pwritev(w.fd, rest, w.off)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
+		n, err := sys.Retry2(func() (int, error) { return unix.Pwritev(w.fd, rest, w.off) })
 		if err == nil && n == 0 {
 			err = io.ErrShortWrite
 		}

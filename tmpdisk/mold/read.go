@@ -10,6 +10,8 @@ import (
 	"hash/maphash"
 	"os"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -43,14 +45,14 @@ func read(f *os.File, limit int64) (*Mold, error) {
 	c := collector{size: st.Size(), limit: limit, seed: maphash.MakeSeed(), known: map[uint64]int{}}
 	scanned := int64(0)
 	for off := int64(0); off < c.size; {
-		data, err := seek(f, off, unix.SEEK_DATA)
+		data, err := sys.Seek(int(f.Fd()), off, unix.SEEK_DATA)
 		if errors.Is(err, unix.ENXIO) {
 			break // a hole to the end
 		}
 		if err != nil {
 			return nil, fmt.Errorf("find data: offset %d: %w", off, err)
 		}
-		hole, err := seek(f, data, unix.SEEK_HOLE)
+		hole, err := sys.Seek(int(f.Fd()), data, unix.SEEK_HOLE)
 		if err != nil {
 			return nil, fmt.Errorf("find hole: offset %d: %w", data, err)
 		}
@@ -63,15 +65,6 @@ func read(f *os.File, limit int64) (*Mold, error) {
 		}
 	}
 	return c.mold()
-}
-
-func seek(f *os.File, off int64, whence int) (int64, error) {
-	for {
-		at, err := unix.Seek(int(f.Fd()), off, whence)
-		if !errors.Is(err, unix.EINTR) {
-			return at, err
-		}
-	}
 }
 
 // A collector keeps blocks that are not zero, each content once.

@@ -108,3 +108,11 @@ func (p *Pool[T]) close(disk T, why string) {
 	}
 	p.opts.Debug("disk dropped: " + why)
 }
+
+// SetSpares changes how many disks to keep ready.
+func (p *Pool[T]) SetSpares(n int) {
+	p.mu.Lock()
+	defer p.unlock()
+	p.opts.Spares = n
+	p.fill()
+}

@@ -1,0 +1,227 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
+	"nbdkit-tmpdisk-plugin/tmpdisk/mold"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+)
+
+// maxMold is how many bytes of memory a mold may take.
+const maxMold = 8 << 20
+
+// A caster makes disks of a built-in type. mkfs runs once; what it wrote is
+// the mold of all disks, each of which is given an identity of its own. Its
+// methods may be called from any number of goroutines.
+type caster struct {
+	maker *maker
+	// singly is called once if mkfs must run for each disk after all.
+	singly func()
+	ctx    context.Context // of mkfs, which no client's leaving ends
+	cancel context.CancelCauseFunc
+
+	ready atomic.Pointer[shape] // nil until mkfs has succeeded
+
+	mu     sync.Mutex
+	making *attempt // nil while mkfs does not run
+}
+
+// A shape is what disks are made from.
+type shape struct {
+	mold  *mold.Mold // nil if it were too large; then:
+	file  *disk.Disk // is cloned
+	stamp mkfs.Stamp // nil leaves the mold's identity
+	// singly means that mkfs runs for each disk. The rest is nil then.
+	singly bool
+}
+
+// An attempt is one run of mkfs for a shape.
+type attempt struct {
+	done  chan struct{} // closed when it has ended; then:
+	shape *shape
+	err   error
+}
+
+func newCaster(m *maker, singly func()) *caster {
+	c := &caster{maker: m, singly: singly}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	return c
+}
+
+// begin runs mkfs in the background if it has not been run.
+func (c *caster) begin() { c.attempt() }
+
+// stop ends mkfs, and waits until it has ended.
+func (c *caster) stop() {
+	c.cancel(errEnding)
+	c.mu.Lock()
+	a := c.making
+	c.mu.Unlock()
+	if a != nil {
+		<-a.done
+	}
+	if s := c.ready.Load(); s != nil && s.file != nil {
+		s.file.Close()
+	}
+}
+
+// errEnding is why what is going on ends with the server.
+var errEnding = errors.New("the server is to end")
+
+// casts reports whether a disk can be had at once, without mkfs.
+func (c *caster) casts() bool {
+	s := c.ready.Load()
+	return s != nil && !s.singly
+}
+
+// Make returns a new disk. If mkfs has not been run, it waits for that.
+func (c *caster) Make(ctx context.Context) (*disk.Disk, error) {
+	s := c.ready.Load()
+	if s == nil {
+		a := c.attempt()
+		select {
+		case <-a.done:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for mkfs: %w", sys.ContextError(ctx))
+		}
+		if a.err != nil {
+			return nil, a.err
+		}
+		s = a.shape
+	}
+	if s.singly {
+		return c.maker.Fresh(ctx)
+	}
+	return c.cast(ctx, s)
+}
+
+// attempt is the run of mkfs that goes on, or a new one.
+func (c *caster) attempt() *attempt {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.making != nil {
+		return c.making
+	}
+	a := &attempt{done: make(chan struct{})}
+	if a.shape = c.ready.Load(); a.shape != nil {
+		close(a.done)
+		return a
+	}
+	c.making = a
+	go func() {
+		a.shape, a.err = c.newShape()
+		c.mu.Lock()
+		c.making = nil
+		c.ready.Store(a.shape)
+		c.mu.Unlock()
+		if a.err == nil && a.shape.singly {
+			c.singly()
+		}
+		close(a.done)
+	}()
+	return a
+}
+
+// newShape runs mkfs and looks at what it wrote.
+func (c *caster) newShape() (*shape, error) {
+	cfg := c.maker.cfg
+	d, err := c.maker.Fresh(c.ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &shape{}
+	f, err := d.File()
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	defer f.Close()
+	var image interface {
+		ReadAt([]byte, int64) (int, error)
+	} = f
+	s.mold, err = mold.Read(f, maxMold)
+	switch {
+	case err == nil:
+		image = s.mold
+		defer d.Close()
+	case errors.Is(err, mold.ErrTooLarge):
+		s.file = d
+		c.maker.host.Debug(fmt.Sprintf("type %s: %v: disks are cloned from a file", cfg.Type, err))
+	default:
+		return nil, errors.Join(err, d.Close())
+	}
+	if cfg.TemplateSameUUID {
+		return s, nil
+	}
+	s.stamp, err = mkfs.NewStamp(cfg.Type, cfg.Size, image)
+	if err == nil {
+		return s, nil
+	}
+	if s.file != nil {
+		s.file.Close()
+	}
+	if !errors.Is(err, mkfs.ErrNotUnderstood) {
+		return nil, err
+	}
+	c.maker.host.Error(fmt.Sprintf("type %s: mkfs runs for each disk: its result cannot be given other UUIDs: %v", cfg.Type, err))
+	return &shape{singly: true}, nil
+}
+
+// cast makes a disk of s in a file that never had a name, or, on a filesystem
+// without such files, in a private directory.
+func (c *caster) cast(ctx context.Context, s *shape) (*disk.Disk, error) {
+	fd, err := sparse.Unnamed(c.maker.parent, true)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return c.maker.Filled(ctx, func(ctx context.Context, path string) error {
+			return s.fillFile(ctx, path)
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.fill(ctx, fd); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return disk.FromFD(fd, c.maker.host.Debug)
+}
+
+func (s *shape) fillFile(ctx context.Context, path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("cast: %w", err)
+	}
+	defer f.Close()
+	sparse.WriteInPlace(int(f.Fd()))
+	return s.fill(ctx, int(f.Fd()))
+}
+
+// fill gives the empty file fd the content of s with an identity of its own.
+func (s *shape) fill(ctx context.Context, fd int) error {
+	var patches []mkfs.Patch
+	if s.stamp != nil {
+		var id mkfs.ID
+		rand.Read(id[:]) // never fails since Go 1.24
+		patches = s.stamp.Patches(id)
+	}
+	if s.mold != nil {
+		return s.mold.Cast(fd, patches)
+	}
+	if _, err := sparse.Clone(ctx, fd, s.file.FD(), sparse.Options{}); err != nil {
+		return err
+	}
+	return mold.Patch(fd, patches)
+}
