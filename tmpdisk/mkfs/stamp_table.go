@@ -1,0 +1,17 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package mkfs
+
+var stamps = map[string]newStampFunc{
+	"ext2":  newExtStamp,
+	"ext3":  newExtStamp,
+	"ext4":  newExtStamp,
+	"vfat":  newFatStamp,
+	"fat":   newFatStamp,
+	"msdos": newFatStamp,
+	"exfat": newExfatStamp,
+	"ntfs":  newNtfsStamp,
+	"minix": newMinixStamp,
+	"swap":  newSwapStamp,
+}
