@@ -32,14 +32,14 @@ type moldCase struct {
 	label  string   // "" is none
 }
 
-// ext4Features are those that the plugin asks for.
-const ext4Features = "metadata_csum,metadata_csum_seed"
+// moldFeatures are those that the plugin asks for.
+const moldFeatures = "metadata_csum,metadata_csum_seed"
 
 // moldArgs are the programs of the plugin's table, with its options.
 func moldArgs(fsType string, size int64) []string {
 	switch fsType {
 	case "ext4":
-		return []string{"mkfs.ext4", "-q", "-F", "-O", ext4Features, "-E", "nodiscard"}
+		return []string{"mkfs.ext4", "-q", "-F", "-O", moldFeatures, "-E", "nodiscard"}
 	case "ext2", "ext3":
 		return []string{"mkfs." + fsType, "-q", "-F", "-E", "nodiscard"}
 	case "vfat", "fat", "msdos":

@@ -68,15 +68,15 @@ func TestStampOtherFormats(t *testing.T) {
 		size   int64
 		args   string
 	}{
-		{"ext4", gib, "mkfs.ext4 -q -F -b 1024 -O " + ext4Features},
-		{"ext4", gib, "mkfs.ext4 -q -F -b 2048 -O " + ext4Features},
-		{"ext4", gib, "mkfs.ext4 -q -F -b 1024 -O meta_bg,^resize_inode," + ext4Features},
-		{"ext4", gib, "mkfs.ext4 -q -F -O orphan_file," + ext4Features},
+		{"ext4", gib, "mkfs.ext4 -q -F -b 1024 -O " + moldFeatures},
+		{"ext4", gib, "mkfs.ext4 -q -F -b 2048 -O " + moldFeatures},
+		{"ext4", gib, "mkfs.ext4 -q -F -b 1024 -O meta_bg,^resize_inode," + moldFeatures},
+		{"ext4", gib, "mkfs.ext4 -q -F -O orphan_file," + moldFeatures},
 		{"ext4", gib, "mkfs.ext4 -q -F -O ^metadata_csum,^uninit_bg"},
-		{"ext4", gib, "mkfs.ext4 -q -F -O ^has_journal," + ext4Features},
-		{"ext4", gib, "mkfs.ext4 -q -F -g 1024 -O ^sparse_super,^resize_inode," + ext4Features},
+		{"ext4", gib, "mkfs.ext4 -q -F -O ^has_journal," + moldFeatures},
+		{"ext4", gib, "mkfs.ext4 -q -F -g 1024 -O ^sparse_super,^resize_inode," + moldFeatures},
 		{"ext3", 256 * mib, "mkfs.ext3 -q -F -b 1024 -J size=64"},
-		{"ext4", 64 * gib, "mkfs.ext4 -q -F -g 4096 -O ^flex_bg,^resize_inode," + ext4Features},
+		{"ext4", 64 * gib, "mkfs.ext4 -q -F -g 4096 -O ^flex_bg,^resize_inode," + moldFeatures},
 		{"swap", mib, "mkswap -p 65536"},
 		{"vfat", 64 * mib, "mkfs.fat -F 32 -S 4096"},
 		{"vfat", 64 * mib, "mkfs.fat -F 32 -b 9 -R 32 -f 1"},
@@ -191,7 +191,7 @@ func TestStampIsUnique(t *testing.T) {
 
 // The caller may change what it got.
 func TestPatchesAreTheCallers(t *testing.T) {
-	for fsType := range stamps {
+	for _, fsType := range []string{"ext4", "swap", "vfat", "exfat", "ntfs", "minix"} {
 		t.Run(fsType, func(t *testing.T) {
 			size := 8 * mib
 			s := mustStamp(t, fsType, size, newMold(t, moldCase{fsType: fsType, size: size}))
