@@ -45,7 +45,7 @@ func (m *maker) Key() string {
 	if c.Command != "" {
 		k.add("command", c.Command)
 	} else {
-		k.add("mkfs", mkfs.Script(c.Type, c.Size, c.Label != "", false))
+		k.add("mkfs", mkfs.Script(c.Type, c.Size, c.Label != "", 0))
 		k.add("program", programIdentity(mkfs.Program(c.Type)))
 	}
 	vars := slices.Clone(c.Variables)

@@ -33,8 +33,8 @@ type maker struct {
 	// space is what the last disk took when it was new, in bytes.
 	space atomic.Uint64
 
-	// olderMkfs is set once mkfs has turned out not to know its options.
-	olderMkfs atomic.Bool
+	// olderMkfs is above 0 once mkfs has turned out not to know its options.
+	olderMkfs atomic.Int32
 }
 
 // newMaker returns a maker for cfg, which must be complete. Where the disks
@@ -134,20 +134,24 @@ func (m *maker) prepare(w *workdir.Dir, user *users.User) error {
 	return w.Enter()
 }
 
-// runScript runs the script once, or a second time with the options of an older
-// mkfs if the first one does not know its options.
+// runScript runs the script, and again with the options of an older mkfs if it
+// does not know its options.
 func (m *maker) runScript(ctx context.Context, w *workdir.Dir, user *users.User) error {
-	older := m.olderMkfs.Load()
-	err := m.runner.Run(ctx, m.newCommand(w, user, older))
-	if err == nil || older || !m.cfg.Builtin() || !mkfs.UnknownOption(m.cfg.Type, err) {
-		return err
+	for older := int(m.olderMkfs.Load()); ; {
+		err := m.runner.Run(ctx, m.newCommand(w, user, older))
+		if err == nil {
+			m.olderMkfs.Store(int32(older))
+			return nil
+		}
+		if !m.cfg.Builtin() || !mkfs.UnknownOption(m.cfg.Type, older, err) {
+			return err
+		}
+		older++
+		m.host.Debug(fmt.Sprintf("mkfs does not know its options, it is an older version: %v (ignored)", err))
 	}
-	m.olderMkfs.Store(true)
-	m.host.Debug(fmt.Sprintf("mkfs does not know its options, it is an older version: %v (ignored)", err))
-	return m.runner.Run(ctx, m.newCommand(w, user, true))
 }
 
-func (m *maker) newCommand(w *workdir.Dir, user *users.User, older bool) command.Command {
+func (m *maker) newCommand(w *workdir.Dir, user *users.User, older int) command.Command {
 	c := command.Command{
 		Script:  script(m.cfg, diskIn(w), older),
 		Timeout: m.cfg.CommandTimeout,

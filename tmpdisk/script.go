@@ -13,10 +13,10 @@ import (
 )
 
 // script is the whole text that /bin/sh runs to make the disk at path disk, with
-// the options of an older mkfs if older is set. nbdkit -s talks to its client
+// the options of an older mkfs as mkfs.Script has them. nbdkit -s talks to its client
 // over stdin and stdout, so the first line takes both away. disk and size come
 // last of the variables: none can replace them.
-func script(c *config.Config, disk string, older bool) string {
+func script(c *config.Config, disk string, older int) string {
 	var b strings.Builder
 	b.WriteString("exec </dev/null >/dev/null\n")
 	for _, v := range c.Variables {

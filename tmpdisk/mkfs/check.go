@@ -21,9 +21,6 @@ func Builtin(fsType string) bool {
 // Program is the name of the program that makes fsType.
 func Program(fsType string) string { return filesystemOf(fsType).program }
 
-// HasOlder reports whether Script has other options for older versions.
-func HasOlder(fsType string) bool { return filesystemOf(fsType).older != "" }
-
 // CheckType keeps fsType from being more than the end of a program's name.
 func CheckType(fsType string) error {
 	for _, r := range fsType {

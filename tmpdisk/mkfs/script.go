@@ -15,20 +15,21 @@ import (
 const Path = "/usr/sbin:/sbin"
 
 // Script is the part of a shell script that makes a filesystem of fsType and
-// size bytes. It expects $disk, and $label if labelled is set. With older it
-// uses the options that an older version of the program knows.
+// size bytes. It expects $disk, and $label if labelled is set. older is 0, or 1
+// and more for the options that older and older versions of the program know;
+// see UnknownOption.
 //
 // Some programs say on standard output why they fail, so it joins the error.
 // The shell becomes mkfs, for its parent death signal's sake.
-func Script(fsType string, size int64, labelled, older bool) string {
+func Script(fsType string, size int64, labelled bool, older int) string {
 	fs := filesystemOf(fsType)
 	missing := fs.program + ": program not found: no " + fsType + " disks without it"
 	if fs.debian != "" {
 		missing += " (Debian package " + fs.debian + ")"
 	}
 	run := "exec " + fs.program
-	if older {
-		run += " " + fs.older
+	if older > 0 {
+		run += " " + fs.older[older-1]
 	} else if options := fs.options(size); options != "" {
 		run += " " + options
 	}
@@ -47,11 +48,13 @@ func Script(fsType string, size int64, labelled, older bool) string {
 }
 
 // UnknownOption reports whether err, which has what the program of fsType wrote,
-// says that the program does not know one of its options: only then do the
-// older ones help.
-func UnknownOption(fsType string, err error) bool {
+// says that the program does not know one of the options of older, and there are
+// options for versions that are older still. Nothing else is a reason to try
+// those.
+func UnknownOption(fsType string, older int, err error) bool {
 	text := err.Error()
-	return HasOlder(fsType) && slices.ContainsFunc(unknownOption, func(s string) bool { return strings.Contains(text, s) })
+	return older < len(filesystemOf(fsType).older) &&
+		slices.ContainsFunc(unknownOption, func(s string) bool { return strings.Contains(text, s) })
 }
 
 // unknownOption is how mke2fs refuses -E, -O and others.

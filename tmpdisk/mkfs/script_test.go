@@ -12,7 +12,7 @@ import (
 
 func TestMkfsMissingNamesThePackage(t *testing.T) {
 	for fsType, fs := range filesystems {
-		script := Script(fsType, 1<<30, false, false)
+		script := Script(fsType, 1<<30, false, 0)
 		script = strings.ReplaceAll(script, fs.program, "mkfs-that-is-not-there")
 		cmd := exec.Command("/bin/sh", "-c", script)
 		cmd.Env = []string{"PATH=/usr/bin:/bin"}
@@ -31,11 +31,15 @@ func TestUnknownOption(t *testing.T) {
 		"command: exit code 1: mkfs.ext4: No space left on device while writing superblock": false,
 		"command: timed out after 1s, which command-timeout allows":                         false,
 	} {
-		if got := UnknownOption("ext4", errors.New(text)); got != want {
+		if got := UnknownOption("ext4", 0, errors.New(text)); got != want {
 			t.Errorf("%s: got %t, want %t", text, got, want)
 		}
 	}
-	if UnknownOption("xfs", errors.New("Bad option(s) specified")) {
-		t.Error("xfs has no older options, got another try")
+	unknown := errors.New("Bad option(s) specified")
+	if UnknownOption("xfs", 0, unknown) {
+		t.Error("got other options for xfs, want none")
+	}
+	if UnknownOption("ext4", 2, unknown) {
+		t.Error("got a third set of older options, want two")
 	}
 }

@@ -17,9 +17,9 @@ type filesystem struct {
 	program string
 	debian  string // package that has program
 	options func(size int64) string
-	// older, if not "", replaces options where the program does not know
-	// them yet.
-	older string
+	// older replace options, one after the other, where the program does not
+	// know them yet.
+	older []string
 	label labelRule
 }
 
@@ -43,10 +43,16 @@ func always(options string) func(int64) string {
 // 16 GiB client. Before 1.47 only the journal's writing can be spared.
 // features are what the program must make, with the option for it, or "".
 func ext(program, features string) filesystem {
+	const extended = "-E nodiscard,lazy_itable_init=1,lazy_journal_init=1"
+	older := []string{"-q -F " + features + extended}
+	if features != "" {
+		// Before 1.43. A checksum of a group would depend on the UUID.
+		older = append(older, "-q -F -O ^uninit_bg "+extended)
+	}
 	return filesystem{
 		program: program, debian: "e2fsprogs",
 		options: func(size int64) string { return "-q -F " + features + extOptions(size) },
-		older:   "-q -F " + features + "-E nodiscard,lazy_itable_init=1,lazy_journal_init=1",
+		older:   older,
 		label:   labelRule{option: "-L", max: 16},
 	}
 }

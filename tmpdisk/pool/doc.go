@@ -7,17 +7,18 @@
 // # Contract
 //
 // [Pool.Get] returns a disk that is the caller's until it calls [Pool.Put]. A
-// client that finds a spare disk gets it at once. The others queue, and each
-// disk that is made or returned goes to the client at the head of the queue. A
-// client whose spare disk proves out of date joins the queue at its end.
+// client that finds a spare disk gets it at once. If that disk proves out of
+// date it is dropped, and the client tries the next one. A client that finds no
+// spare disk joins the queue. Each disk that is made or returned goes to the
+// client at the head of the queue.
 //
-// Every client in the queue has a right to one maker. A maker is one run of the
+// Each client in the queue has a right to one maker. A maker is one run of the
 // function that makes a disk. The makers of clients start in the order of the
 // queue, and before those of spare disks. If a maker fails, only the client
 // that it was started for gets the error, so nobody is told of a failure that
 // began before they came. If that client has already been served, or has left,
-// nobody gets the error. If a client's maker succeeds but the disk goes to an
-// earlier client, the client may have another maker.
+// nobody gets the error. If a maker succeeds but its disk goes to an earlier
+// client, the client that it was started for has a right to another.
 //
 // When a client leaves, one maker is cancelled, unless another client or the
 // shelf still needs its disk. The same happens when a client is served with a

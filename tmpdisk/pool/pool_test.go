@@ -265,3 +265,13 @@ func TestPoolStop(t *testing.T) {
 		}
 	}
 }
+
+func TestPoolSetSpares(t *testing.T) {
+	b := newPoolBench(t, Options[*fakeDisk]{Jobs: 1})
+	b.Start()
+	b.idle(0)
+	b.SetSpares(2)
+	b.next().ok(1)
+	b.next().ok(2)
+	b.idle(2)
+}

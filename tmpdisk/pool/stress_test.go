@@ -219,6 +219,7 @@ func (d *drill) paired() bool {
 func (d *drill) end() {
 	stopped := make(chan struct{})
 	go func() { d.Stop(); close(stopped) }()
+	d.until("it stops", func() bool { return d.Pool.stopped })
 	for _, c := range d.waiting {
 		if o := c.outcome(); !errors.Is(o.err, ErrStopped) {
 			d.t.Fatalf("client that waits at the end: got %+v, want %v", o, ErrStopped)
