@@ -1,0 +1,47 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Package pool hands out disks, and makes them ahead of the clients where it is
+// told to.
+//
+// # Contract
+//
+// [Pool.Get] returns a disk that is the caller's until it calls [Pool.Put]. A
+// client that finds a spare disk gets it at once. If that disk proves out of
+// date it is dropped, and the client tries the next one. A client that finds no
+// spare disk joins the queue. Each disk that is made or returned goes to the
+// client at the head of the queue.
+//
+// Each client in the queue has a right to one maker. A maker is one run of the
+// function that makes a disk. The makers of clients start in the order of the
+// queue, and before those of spare disks. If a maker fails, only the client
+// that it was started for gets the error, so nobody is told of a failure that
+// began before they came. If that client has already been served, or has left,
+// nobody gets the error. If a maker succeeds but its disk goes to an earlier
+// client, the client that it was started for has a right to another.
+//
+// When a client leaves, one maker is cancelled, unless another client or the
+// shelf still needs its disk. The same happens when a client is served with a
+// disk that somebody returned.
+//
+// A disk that comes back untouched is handed out again. The shelf holds the
+// spare disks, and for one minute a single disk more. So a client that only
+// looks costs nothing, even if a replacement is already being made.
+//
+// A failure to make a spare disk is logged once, and then nothing is logged
+// until a disk can be made again. Meanwhile a single maker tries again, after
+// pauses that grow from a second to a minute. Clients do not wait for them.
+//
+// # Concurrency
+//
+// All methods may be called from any goroutine. The functions in [Options], and
+// the methods of a disk, are called without the pool's lock, some of them from
+// several goroutines at once.
+//
+// # What it does not do
+//
+// It has no time limit for a maker: the function that makes disks must see to
+// that. It closes the disks on its shelf, but not those that clients hold. It
+// does not search its shelf for disks that are out of date: it asks only about
+// the disk that it is about to hand out or take back.
+package pool

@@ -1,0 +1,156 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"time"
+)
+
+// maker is one run of makeDisk. client is under the pool's mu.
+type maker[T Disk] struct {
+	client *waiter[T] // it was started for, and that still waits; or nil
+	spare  bool       // started for the shelf, and so only if there is room
+	noRoom bool       // there was none
+	cancel context.CancelCauseFunc
+}
+
+// fill starts the makers that are wanted and allowed, those of clients first.
+// With mu.
+func (p *Pool[T]) fill() {
+	for !p.stopped && len(p.makers)+p.ending < p.opts.Jobs && len(p.makers) < p.wanted() {
+		m := &maker[T]{}
+		i := slices.IndexFunc(p.queue, func(w *waiter[T]) bool { return w.maker == nil })
+		switch {
+		case i >= 0:
+			m.client, p.queue[i].maker = p.queue[i], m
+		case p.mayRefill():
+			m.spare = true
+		default:
+			return
+		}
+		var ctx context.Context
+		ctx, m.cancel = context.WithCancelCause(context.Background())
+		p.makers = append(p.makers, m)
+		p.returned.Add(1)
+		go p.run(ctx, m)
+	}
+}
+
+// wanted is how many disks the clients and the shelf are short of. With mu.
+func (p *Pool[T]) wanted() int { return len(p.queue) + p.missing() }
+
+// mayRefill reports whether a maker may be started for the shelf. After a
+// failure one maker alone finds out whether it works again. With mu.
+func (p *Pool[T]) mayRefill() bool {
+	return p.breath == nil && p.refill.pause == nil &&
+		!(p.refill.failing && slices.ContainsFunc(p.makers, (*maker[T]).forNobody))
+}
+
+// forNobody reports whether no client counts on m.
+func (m *maker[T]) forNobody() bool { return m.client == nil }
+
+// part makes w and its maker, if it has one, forget each other. With mu.
+func part[T Disk](w *waiter[T]) {
+	if w.maker != nil {
+		w.maker.client = nil
+		w.maker = nil
+	}
+}
+
+// cancelSurplus cancels the newest maker that runs for nobody, if there is one
+// more than wanted. With mu.
+func (p *Pool[T]) cancelSurplus() {
+	if len(p.makers) <= p.wanted() {
+		return
+	}
+	for i, m := range slices.Backward(p.makers) {
+		if m.forNobody() {
+			p.makers = slices.Delete(p.makers, i, i+1)
+			p.ending++
+			m.cancel(ErrUnwanted)
+			return
+		}
+	}
+}
+
+// run is the goroutine of a maker. It books an outcome even if makeDisk panics
+// or calls [runtime.Goexit].
+func (p *Pool[T]) run(ctx context.Context, m *maker[T]) {
+	defer p.returned.Done()
+	defer m.cancel(nil)
+	var disk T
+	err := errors.New("make disk: the maker did not return")
+	began := p.opts.clock.Now()
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("make disk: panic: %v", v)
+			p.opts.LogError(fmt.Sprintf("%v\n%s", err, debug.Stack()))
+		}
+		took := p.opts.clock.Now().Sub(began)
+		if err != nil {
+			p.failed(m, err, took)
+		} else {
+			p.made(m, disk, took)
+		}
+	}()
+	if m.spare && p.opts.Room != nil {
+		if full := p.opts.Room(); full != nil {
+			m.noRoom, err = true, full
+			return
+		}
+	}
+	disk, err = p.makeDisk(ctx)
+}
+
+// made books a maker that returned a disk. If the disk goes to another client,
+// the maker's own keeps its place in the queue and may have another maker.
+func (p *Pool[T]) made(m *maker[T], disk T, took time.Duration) {
+	p.mu.Lock()
+	defer p.unlock()
+	p.debugf("disk made in %s", short(took))
+	p.ended(m)
+	if m.client != nil {
+		part(m.client)
+	}
+	// A client's disk does not show that there is room for spares.
+	if p.refill.failing && (m.spare || !p.refill.noRoom) {
+		disarm(&p.refill.pause)
+		p.refill = refill{}
+		p.debugf("spare disks can be made again")
+	}
+	p.place(disk, "as it was made")
+	p.fill()
+}
+
+// failed books a maker that returned an error.
+func (p *Pool[T]) failed(m *maker[T], err error, took time.Duration) {
+	p.mu.Lock()
+	defer p.unlock()
+	p.debugf("disk not made after %s: %v", short(took), err)
+	cancelled := p.ended(m)
+	switch {
+	case m.client != nil:
+		p.serve(m.client, outcome[T]{err: err})
+	case !cancelled && !p.stopped:
+		p.refillFailed(m, err)
+	}
+	p.fill()
+}
+
+// ended takes m out of the counts and reports whether it was cancelled as
+// surplus. With mu.
+func (p *Pool[T]) ended(m *maker[T]) (cancelled bool) {
+	i := slices.Index(p.makers, m)
+	if i < 0 {
+		p.ending--
+		return true
+	}
+	p.makers = slices.Delete(p.makers, i, i+1)
+	return false
+}

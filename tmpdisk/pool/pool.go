@@ -1,0 +1,247 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package pool
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Why a maker's context was cancelled: see [context.Cause]. Both errors wrap
+// [context.Canceled].
+var (
+	// ErrStopped is also wrapped by the error of clients that wait, or come,
+	// when the pool is stopped.
+	ErrStopped  = fmt.Errorf("the server is shutting down: %w", context.Canceled)
+	ErrUnwanted = fmt.Errorf("nobody waits for the disk any more: %w", context.Canceled)
+)
+
+var errStopped = fmt.Errorf("open: %w", ErrStopped)
+
+// A Disk is what the pool needs of a disk.
+type Disk interface {
+	// Touched reports whether a client read or changed any of the disk.
+	Touched() bool
+	Close() error
+}
+
+// Options say how many disks to make and whom to ask and tell. The zero value
+// keeps no spare disks, runs one maker for each CPU, and is silent.
+type Options[T Disk] struct {
+	Spares int // disks to keep ready
+	Jobs   int // makers at any time; 0 means one for each CPU
+
+	// Room returns an error if there is no room for a spare disk now. It is
+	// called before each spare disk is made. nil means that there is room.
+	Room func() error
+	// Fresh reports whether a client may still get this disk. It is called
+	// for each disk that is taken off the shelf or put back. nil means that
+	// no disk goes out of date.
+	Fresh func(T) bool
+
+	Debug    func(string) // a line for nbdkit -v; nil discards it
+	LogError func(string) // a line for the log; nil discards it
+
+	clock clock
+}
+
+// A Pool hands out disks. The package's documentation has the rules.
+type Pool[T Disk] struct {
+	opts     Options[T]
+	makeDisk func(context.Context) (T, error)
+	returned sync.WaitGroup // of the makers
+
+	mu      sync.Mutex
+	later   []func() // what unlock does after it has released mu
+	started bool
+	stopped bool
+	queue   []*waiter[T] // in order of arrival
+	makers  []*maker[T]  // that run, in order of their start; not cancelled
+	ending  int          // makers that were cancelled but have not returned
+	shelf   []T          // newest last; empty while a client waits
+	extra   timer        // ends the minute of the disk beyond Spares
+	breath  timer        // ends the breath after a disk was taken
+	refill  refill
+}
+
+// waiter is a client in Get. Its maker is the pool's, under mu.
+type waiter[T Disk] struct {
+	maker  *maker[T]       // was started for this client and runs; or nil
+	served chan outcome[T] // has room for the only outcome
+}
+
+type outcome[T Disk] struct {
+	disk    T
+	from    string // for the debug line
+	shelved bool   // the disk comes from the shelf
+	err     error
+}
+
+// New returns a pool of disks that makeDisk makes. It makes none before Start
+// or Get. makeDisk must return soon after its context is cancelled.
+func New[T Disk](opts Options[T], makeDisk func(context.Context) (T, error)) *Pool[T] {
+	if opts.Jobs < 1 {
+		opts.Jobs = runtime.NumCPU()
+	}
+	if opts.Fresh == nil {
+		opts.Fresh = func(T) bool { return true }
+	}
+	if opts.Debug == nil {
+		opts.Debug = func(string) {}
+	}
+	if opts.LogError == nil {
+		opts.LogError = func(string) {}
+	}
+	if opts.clock == nil {
+		opts.clock = realClock{}
+	}
+	return &Pool[T]{opts: opts, makeDisk: makeDisk}
+}
+
+// Start begins to make spare disks.
+func (p *Pool[T]) Start() {
+	p.mu.Lock()
+	defer p.unlock()
+	p.started = true
+	p.fill()
+}
+
+// Get returns a disk that is the caller's until Put. It waits if none is ready.
+// The error is that of the caller's own maker, or says why ctx was cancelled,
+// or wraps ErrStopped.
+func (p *Pool[T]) Get(ctx context.Context) (T, error) {
+	var none T
+	came := p.opts.clock.Now()
+	for ctx.Err() == nil {
+		got := p.await(ctx, p.join())
+		if got.err != nil {
+			return none, got.err
+		}
+		if got.shelved && !p.opts.Fresh(got.disk) {
+			p.close(got.disk, outOfDate)
+			continue
+		}
+		p.opts.Debug(fmt.Sprintf("disk taken %s after a wait of %s", got.from, short(p.opts.clock.Now().Sub(came))))
+		return got.disk, nil
+	}
+	return none, goneError(ctx)
+}
+
+// join serves a client from the shelf or puts it in the queue.
+func (p *Pool[T]) join() *waiter[T] {
+	w := &waiter[T]{served: make(chan outcome[T], 1)}
+	p.mu.Lock()
+	defer p.unlock()
+	switch {
+	case p.stopped:
+		w.served <- outcome[T]{err: errStopped}
+	case len(p.shelf) > 0:
+		w.served <- outcome[T]{disk: p.take(), from: "from the shelf", shelved: true}
+	default:
+		p.queue = append(p.queue, w)
+		p.fill()
+	}
+	return w
+}
+
+// await returns w's outcome, or takes w out of the queue when ctx ends.
+func (p *Pool[T]) await(ctx context.Context, w *waiter[T]) outcome[T] {
+	select {
+	case got := <-w.served:
+		return got
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	defer p.unlock()
+	if !slices.Contains(p.queue, w) {
+		return <-w.served
+	}
+	p.dequeue(w)
+	p.fill()
+	return outcome[T]{err: goneError(ctx)}
+}
+
+func goneError(ctx context.Context) error {
+	return fmt.Errorf("open: %w", context.Cause(ctx))
+}
+
+// Put takes back a disk that Get returned.
+func (p *Pool[T]) Put(disk T) {
+	if disk.Touched() {
+		p.close(disk, "its client used it")
+		return
+	}
+	if !p.opts.Fresh(disk) {
+		p.close(disk, outOfDate)
+		return
+	}
+	p.mu.Lock()
+	defer p.unlock()
+	p.debugf("disk returned untouched")
+	p.place(disk, "from a client that did not use it")
+}
+
+// Stop cancels the makers, fails the clients that wait, closes the disks on the
+// shelf, and waits until all makers have returned. Disks that clients hold stay
+// theirs until Put. Stopping again is harmless, and waits too.
+func (p *Pool[T]) Stop() {
+	p.shutDown()
+	p.returned.Wait()
+}
+
+func (p *Pool[T]) shutDown() {
+	p.mu.Lock()
+	defer p.unlock()
+	p.stopped = true
+	for _, m := range p.makers {
+		m.cancel(ErrStopped)
+	}
+	for len(p.queue) > 0 {
+		p.serve(p.queue[0], outcome[T]{err: errStopped})
+	}
+	for _, disk := range p.shelf {
+		p.drop(disk, "the server is shutting down")
+	}
+	p.shelf = nil
+	for _, t := range []*timer{&p.extra, &p.breath, &p.refill.pause} {
+		disarm(t)
+	}
+}
+
+// serve ends w's wait. With mu.
+func (p *Pool[T]) serve(w *waiter[T], got outcome[T]) {
+	p.dequeue(w)
+	w.served <- got
+}
+
+// dequeue takes w out of the queue. One maker may then be too many. With mu.
+func (p *Pool[T]) dequeue(w *waiter[T]) {
+	i := slices.Index(p.queue, w)
+	p.queue = slices.Delete(p.queue, i, i+1)
+	part(w)
+	p.cancelSurplus()
+}
+
+// unlock releases mu, then does what had to wait for that: disks are closed and
+// lines logged without it.
+func (p *Pool[T]) unlock() {
+	later := p.later
+	p.later = nil
+	p.mu.Unlock()
+	for _, f := range later {
+		f()
+	}
+}
+
+// debugf logs a line once mu is released. With mu.
+func (p *Pool[T]) debugf(format string, args ...any) {
+	p.later = append(p.later, func() { p.opts.Debug(fmt.Sprintf(format, args...)) })
+}
+
+// short is a duration for the log, to the microsecond.
+func short(d time.Duration) string { return d.Round(time.Microsecond).String() }

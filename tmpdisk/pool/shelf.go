@@ -1,0 +1,110 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package pool
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// keepExtra is how long the one disk beyond Spares waits for a client.
+const keepExtra = time.Minute
+
+// breath is how long the shelf waits before it replaces a disk that was taken.
+// A maker that starts at once gets in the way of the client that has just got
+// its disk: on two CPUs that client's first read takes twice as long.
+const breath = 3 * time.Millisecond
+
+// A spare disk that cannot be made is tried again after firstPause, then after
+// pauses that double up to lastPause.
+const (
+	firstPause = time.Second
+	lastPause  = time.Minute
+)
+
+const outOfDate = "it is out of date"
+
+// refill is what the pool knows of spare disks that cannot be made. The zero
+// value means that they can.
+type refill struct {
+	failing bool          // the last one could not be made
+	noRoom  bool          // because Room said so
+	length  time.Duration // of the last pause
+	pause   timer         // runs until the next attempt
+}
+
+// missing is how many disks the shelf is short of. With mu.
+func (p *Pool[T]) missing() int {
+	if !p.started {
+		return 0
+	}
+	return max(0, p.opts.Spares-len(p.shelf))
+}
+
+// place gives a disk to the client that has waited longest. If none waits, the
+// disk goes to the shelf or is dropped. With mu.
+func (p *Pool[T]) place(disk T, from string) {
+	switch {
+	case p.stopped:
+		p.drop(disk, "the server is shutting down")
+	case len(p.queue) > 0:
+		p.serve(p.queue[0], outcome[T]{disk: disk, from: from})
+	case len(p.shelf) > p.opts.Spares:
+		p.drop(disk, "nobody waits for it and enough are ready")
+	default:
+		p.shelf = append(p.shelf, disk)
+		if len(p.shelf) > p.opts.Spares {
+			p.arm(&p.extra, keepExtra, p.expire)
+		}
+	}
+}
+
+// take takes the newest disk off the shelf, which must not be empty, and sees
+// to its replacement. With mu.
+func (p *Pool[T]) take() T {
+	last := len(p.shelf) - 1
+	disk := p.shelf[last]
+	p.shelf = slices.Delete(p.shelf, last, last+1)
+	disarm(&p.extra)
+	if p.breath == nil && p.missing() > 0 {
+		p.arm(&p.breath, breath, p.fill)
+	}
+	return disk
+}
+
+// expire drops the disk beyond Spares. With mu.
+func (p *Pool[T]) expire() {
+	p.drop(p.take(), "no client came for it within "+keepExtra.String())
+}
+
+// refillFailed books a spare disk that m did not make. Makers that fail while
+// the pause runs do not lengthen it. With mu.
+func (p *Pool[T]) refillFailed(m *maker[T], err error) {
+	r := &p.refill
+	if r.pause == nil {
+		r.length = min(max(2*r.length, firstPause), lastPause)
+		p.arm(&r.pause, r.length, p.fill)
+	}
+	r.noRoom = m.noRoom
+	if r.failing {
+		return
+	}
+	r.failing = true
+	line := fmt.Sprintf("spare disk not made, trying again after %s, then ever less often: %v", r.length, err)
+	p.later = append(p.later, func() { p.opts.LogError(line) })
+}
+
+// drop closes a disk once mu is released. With mu.
+func (p *Pool[T]) drop(disk T, why string) {
+	p.later = append(p.later, func() { p.close(disk, why) })
+}
+
+// close closes a disk that nobody is to have.
+func (p *Pool[T]) close(disk T, why string) {
+	if err := disk.Close(); err != nil {
+		why = fmt.Sprintf("%s: %v (ignored)", why, err)
+	}
+	p.opts.Debug("disk dropped: " + why)
+}
