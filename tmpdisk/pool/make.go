@@ -48,19 +48,9 @@ func (p *Pool[T]) wanted() int { return len(p.queue) + p.missing() }
 // mayRefill reports whether a maker may be started for the shelf. After a
 // failure one maker alone finds out whether it works again. With mu.
 func (p *Pool[T]) mayRefill() bool {
+	runsForNobody := func(m *maker[T]) bool { return m.client == nil }
 	return p.breath == nil && p.refill.pause == nil &&
-		!(p.refill.failing && slices.ContainsFunc(p.makers, (*maker[T]).forNobody))
-}
-
-// forNobody reports whether no client counts on m.
-func (m *maker[T]) forNobody() bool { return m.client == nil }
-
-// part makes w and its maker, if it has one, forget each other. With mu.
-func part[T Disk](w *waiter[T]) {
-	if w.maker != nil {
-		w.maker.client = nil
-		w.maker = nil
-	}
+		!(p.refill.failing && slices.ContainsFunc(p.makers, runsForNobody))
 }
 
 // cancelSurplus cancels the newest maker that runs for nobody, if there is one
@@ -70,7 +60,7 @@ func (p *Pool[T]) cancelSurplus() {
 		return
 	}
 	for i, m := range slices.Backward(p.makers) {
-		if m.forNobody() {
+		if m.client == nil {
 			p.makers = slices.Delete(p.makers, i, i+1)
 			p.ending++
 			m.cancel(ErrUnwanted)
@@ -115,8 +105,8 @@ func (p *Pool[T]) made(m *maker[T], disk T, took time.Duration) {
 	defer p.unlock()
 	p.debugf("disk made in %s", short(took))
 	p.ended(m)
-	if m.client != nil {
-		part(m.client)
+	if w := m.client; w != nil {
+		m.client, w.maker = nil, nil
 	}
 	// A client's disk does not show that there is room for spares.
 	if p.refill.failing && (m.spare || !p.refill.noRoom) {

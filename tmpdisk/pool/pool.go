@@ -190,13 +190,7 @@ func (p *Pool[T]) Put(disk T) {
 // shelf, and waits until all makers have returned. Disks that clients hold stay
 // theirs until Put. Stopping again is harmless, and waits too.
 func (p *Pool[T]) Stop() {
-	p.shutDown()
-	p.returned.Wait()
-}
-
-func (p *Pool[T]) shutDown() {
 	p.mu.Lock()
-	defer p.unlock()
 	p.stopped = true
 	for _, m := range p.makers {
 		m.cancel(ErrStopped)
@@ -211,6 +205,8 @@ func (p *Pool[T]) shutDown() {
 	for _, t := range []*timer{&p.extra, &p.breath, &p.refill.pause} {
 		disarm(t)
 	}
+	p.unlock()
+	p.returned.Wait()
 }
 
 // serve ends w's wait. With mu.
@@ -223,7 +219,9 @@ func (p *Pool[T]) serve(w *waiter[T], got outcome[T]) {
 func (p *Pool[T]) dequeue(w *waiter[T]) {
 	i := slices.Index(p.queue, w)
 	p.queue = slices.Delete(p.queue, i, i+1)
-	part(w)
+	if m := w.maker; m != nil {
+		m.client, w.maker = nil, nil
+	}
 	p.cancelSurplus()
 }
 
