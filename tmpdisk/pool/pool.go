@@ -162,7 +162,6 @@ func (p *Pool[T]) await(ctx context.Context, w *waiter[T]) outcome[T] {
 		return <-w.served
 	}
 	p.dequeue(w)
-	p.fill()
 	return outcome[T]{err: goneError(ctx)}
 }
 

@@ -132,6 +132,20 @@ func TestPoolUntouchedComesBack(t *testing.T) {
 	}
 }
 
+func TestPoolLateTimerOfExtraDisk(t *testing.T) {
+	b := newPoolBench(t, Options[*fakeDisk]{Jobs: 1})
+	c := b.join()
+	b.next().ok(1)
+	disk := c.wants(1)
+	b.idle(0)
+	b.Put(disk)
+	late := b.clock.timers[0].f // as if it began just before it was stopped
+	b.join().wants(1)
+	b.Put(disk)
+	late()
+	b.idle(1)
+}
+
 func TestPoolUntouchedGoesToWhoWaits(t *testing.T) {
 	b := newPoolBench(t, Options[*fakeDisk]{Jobs: 1})
 	probe := b.join()
