@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"libguestfs.org/nbdkit"
 
@@ -42,11 +43,8 @@ func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
 	if p.refuse != nil {
 		return nil, p.refuse
 	}
-	if d := p.server.OpenReady(); d != nil {
-		return &disk{Disk: d, server: p.server}, nil
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
 	var (
 		d    *tmpdisk.Disk
 		err  error
@@ -57,7 +55,7 @@ func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
 		d, err = p.server.Open(ctx)
 	}()
 	if gone := nbdkit.Wait(done); gone != nil {
-		cancel()
+		cancel(fmt.Errorf("the client has gone, or the server is shutting down: %w", context.Canceled))
 		<-done
 		if err == nil {
 			p.server.Close(d)

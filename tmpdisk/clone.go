@@ -34,6 +34,9 @@ func (r cloneResult) String() string {
 	return fmt.Sprintf("by %s of %d bytes in %s", r.how, r.copied, short(r.took))
 }
 
+// short is a duration for the log, to the microsecond.
+func short(d time.Duration) string { return d.Round(time.Microsecond).String() }
+
 // cloneOptions are all off when a client waits for the clone.
 type cloneOptions struct {
 	// findZeroes makes holes of blocks of zeroes, which takes reading them:

@@ -5,13 +5,13 @@ package tmpdisk
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
-	"regexp"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
 )
 
 // Server makes disks for clients, ahead of them where it was told to. Its
@@ -19,7 +19,7 @@ import (
 type Server struct {
 	host  Host
 	maker *maker
-	pool  *pool[*Disk]
+	pool  *pool.Pool[*Disk]
 
 	clients clientWatch
 }
@@ -33,13 +33,12 @@ func NewServer(cfg *Config, host Host) *Server {
 		maker:   m,
 		clients: clientWatch{host: host, keep: keepaliveOf(cfg.clientTimeout)},
 	}
-	s.pool = newPool(poolOptions{
-		spares:   cfg.spareDisks,
-		jobs:     cfg.makeJobs,
-		room:     s.roomForSpare,
-		cause:    causeOf,
-		debug:    host.Debug,
-		logError: host.Error,
+	s.pool = pool.New(pool.Options[*Disk]{
+		Spares:   cfg.spareDisks,
+		Jobs:     cfg.makeJobs,
+		Room:     s.roomForSpare,
+		Debug:    host.Debug,
+		LogError: host.Error,
 	}, m.make)
 	return s
 }
@@ -58,17 +57,7 @@ func (s *Server) Start() {
 		s.host.Error(err.Error())
 	}
 	s.clients.begin()
-	s.pool.start()
-}
-
-// OpenReady returns a spare disk for a new client, who must give it to Close,
-// or nil if none is ready. It does not wait (nbdkit's .open).
-func (s *Server) OpenReady() *Disk {
-	if s.room() != nil {
-		return nil // Open says why
-	}
-	d, _ := s.pool.ready()
-	return d
+	s.pool.Start()
 }
 
 // Open returns a disk for a new client, who must give it to Close
@@ -78,17 +67,17 @@ func (s *Server) Open(ctx context.Context) (*Disk, error) {
 	if err := s.room(); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	return s.pool.get(ctx)
+	return s.pool.Get(ctx)
 }
 
 // Close takes the disk of a client that is gone (nbdkit's .close).
 func (s *Server) Close(d *Disk) {
-	s.pool.put(d)
+	s.pool.Put(d)
 }
 
 // Stop ends what is being made and drops what is ready (nbdkit's .cleanup).
 func (s *Server) Stop() {
-	s.pool.stop()
+	s.pool.Stop()
 }
 
 // catchFileSizeSignal keeps the server alive where its resource limits, or the
@@ -98,14 +87,3 @@ func (s *Server) Stop() {
 func catchFileSizeSignal() {
 	signal.Notify(make(chan os.Signal, 1), unix.SIGXFSZ)
 }
-
-// causeOf is what err says without that in which two disks that fail alike
-// differ: the random names of directories, and how much is free just now.
-func causeOf(err error) string {
-	if errors.Is(err, errTooLittleFree) {
-		return errTooLittleFree.Error()
-	}
-	return workdirInText.ReplaceAllString(err.Error(), workdirPrefix)
-}
-
-var workdirInText = regexp.MustCompile(regexp.QuoteMeta(workdirPrefix) + `[0-9a-f]{20}`)
