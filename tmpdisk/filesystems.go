@@ -46,21 +46,28 @@ func always(options string) func(int64) string {
 // as zeroed already, so the client's kernel does not write them all once more
 // in the background, which would take 256 MiB of the server's disk for each
 // 16 GiB client. Before 1.47 only the journal's writing can be spared.
-func ext(program string) filesystem {
+// features are what the program must make, with the option for it, or "".
+func ext(program, features string) filesystem {
 	return filesystem{
 		program: program, debian: "e2fsprogs",
-		options: extOptions,
-		older:   "-q -F -E nodiscard,lazy_itable_init=1,lazy_journal_init=1",
+		options: func(size int64) string { return "-q -F " + features + extOptions(size) },
+		older:   "-q -F " + features + "-E nodiscard,lazy_itable_init=1,lazy_journal_init=1",
 		label:   labelRule{option: "-L", max: 16},
 	}
 }
+
+// ext4Features keep the UUID out of all checksums but the superblock's, so
+// that it can be changed by itself (e2fsprogs 1.43, Linux 4.4). Both are named,
+// because the second fails where mke2fs.conf does not have the first. The
+// program makes ext2 and ext3 without checksums.
+const ext4Features = "-O metadata_csum,metadata_csum_seed "
 
 // extOptions leaves room to grow online for eight times the size (twice, with
 // blocks of 1 KiB), not mke2fs's thousand times: that room is 4 MiB, written
 // block by block, in which a 16 GiB mkfs spends half its CPU time. From 512 MiB
 // on, where blocks are 4 KiB; less than 16 GiB of room would mean the default.
 func extOptions(size int64) string {
-	options := "-q -F -E nodiscard,assume_storage_prezeroed=1"
+	options := "-E nodiscard,assume_storage_prezeroed=1"
 	if size >= 512<<20 {
 		options += fmt.Sprintf(",resize=%d", max(size/4096*8, 1<<22))
 	}
@@ -74,9 +81,9 @@ var fat = filesystem{
 }
 
 var filesystems = map[string]filesystem{
-	"ext2": ext("mkfs.ext2"),
-	"ext3": ext("mkfs.ext3"),
-	"ext4": ext("mkfs.ext4"),
+	"ext2": ext("mkfs.ext2", ""),
+	"ext3": ext("mkfs.ext3", ""),
+	"ext4": ext("mkfs.ext4", ext4Features),
 	"xfs": {
 		program: "mkfs.xfs", debian: "xfsprogs",
 		options: always("-q -f -K"), // -K: no discard

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -129,6 +130,24 @@ func TestExt4LeavesNothingToInitialise(t *testing.T) {
 	}
 }
 
+// An ext4 disk's UUID stands in no checksum but the superblock's; there are
+// checksums, and ext2 and ext3 have none.
+func TestExtChecksumsAreWithoutUUID(t *testing.T) {
+	for fsType, want := range map[string]bool{"ext2": false, "ext3": false, "ext4": true} {
+		for _, size := range []string{"1M", "1G"} {
+			out, err := tool(t, mustMakeDisk(t, "size", size, "type", fsType), "dumpe2fs", "-h")
+			if err != nil {
+				t.Fatalf("%s: %v: %s", fsType, err, out)
+			}
+			for _, feature := range []string{"metadata_csum", "metadata_csum_seed"} {
+				if got := slices.Contains(strings.Fields(out), feature); got != want {
+					t.Errorf("%s %s: got %s %v, want %v: %s", fsType, size, feature, got, want, out)
+				}
+			}
+		}
+	}
+}
+
 func TestMkfsFallback(t *testing.T) {
 	dir := t.TempDir()
 	// An e2fsprogs that does not know the first choice of options.
@@ -142,7 +161,7 @@ func TestMkfsFallback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := string(args), "lazy_itable_init=1,lazy_journal_init=1 -L a b "; !strings.Contains(got, want) {
+	if got, want := string(args), "-O metadata_csum,metadata_csum_seed -E nodiscard,lazy_itable_init=1,lazy_journal_init=1 -L a b "; !strings.Contains(got, want) {
 		t.Errorf("got arguments %q, want %q in them", got, want)
 	}
 }
