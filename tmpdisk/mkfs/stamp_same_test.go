@@ -34,9 +34,9 @@ func TestCastIsWhatMkfsMakes(t *testing.T) {
 		{"vfat", mib, []string{"-i", serial}},
 		{"vfat", 64 * mib, []string{"-i", serial}},
 		{"vfat", gib, []string{"-i", serial}},
-		{"ext2", gib, ext},
-		{"ext3", gib, ext},
-		{"ext4", gib, ext},
+		{"ext2", 512 * mib, ext},
+		{"ext3", 512 * mib, ext},
+		{"ext4", 512 * mib, ext},
 	}
 	for _, c := range cases {
 		t.Run(fmt.Sprint(c.fsType, " ", c.size), func(t *testing.T) {
