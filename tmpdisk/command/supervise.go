@@ -177,14 +177,4 @@ func (p *process) status() *os.ProcessState {
 	}
 }
 
-// waitZombie returns when child pid has ended. It stays a zombie until end has
-// looked for survivors, so that its number, which is also its session's, stays
-// taken. The first process of a PID namespace ends when all others in it are
-// gone.
-func waitZombie(pid int) {
-	sys.Retry(func() error {
-		return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-	})
-}
-
 func newMark() string { return markName + "=" + rand.Text() }
