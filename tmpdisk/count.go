@@ -9,10 +9,11 @@ import (
 )
 
 // Ranges of the parameters that are counts. The upper ends are far above what
-// a machine can use; they are there to catch a size given as a count.
+// a machine can use. They catch a size given as a count, and keep make-jobs
+// well below the 10,000 threads at which the Go runtime aborts.
 const (
 	maxSpareDisks = 10000
-	maxMakeJobs   = 10000
+	maxMakeJobs   = 1000
 )
 
 // parseCount reads the value of the parameter called name: a whole number from
