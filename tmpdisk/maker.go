@@ -170,12 +170,11 @@ func (m *maker) newCommand(r recipe, script string, w *workdir, as *users.User) 
 		Script:  script,
 		Timeout: m.cfg.run.timeout,
 		As:      as,
+		Ours:    r.mkfs,
 		Said:    func(text string) { m.host.Debug("command wrote: " + text) },
 	}
 	if as != nil {
 		c.Dir = w.path()
-	} else {
-		c.Ours = r.mkfs
 	}
 	return c
 }
