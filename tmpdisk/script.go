@@ -22,7 +22,10 @@ func (c *Config) scriptFor(disk string, older bool) string {
 	var b strings.Builder
 	b.WriteString("exec </dev/null >/dev/null\n")
 	for _, v := range c.vars {
-		assign(&b, v)
+		// mkfs gets all but the label by its options.
+		if c.command != "" || v.name == "label" {
+			assign(&b, v)
+		}
 	}
 	assign(&b, variable{"disk", disk})
 	assign(&b, variable{"size", strconv.FormatInt(c.size, 10)})
