@@ -54,6 +54,7 @@ ip                         iproute2          make two machines of one, by networ
 ss                         iproute2          look at the options of sockets
 systemd-analyze            systemd           check the example of a service
 nm                         binutils          look at what the plugin exports
+keyctl                     keyutils          look at keyrings
 certtool                   gnutls-bin        make certificates for TLS
 shellcheck                 shellcheck        check the shell scripts
 '

@@ -156,7 +156,7 @@ func (m *maker) newCommand(w *workdir.Dir, user *users.User, older int) command.
 		Script:  script(m.cfg, diskIn(w), older),
 		Timeout: m.cfg.CommandTimeout,
 		As:      user,
-		Ours:    m.cfg.Builtin() && user == nil,
+		Ours:    m.cfg.Builtin(),
 		Said:    func(text string) { m.host.Debug("command wrote: " + text) },
 	}
 	if user != nil {

@@ -200,6 +200,11 @@ func TestMadeDiskIsClosedOnExec(t *testing.T) {
 	}
 }
 
+// The log says that nothing reads these variables.
+func TestMkfsReadsNoVariables(t *testing.T) {
+	mustMakeDisk(t, "size", "1M", "PATH", "/nowhere", "IFS", "k", "OPTIND", "x")
+}
+
 // A command that has taken its time is not tried again with other options.
 func TestMkfsTimesOutOnce(t *testing.T) {
 	dir := t.TempDir()

@@ -20,7 +20,10 @@ func script(c *config.Config, disk string, older int) string {
 	var b strings.Builder
 	b.WriteString("exec </dev/null >/dev/null\n")
 	for _, v := range c.Variables {
-		assign(&b, v)
+		// mkfs gets all but the label by its options.
+		if c.Command != "" || v.Name == "label" {
+			assign(&b, v)
+		}
 	}
 	assign(&b, config.Variable{Name: "disk", Value: disk})
 	assign(&b, config.Variable{Name: "size", Value: strconv.FormatInt(c.Size, 10)})

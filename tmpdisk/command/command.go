@@ -69,6 +69,12 @@ func (r *Runner) run(ctx context.Context, c *Command, way *containment) error {
 		return fmt.Errorf("command: make pipe: %w", err)
 	}
 	defer messages.close()
+	if c.As != nil {
+		// For scripts that write to /dev/stderr, which is opened anew.
+		if err := messages.w.Chown(c.As.UID, c.As.GID); err != nil {
+			return fmt.Errorf("command: give pipe: %w", err)
+		}
+	}
 
 	p, err := r.start(c, way, script, messages.w)
 	messages.started()

@@ -53,7 +53,7 @@ func (r *Runner) start(c *Command, way *containment, script, stderr *os.File) (*
 		p.mark = newMark()
 	}
 	p.cmd = c.build(way, text, gateR, script, stderr)
-	r.threadFor(c).run(func() { err = p.cmd.Start() })
+	r.threadFor(c).run(func() { err = c.fork(p.cmd) })
 	if err != nil {
 		gateW.Close()
 		return nil, fmt.Errorf("start: %w", err)
@@ -89,6 +89,16 @@ func (c *Command) build(way *containment, text string, gate, script, stderr *os.
 		cmd.SysProcAttr.Credential = c.As.Credential()
 	}
 	return cmd
+}
+
+// fork starts cmd. It runs on the thread that threadFor has chosen.
+func (c *Command) fork(cmd *exec.Cmd) error {
+	if c.As != nil {
+		if err := newSessionKeyring(); err != nil {
+			return err
+		}
+	}
+	return cmd.Start()
 }
 
 // openGate lets the process go on. What it needs of this one, outside of its
@@ -165,16 +175,6 @@ func (p *process) status() *os.ProcessState {
 	default:
 		return nil
 	}
-}
-
-// waitZombie returns when child pid has ended. It stays a zombie until end has
-// looked for survivors, so that its number, which is also its session's, stays
-// taken. The first process of a PID namespace ends when all others in it are
-// gone.
-func waitZombie(pid int) {
-	sys.Retry(func() error {
-		return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-	})
 }
 
 func newMark() string { return markName + "=" + rand.Text() }

@@ -75,6 +75,18 @@ grep NoNewPrivs: /proc/self/status
 	}
 }
 
+// To open /dev/stderr takes permission, unlike to write to descriptor 2.
+func TestUserMayOpenStandardError(t *testing.T) {
+	u := aUser(t)
+	eachWay(t, func(t *testing.T, r *Runner) {
+		script := "echo one >/dev/stderr; echo two >/proc/self/fd/2; echo three >&2; exit 1"
+		err := r.Run(context.Background(), Command{Script: script, Dir: dirOf(t, u), As: u})
+		if want := "command: exit code 1: one\ntwo\nthree"; err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	})
+}
+
 func TestNothingOfTheUserOutlivesItsCommand(t *testing.T) {
 	u := aUser(t)
 	// As well without a namespace, where by-uid is all there is.

@@ -58,8 +58,9 @@ func TestConfigCounts(t *testing.T) {
 		{"spares", "spare-disks", "10000", 10000, 0, ""},
 		{"no spares", "spare-disks", "0", 0, 0, ""},
 		{"too many spares", "spare-disks", "10001", 0, 0, "parameter spare-disks: \"10001\": give a whole number from 0 to 10000, as in spare-disks=4"},
-		{"jobs", "make-jobs", "10000", 0, 10000, ""},
-		{"no jobs", "make-jobs", "0", 0, 0, "parameter make-jobs: \"0\": give a whole number from 1 to 10000, as in make-jobs=4"},
+		{"jobs", "make-jobs", "1000", 0, 1000, ""},
+		{"too many jobs", "make-jobs", "1001", 0, 0, "parameter make-jobs: \"1001\": give a whole number from 1 to 1000, as in make-jobs=4"},
+		{"no jobs", "make-jobs", "0", 0, 0, "parameter make-jobs: \"0\": give a whole number from 1 to 1000, as in make-jobs=4"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

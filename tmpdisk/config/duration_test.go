@@ -23,6 +23,8 @@ func TestParseDuration(t *testing.T) {
 		{"500ms", 500 * time.Millisecond},
 		{"1.5s", 1500 * time.Millisecond},
 		{"007", 7 * time.Second},
+		{"0.0s", 0},
+		{"1ns", 1},
 	}
 	for _, test := range tests {
 		t.Run(test.value, func(t *testing.T) {
@@ -48,6 +50,7 @@ func TestParseDurationRefuses(t *testing.T) {
 		{"too long", "9999999999", "too long"},
 		{"too long with unit", "2000000h", "too long"},
 		{"no int64", "99999999999999999999", "too long"},
+		{"less than the least", "0.0000000001s", "too short"},
 		{"fraction of no unit", "1.5", "not a duration"},
 		{"NUL", "1\x00", "not a duration"},
 	}

@@ -148,11 +148,12 @@ func (c *Config) checkCommandUsers() error {
 	return nil
 }
 
-// The upper ends of counts are far above what a machine can use. They are there
-// to catch a size given as a count.
+// The upper ends of counts are far above what a machine can use. They catch a
+// size given as a count, and keep make-jobs well below the 10,000 threads at
+// which the Go runtime aborts.
 const (
 	maxSpareDisks = 10000
-	maxMakeJobs   = 10000
+	maxMakeJobs   = 1000
 )
 
 func (c *Config) parseSpareDisks(value string) (err error) {

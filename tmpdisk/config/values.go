@@ -37,6 +37,9 @@ func parseDuration(name, value string) (time.Duration, error) {
 		if d, err = time.ParseDuration(text); err != nil {
 			return 0, bad("not a duration")
 		}
+		if d == 0 && strings.ContainsAny(text, "123456789") {
+			return 0, bad("too short") // 0 may mean for ever
+		}
 	}
 	if d > maxDuration {
 		return 0, bad("too long")
