@@ -5,7 +5,7 @@ package nbdkit
 
 // #cgo pkg-config: nbdkit
 // #cgo CFLAGS: -fvisibility=hidden -Wall -Wno-unused-variable
-// #cgo LDFLAGS: -Wl,--wrap=pthread_create ${SRCDIR}/exports.so
+// #cgo LDFLAGS: -Wl,--wrap=pthread_create ${SRCDIR}/symbols.map.tbd
 // #include "shim.h"
 import "C"
 
