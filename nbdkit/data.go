@@ -3,6 +3,9 @@
 
 package nbdkit
 
+// #include "shim.h"
+import "C"
+
 import "syscall"
 
 // The data path. A callback that the connection does not have fails as it
@@ -49,11 +52,11 @@ func (c *connection) zero(count uint32, offset uint64, flags uint32) int {
 			return syscall.EOPNOTSUPP
 		}
 		err := c.zeroer.Zero(count, offset, flags)
-		if err != nil && errnoOf(err) == syscall.EOPNOTSUPP {
+		if errno, _ := errnoOf(err); errno == syscall.EOPNOTSUPP {
 			// An answer (write them, or: not fast) and no failure. A client
 			// may get it for each of its requests.
 			Debug(err.Error())
-			SetError(syscall.EOPNOTSUPP)
+			C.gonbdkit_callback_failed(C.int(errno))
 			refused = true
 			return nil
 		}

@@ -80,10 +80,10 @@
 //
 // # Errors and panics
 //
-// The error that a callback returns is logged, and its errno goes to the client:
-// that of the first [syscall.Errno] in its chain, which includes [PluginError]
-// and what package os returns, else EIO. NBD knows few errors; nbdkit makes
-// EINVAL of others.
+// The error that a callback returns is logged, and the client gets its errno:
+// the first [syscall.Errno] in its chain, as [PluginError] and the errors of
+// package os have one. Without one the client gets what the callback gave to
+// [SetError], or else EIO. NBD knows few errors; nbdkit makes EINVAL of others.
 //
 // A panic in a callback is logged with its stack, and is EIO for the client
 // whose callback it was. Other clients do not notice.

@@ -3,6 +3,9 @@
 
 package nbdkit
 
+// #include "shim.h"
+import "C"
+
 import (
 	"fmt"
 	"runtime/debug"
@@ -53,7 +56,7 @@ func guardVoid(callback string, f func()) {
 func recoverPanic[T int | int64](callback *string, ret *T) {
 	if v := recover(); v != nil {
 		Error(fmt.Sprintf("%s: panic: %v\n%s", *callback, v, debug.Stack()))
-		SetError(syscall.EIO)
+		C.gonbdkit_callback_failed(C.int(syscall.EIO))
 		*ret = -1
 	}
 }

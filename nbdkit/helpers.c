@@ -3,6 +3,7 @@
 
    nbdkit's functions in a form that cgo can call. */
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,11 +30,27 @@ gonbdkit_debug (const char *msg)
     nbdkit_debug ("%s", msg);
 }
 
+/* Whether the callback that runs on this thread has used SetError. */
+static __thread bool error_is_set;
+
 void
 gonbdkit_set_error (int err)
 {
   if (gonbdkit_in_server ())
     nbdkit_set_error (err);
+  error_is_set = true;
+}
+
+/* err is 0 if the callback's error has no errno. A filter may call again before
+   nbdkit has cleared its own record, so EIO has to be said. */
+void
+gonbdkit_callback_failed (int err)
+{
+  if (err == 0 && !error_is_set)
+    err = EIO;
+  if (err != 0 && gonbdkit_in_server ())
+    nbdkit_set_error (err);
+  error_is_set = false;
 }
 
 const char *

@@ -37,12 +37,6 @@ func Error(s string) {
 	C.gonbdkit_error(cs)
 }
 
-// SetError (nbdkit_set_error) sets what the client gets if the callback of
-// this goroutine fails. Callbacks rather return an error that has the errno.
-func SetError(errno syscall.Errno) {
-	C.gonbdkit_set_error(C.int(errno))
-}
-
 // intern (nbdkit_strndup_intern) copies s into memory that nbdkit frees when
 // the connection, or outside of connections the server, ends.
 func intern(s string) (*C.char, error) {

@@ -113,6 +113,7 @@ extern bool gonbdkit_in_server (void);
 extern void gonbdkit_error (const char *msg);
 extern void gonbdkit_debug (const char *msg);
 extern void gonbdkit_set_error (int err);
+extern void gonbdkit_callback_failed (int err);
 extern const char *gonbdkit_intern (const char *s, size_t len);
 extern int gonbdkit_read_password (const char *value, char **password);
 extern int gonbdkit_remember_password (const char *value, size_t vlen,

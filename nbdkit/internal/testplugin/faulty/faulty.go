@@ -32,6 +32,15 @@ func fault(callback string) error {
 		return fmt.Errorf("%s: disk: %w", callback, syscall.ENOSPC)
 	case "pluginerror":
 		return nbdkit.PluginError{Errmsg: callback + ": full on purpose", Errno: syscall.ENOSPC}
+	case "seterror":
+		nbdkit.SetError(syscall.ENOSPC)
+		return errors.New(callback + ": wrong on purpose")
+	case "seterror+errno":
+		nbdkit.SetError(syscall.EPERM)
+		return fmt.Errorf("%s: disk: %w", callback, syscall.ENOSPC)
+	case "seterror+panic":
+		nbdkit.SetError(syscall.ENOSPC)
+		panic("on purpose")
 	case "notsup":
 		return fmt.Errorf("%s: %w", callback, syscall.EOPNOTSUPP)
 	case "exit0":
