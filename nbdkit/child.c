@@ -6,9 +6,9 @@
    What nbdkit must know before its fork (name, help, whether the parameters
    are right, the thread model) only the plugin's Go code knows, and Go must
    not start in the process that will fork. So a forked process starts Go,
-   answers, and exits. Its answer comes through a pipe as records: one byte of
-   tag, eight bytes of length, the text. The last one is the job's result; a
-   process that ends without it has ended by itself (os.Exit, a crash). */
+   answers, and exits. Its answer comes through a pipe as records: eight bytes
+   of length, a key, a NUL, a value. The last one is the job's result; a process
+   that ends without it has ended by itself (os.Exit, a crash). */
 
 #define _GNU_SOURCE             /* pipe2 */
 
@@ -74,50 +74,58 @@ read_all (int fd, void *data, size_t len)
 }
 
 int
-gonbdkit_tell (char tag, const void *text, size_t len)
+gonbdkit_tell (const char *key, const void *value, size_t len)
 {
-  uint64_t n = len;
+  size_t klen = strlen (key) + 1;
+  uint64_t n = klen + len;
 
-  if (write_all (tell_fd, &tag, 1) == -1 ||
-      write_all (tell_fd, &n, sizeof n) == -1 ||
-      write_all (tell_fd, text, len) == -1) {
+  if (write_all (tell_fd, &n, sizeof n) == -1 ||
+      write_all (tell_fd, key, klen) == -1 ||
+      write_all (tell_fd, value, len) == -1) {
     nbdkit_error ("pipe to the server: %m");
     return -1;
   }
   return 0;
 }
 
+/* Reads one record, which the caller frees, or NULL for an error (errno). */
+static char *
+read_record (int fd, uint64_t len)
+{
+  char *record = malloc (len + 1);
+
+  if (record == NULL)
+    return NULL;
+  if (read_all (fd, record, len) != 1) {
+    free (record);
+    return NULL;
+  }
+  record[len] = '\0';
+  return record;
+}
+
 /* Reads up to the job's result, not to the end of the file: a process that the
    plugin forked may hold the other end for long. Returns 1 after the result, 0
    if the child ended without one, -1 for an error (errno). */
 static int
-read_records (int fd, int (*on_record) (char, const char *, size_t),
-              int *result)
+read_records (int fd, gonbdkit_on_record *on_record, int *result)
 {
-  char tag;
+  bool last = false;
   uint64_t len;
   int r;
 
-  while ((r = read_all (fd, &tag, 1)) == 1) {
-    char *text;
+  while (!last && (r = read_all (fd, &len, sizeof len)) == 1) {
+    char *key = read_record (fd, len), *value;
 
-    if (read_all (fd, &len, sizeof len) != 1)
+    if (key == NULL)
       return -1;
-    text = malloc (len + 1);
-    if (text == NULL)
-      return -1;
-    if (len > 0 && read_all (fd, text, len) != 1) {
-      free (text);
-      return -1;
-    }
-    text[len] = '\0';
-    if (tag == GONBDKIT_RESULT) {
-      *result = text[0] == '0' ? 0 : -1;
-      free (text);
-      return 1;
-    }
-    r = on_record (tag, text, len);
-    free (text);
+    value = key + strlen (key) + 1;
+    last = strcmp (key, "result") == 0;
+    if (last)
+      *result = strcmp (value, "0") == 0 ? 0 : -1;
+    else if (on_record (key, value, key + len - value) == -1)
+      r = -1;
+    free (key);
     if (r == -1)
       return -1;
   }
@@ -145,7 +153,7 @@ protect_stdio (void)
 static void __attribute__ ((noreturn))
 child (int fd, pid_t parent, int (*job) (void))
 {
-  int err;
+  const char *result = "1";
 
   /* A server that is killed while the plugin checks its parameters must not
      leave the check behind. */
@@ -154,18 +162,10 @@ child (int fd, pid_t parent, int (*job) (void))
     _exit (EXIT_FAILURE);
   protect_stdio ();
   tell_fd = fd;
-  err = gonbdkit_start_go ();
-  if (err != 0) {
-    errno = err;
-    nbdkit_error ("starting the Go runtime: %m");
-    gonbdkit_tell (GONBDKIT_RESULT, "1", 1);
-  }
-  else {
-    const char *result = job () == 0 ? "0" : "1";
-
-    fflush (stdout);            /* what C code of the plugin's has printed */
-    gonbdkit_tell (GONBDKIT_RESULT, result, 1);
-  }
+  if (gonbdkit_start_go () == 0 && job () == 0)
+    result = "0";
+  fflush (stdout);              /* what C code of the plugin's has printed */
+  gonbdkit_tell ("result", result, 1);
   /* _exit, because what nbdkit has registered with atexit is not ours. */
   _exit (EXIT_SUCCESS);
 }
@@ -187,7 +187,7 @@ ended_by_itself (const char *what, int status)
 
 int
 gonbdkit_in_child (const char *what, int (*job) (void),
-                   int (*on_record) (char, const char *, size_t))
+                   gonbdkit_on_record *on_record)
 {
   int fds[2], r, result = -1, status = -1;
   pid_t parent = getpid (), pid;

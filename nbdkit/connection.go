@@ -144,30 +144,3 @@ type Cacher interface {
 type DirectFDer interface {
 	DirectFD() int
 }
-
-// connection is a ConnectionInterface whose optional interfaces have been
-// looked up once, so that a request costs no type assertion. Those that the
-// connection does not have are nil.
-type connection struct {
-	ConnectionInterface
-
-	pwriter  PWriter
-	flusher  Flusher
-	trimmer  Trimmer
-	zeroer   Zeroer
-	extenter Extenter
-	cacher   Cacher
-
-	zeroes bool // the answer to can_zero
-}
-
-func newConnection(c ConnectionInterface) *connection {
-	conn := &connection{ConnectionInterface: c}
-	conn.pwriter, _ = c.(PWriter)
-	conn.flusher, _ = c.(Flusher)
-	conn.trimmer, _ = c.(Trimmer)
-	conn.zeroer, _ = c.(Zeroer)
-	conn.extenter, _ = c.(Extenter)
-	conn.cacher, _ = c.(Cacher)
-	return conn
-}

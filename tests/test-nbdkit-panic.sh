@@ -105,7 +105,8 @@ for at in get_ready after_fork; do
     status=0
     FAULTY=$at:panic nbdkit -f -U "$sock" ./faulty.so 2>"$log" || status=$?
     [ "$status" -eq 1 ] || fail "$at: got exit status $status, want 1"
-    has "$log" "$at: panic: on purpose"
+    has "$log" "after_fork: panic: on purpose"
+    has "$log" "testplugin/faulty/faulty.go"
 done
 
 FAULTY=dump_plugin:panic nbdkit --dump-plugin ./faulty.so >dump 2>"$log"
