@@ -105,33 +105,6 @@ func Nanosleep(d time.Duration) error {
 	return nil
 }
 
-// Wait sleeps until done is closed, or returns an error as soon as the server
-// is to end or the client whose callback this is has gone; "as soon" is a
-// quarter of a second at worst. It is for callbacks whose work goes on in other
-// goroutines.
-func Wait(done <-chan struct{}) error {
-	// nbdkit has no descriptor to wait for, only Nanosleep, which can wait
-	// for the client and the server but not for done. So done is waited for
-	// here, and the other two are looked at from time to time: less and less
-	// often, for there may be a thousand callbacks waiting.
-	const first, last = 10 * time.Millisecond, 200 * time.Millisecond
-	interval := first
-	look := time.NewTimer(interval)
-	defer look.Stop()
-	for {
-		select {
-		case <-done:
-			return nil
-		case <-look.C:
-		}
-		if err := Nanosleep(time.Microsecond); err != nil {
-			return err
-		}
-		interval = min(2*interval, last)
-		look.Reset(interval)
-	}
-}
-
 // ExportName (nbdkit_export_name) returns the export that the client of this
 // callback asked for. It is the client's word: any UTF-8.
 func ExportName() (string, error) {

@@ -4,8 +4,6 @@
 package main
 
 import (
-	"context"
-
 	"libguestfs.org/nbdkit"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk"
@@ -36,34 +34,13 @@ func (p *plugin) PreConnect(readonly bool) error {
 	return nil
 }
 
-// Open implements .open. The disk may take its time to be made: the client
-// that hangs up and the server that is told to end must not wait for it.
+// Open implements .open. The disk may take its time to be made: neither a client
+// that hangs up nor a server that is told to end waits for it.
 func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
 	if p.refuse != nil {
 		return nil, p.refuse
 	}
-	if d := p.server.OpenReady(); d != nil {
-		return &disk{Disk: d, server: p.server}, nil
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	var (
-		d    *tmpdisk.Disk
-		err  error
-		done = make(chan struct{})
-	)
-	go func() {
-		defer close(done)
-		d, err = p.server.Open(ctx)
-	}()
-	if gone := nbdkit.Wait(done); gone != nil {
-		cancel()
-		<-done
-		if err == nil {
-			p.server.Close(d)
-			err = gone
-		}
-	}
+	d, err := nbdkit.WithClient(p.server.Open)
 	if err != nil {
 		return nil, err
 	}

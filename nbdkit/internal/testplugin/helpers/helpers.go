@@ -20,6 +20,7 @@ import "C"
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -122,9 +123,7 @@ func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
 	}
 
 	// A goroutine of its own belongs to no connection: errors, and no crash.
-	foreign := make(chan struct{})
-	go func() {
-		defer close(foreign)
+	value, err := nbdkit.WithClient(func(context.Context) (string, error) {
 		nbdkit.SetError(syscall.EPERM)
 		nbdkit.Debug("from another goroutine")
 		nbdkit.Error("from another\x00goroutine")
@@ -133,8 +132,9 @@ func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
 		_, err = nbdkit.PeerUID()
 		add("foreign_peer_uid", "", err)
 		add("foreign_nanosleep", "slept", nbdkit.Nanosleep(time.Millisecond))
-	}()
-	add("wait", "done", nbdkit.Wait(foreign))
+		return "done", nil
+	})
+	add("with_client", value, err)
 	return &conn{report: report.Bytes(), shutdown: name == "shutdown"}, nil
 }
 
