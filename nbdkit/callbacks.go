@@ -34,8 +34,8 @@ func gonbdkitDumpPlugin() C.int {
 }
 
 //export gonbdkitAfterFork
-func gonbdkitAfterFork() C.int {
-	return C.int(guard("after_fork", func() error { return serve(params()) }))
+func gonbdkitAfterFork() {
+	serve(params())
 }
 
 //export gonbdkitCleanup

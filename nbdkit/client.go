@@ -93,10 +93,10 @@ func whyShutDown() error {
 	if !serverEnds.Load() {
 		answer := make(chan error)
 		go func() { answer <- Nanosleep(0) }()
-		serverEnds.Store(errors.Is(<-answer, syscall.ESHUTDOWN))
+		if !errors.Is(<-answer, syscall.ESHUTDOWN) {
+			return ErrClientGone
+		}
+		serverEnds.Store(true)
 	}
-	if serverEnds.Load() {
-		return ErrServerEnding
-	}
-	return ErrClientGone
+	return ErrServerEnding
 }

@@ -46,18 +46,21 @@
 //
 // What follows from it:
 //
-//   - Config and ConfigComplete run twice, in two processes. An error of the
-//     first time ends nbdkit with exit status 1 before it forks, and the user
-//     sees it. So check the parameters there, and nothing else: what they leave
-//     behind outside of memory they leave twice, and what they read from a
-//     descriptor or from standard input is gone the second time. [ReadPassword]
-//     is the exception, it remembers. What Describe has done to memory nobody
-//     else sees.
+//   - Config and ConfigComplete run twice, in two processes. An error in the
+//     first ends nbdkit before it forks, with exit status 1, and the user sees it.
+//     So they should check the parameters and do nothing else: whatever they
+//     leave behind outside of memory is left twice, and whatever they read from
+//     a descriptor or from standard input is gone the second time. [ReadPassword]
+//     is the exception: it remembers. Nothing that Describe does to memory is
+//     seen later.
 //   - The second time they run as the server's user, in the directory /.
 //     [AbsolutePath] and [Realpath] know where nbdkit was started, at any time.
-//   - Unlike in C, GetReady comes after the fork: nobody may be looking when it
-//     fails. It and AfterFork are the places to open files and to start
-//     goroutines, which live as long as the server.
+//   - An error or a panic that comes only after the fork, in these or in GetReady
+//     or AfterFork, does not end the server, because nobody may be looking. It is
+//     logged, every client's open fails with it, and the plugin gets no further
+//     callback.
+//   - Unlike in C, GetReady comes after the fork. It and AfterFork are the places
+//     to open files and to start goroutines, which live as long as the server.
 //   - os.Exit(0) in the configuration ends nbdkit with exit status 0, as exit(3)
 //     does in C.
 //
@@ -73,7 +76,8 @@
 //
 // A callback and the goroutine that it runs on belong to one client: [ExportName],
 // [PeerName] and the like are about that client, and fail in other goroutines.
-// [Error] and [Debug] work everywhere.
+// [Error] and [Debug] work everywhere. A callback that may take long runs its work
+// by [WithClient], so as not to go on for a client that has gone.
 //
 // Buffers are nbdkit's memory. PRead and PWrite must not keep theirs, nor let
 // another goroutine use it, after they have returned.

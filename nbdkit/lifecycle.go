@@ -126,8 +126,37 @@ func threadModel() (uint32, error) {
 	return model, err
 }
 
-// serve is what happens once the server has forked.
-func serve(params []param) error {
+// serve is what happens once the server has forked. It is too late to end the
+// server by an error: nobody may see that any more, and nbdkit --run would wait
+// for ever. So the clients are told.
+func serve(params []param) {
+	err := errors.New("after_fork: the plugin panicked when the server started")
+	if guard("after_fork", func() error {
+		err = start(params)
+		return err
+	}) == -1 {
+		registration.impl = refusing{err}
+	}
+}
+
+var (
+	_ PreConnecter    = refusing{}
+	_ ExportLister    = refusing{}
+	_ DefaultExporter = refusing{}
+	_ Cleaner         = refusing{}
+)
+
+// refusing stands in for a plugin that could not be started, and gets none of
+// its callbacks any more.
+type refusing struct{ err error }
+
+func (r refusing) Open(bool) (ConnectionInterface, error)  { return nil, r.err }
+func (r refusing) PreConnect(bool) error                   { return nil }
+func (r refusing) ListExports(_, _ bool, _ *Exports) error { return r.err }
+func (r refusing) DefaultExport(_, _ bool) (string, error) { return "", r.err }
+func (r refusing) Cleanup()                                {}
+
+func start(params []param) error {
 	if err := replayConfig(params, true); err != nil {
 		return err
 	}

@@ -142,14 +142,36 @@ func TestLifeCycleOrder(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := &recorder{failAt: test.failAt}
 			register(t, r, "recorder")
-			err := serve(params)
-			if wantErr := test.failAt != ""; (err != nil) != wantErr {
-				t.Errorf("got error %v, want one: %v", err, wantErr)
+			serve(params)
+			var want error
+			if test.failAt != "" {
+				want = errRecorder
+			}
+			for range 2 {
+				if _, err := open(false); err != want {
+					t.Errorf("open: got error %v, want %v", err, want)
+				}
 			}
 			if got := strings.Join(r.got, " "); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
 		})
+	}
+}
+
+type panickingPlugin struct{ goodPlugin }
+
+func (panickingPlugin) GetReady() error { panic("on purpose") }
+func (panickingPlugin) Unload()         {}
+
+func TestPanicAtTheStartRefusesClients(t *testing.T) {
+	register(t, panickingPlugin{}, "x")
+	serve(nil)
+	if c, err := open(false); c != nil || err == nil || !strings.Contains(err.Error(), "panicked") {
+		t.Errorf("open: got %v, %v, want an error that says so", c, err)
+	}
+	if is[Unloader](registration.impl) {
+		t.Error("the plugin gets unload, but it was never started")
 	}
 }
 

@@ -102,7 +102,10 @@ dump_plugin (void)
 static int
 after_fork (void)
 {
-  return gonbdkit_start_go () == -1 ? -1 : gonbdkitAfterFork ();
+  if (gonbdkit_start_go () == -1)
+    return -1;
+  gonbdkitAfterFork ();
+  return 0;
 }
 
 static void

@@ -51,13 +51,6 @@ func ReadPassword(value string) (string, error) {
 	return C.GoString(password), nil
 }
 
-// Checking says whether this process only checks the parameters, which is where
-// an error from Config or ConfigComplete is seen by the user and ends nbdkit
-// before it forks. (No function of nbdkit's.)
-func Checking() bool {
-	return bool(C.gonbdkit_is_child())
-}
-
 // StdioSafe (nbdkit_stdio_safe) says whether standard input and output may be
 // used while configuring: with -s they are the client's. It is false when the
 // parameters come for the second time, after the fork, where neither is the

@@ -27,7 +27,6 @@ var (
 type plugin struct {
 	config *tmpdisk.Config
 	server *tmpdisk.Server // once forked
-	refuse error           // why there is none, and no client is let in
 }
 
 func init() {

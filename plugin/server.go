@@ -11,9 +11,6 @@ import (
 
 // AfterFork implements .after_fork.
 func (p *plugin) AfterFork() error {
-	if p.refuse != nil {
-		return nil
-	}
 	p.server = tmpdisk.NewServer(p.config, host{})
 	p.server.Start()
 	return nil
@@ -21,25 +18,18 @@ func (p *plugin) AfterFork() error {
 
 // Cleanup implements .cleanup.
 func (p *plugin) Cleanup() {
-	if p.server != nil {
-		p.server.Stop()
-	}
+	p.server.Stop()
 }
 
 // PreConnect implements .preconnect.
 func (p *plugin) PreConnect(readonly bool) error {
-	if p.server != nil {
-		p.server.PreConnect()
-	}
+	p.server.PreConnect()
 	return nil
 }
 
 // Open implements .open. The disk may take its time to be made: neither a client
 // that hangs up nor a server that is told to end waits for it.
 func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
-	if p.refuse != nil {
-		return nil, p.refuse
-	}
 	d, err := nbdkit.WithClient(p.server.Open)
 	if err != nil {
 		return nil, err
