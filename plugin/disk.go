@@ -58,14 +58,13 @@ func (d *disk) CanFastZero() (bool, error) {
 	return true, nil
 }
 
-// CanFUA implements .can_fua. Like flush it is a lie on purpose: the disk does
+// CanFUA implements .can_fua. Like Flush it is untrue on purpose: the disk does
 // not outlive its client, so nothing needs to be on stable storage.
 func (d *disk) CanFUA() (uint32, error) {
 	return nbdkit.FUANative, nil
 }
 
-// DirectFD lets the bindings serve reads and writes without calling PRead and
-// PWrite, but for the first one and those that fail.
+// DirectFD lets the bindings serve reads and writes themselves.
 func (d *disk) DirectFD() int {
 	return d.Disk.FD()
 }
@@ -97,15 +96,11 @@ func (d *disk) Zero(count uint32, offset uint64, flags uint32) error {
 
 // Extents implements .extents.
 func (d *disk) Extents(count uint32, offset uint64, flags uint32, extents *nbdkit.Extents) error {
-	add := func(offset, length uint64, hole, zero bool) error {
-		var t uint32
+	add := func(offset, length uint64, hole bool) error {
 		if hole {
-			t |= nbdkit.ExtentHole
+			return extents.Add(offset, length, nbdkit.ExtentHole|nbdkit.ExtentZero)
 		}
-		if zero {
-			t |= nbdkit.ExtentZero
-		}
-		return extents.Add(offset, length, t)
+		return extents.Add(offset, length, 0)
 	}
 	return d.Disk.Extents(count, offset, flags&nbdkit.FlagReqOne != 0, add)
 }

@@ -56,7 +56,7 @@ func TestDiskBlockSize(t *testing.T) {
 
 func TestDiskTouched(t *testing.T) {
 	buf := make([]byte, 10)
-	nothing := func(_, _ uint64, _, _ bool) error { return nil }
+	nothing := func(_, _ uint64, _ bool) error { return nil }
 	cases := []struct {
 		name string
 		do   func(d *Disk) error

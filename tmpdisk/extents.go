@@ -17,7 +17,7 @@ import (
 // Other requests may run meanwhile: what is said about a range that they
 // change is true of some moment of the call. The file's own position is used
 // by nothing else, and every lseek is absolute.
-func (d *Disk) Extents(count uint32, off uint64, reqOne bool, add func(off, length uint64, hole, zero bool) error) error {
+func (d *Disk) Extents(count uint32, off uint64, reqOne bool, add func(off, length uint64, hole bool) error) error {
 	if err := d.check(uint64(count), off); err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func (d *Disk) Extents(count uint32, off uint64, reqOne bool, add func(off, leng
 		if err != nil {
 			return err
 		}
-		if err := add(off, next-off, hole, hole); err != nil {
+		if err := add(off, next-off, hole); err != nil {
 			return err
 		}
 		if reqOne {

@@ -32,7 +32,7 @@ func TestReadBackWhatWasWritten(t *testing.T) {
 func TestRequestsBeyondTheEnd(t *testing.T) {
 	d := blankDisk(t, t.TempDir(), 1000)
 	buf := make([]byte, 10)
-	nothing := func(_, _ uint64, _, _ bool) error { return nil }
+	nothing := func(_, _ uint64, _ bool) error { return nil }
 	for _, off := range []uint64{991, 1000, 1001, 1 << 63, math.MaxUint64, math.MaxUint64 - 5} {
 		for name, err := range map[string]error{
 			"read":    d.PRead(buf, off),

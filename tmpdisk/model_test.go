@@ -61,7 +61,7 @@ func exercise(t *testing.T, d *Disk, steps int) {
 			}
 		case 5:
 			what = "extents"
-			err = d.Extents(uint32(count), uint64(off), false, func(at, n uint64, hole, _ bool) error {
+			err = d.Extents(uint32(count), uint64(off), false, func(at, n uint64, hole bool) error {
 				if hole && bytes.Count(model[at:at+n], []byte{0}) != int(n) {
 					return fmt.Errorf("data called a hole: offset %d, count %d", at, n)
 				}
