@@ -24,53 +24,12 @@
 
 #include "shim.h"
 
-static int tell_fd = -1;        /* only in the child */
+static FILE *tell_to;           /* only in the child */
 
 bool
 gonbdkit_is_child (void)
 {
-  return tell_fd != -1;
-}
-
-static int
-write_all (int fd, const void *data, size_t len)
-{
-  const char *p = data;
-
-  while (len > 0) {
-    ssize_t n = write (fd, p, len);
-
-    if (n == -1 && errno == EINTR)
-      continue;
-    if (n == -1)
-      return -1;
-    p += n;
-    len -= n;
-  }
-  return 0;
-}
-
-/* 1 for all of it, 0 for an end of file before the first byte, -1 else. */
-static int
-read_all (int fd, void *data, size_t len)
-{
-  char *p = data;
-  size_t got = 0;
-
-  while (got < len) {
-    ssize_t n = read (fd, p + got, len - got);
-
-    if (n == -1 && errno == EINTR)
-      continue;
-    if (n == -1)
-      return -1;
-    if (n == 0) {
-      errno = EPIPE;
-      return got == 0 ? 0 : -1;
-    }
-    got += n;
-  }
-  return 1;
+  return tell_to != NULL;
 }
 
 int
@@ -79,28 +38,33 @@ gonbdkit_tell (const char *key, const void *value, size_t len)
   size_t klen = strlen (key) + 1;
   uint64_t n = klen + len;
 
-  if (write_all (tell_fd, &n, sizeof n) == -1 ||
-      write_all (tell_fd, key, klen) == -1 ||
-      write_all (tell_fd, value, len) == -1) {
+  if (fwrite (&n, sizeof n, 1, tell_to) != 1 ||
+      fwrite (key, 1, klen, tell_to) != klen ||
+      fwrite (value, 1, len, tell_to) != len ||
+      fflush (tell_to) == EOF) {
     nbdkit_error ("pipe to the server: %m");
     return -1;
   }
   return 0;
 }
 
-/* Reads one record, which the caller frees, or NULL for an error (errno). */
+/* Reads one record, which the caller frees. NULL is the end of the file (feof)
+   or an error (errno). */
 static char *
-read_record (int fd, uint64_t len)
+read_record (FILE *from, uint64_t *len)
 {
-  char *record = malloc (len + 1);
+  char *record;
 
+  if (fread (len, sizeof *len, 1, from) != 1)
+    return NULL;
+  record = malloc (*len + 1);
   if (record == NULL)
     return NULL;
-  if (read_all (fd, record, len) != 1) {
+  if (fread (record, 1, *len, from) != *len) {
     free (record);
     return NULL;
   }
-  record[len] = '\0';
+  record[*len] = '\0';
   return record;
 }
 
@@ -108,28 +72,26 @@ read_record (int fd, uint64_t len)
    plugin forked may hold the other end for long. Returns 1 after the result, 0
    if the child ended without one, -1 for an error (errno). */
 static int
-read_records (int fd, gonbdkit_on_record *on_record, int *result)
+read_records (FILE *from, gonbdkit_on_record *on_record, int *result)
 {
-  bool last = false;
   uint64_t len;
+  char *key;
   int r;
 
-  while (!last && (r = read_all (fd, &len, sizeof len)) == 1) {
-    char *key = read_record (fd, len), *value;
+  while ((key = read_record (from, &len)) != NULL) {
+    const char *value = key + strlen (key) + 1;
 
-    if (key == NULL)
-      return -1;
-    value = key + strlen (key) + 1;
-    last = strcmp (key, "result") == 0;
-    if (last)
+    if (strcmp (key, "result") == 0) {
       *result = strcmp (value, "0") == 0 ? 0 : -1;
-    else if (on_record (key, value, key + len - value) == -1)
-      r = -1;
+      r = 1;
+    }
+    else
+      r = on_record (key, value, key + len - value);
     free (key);
-    if (r == -1)
-      return -1;
+    if (r != 0)
+      return r;
   }
-  return r;
+  return feof (from) ? 0 : -1;
 }
 
 /* With nbdkit -s standard input and output are the client's, and a forgotten
@@ -151,7 +113,7 @@ protect_stdio (void)
 }
 
 static void __attribute__ ((noreturn))
-child (int fd, pid_t parent, int (*job) (void))
+child (FILE *to, pid_t parent, int (*job) (void))
 {
   const char *result = "1";
 
@@ -161,7 +123,7 @@ child (int fd, pid_t parent, int (*job) (void))
   if (getppid () != parent)
     _exit (EXIT_FAILURE);
   protect_stdio ();
-  tell_fd = fd;
+  tell_to = to;
   if (gonbdkit_start_go () == 0 && job () == 0)
     result = "0";
   fflush (stdout);              /* what C code of the plugin's has printed */
@@ -185,11 +147,24 @@ ended_by_itself (const char *what, int status)
                   what, WEXITSTATUS (status));
 }
 
+static int
+open_pipe (FILE **from, FILE **to)
+{
+  int fds[2];
+
+  if (pipe2 (fds, O_CLOEXEC) == -1)
+    return -1;
+  *from = fdopen (fds[0], "r");
+  *to = fdopen (fds[1], "w");
+  return *from == NULL || *to == NULL ? -1 : 0; /* no memory: nbdkit ends */
+}
+
 int
 gonbdkit_in_child (const char *what, int (*job) (void),
                    gonbdkit_on_record *on_record)
 {
-  int fds[2], r, result = -1, status = -1;
+  FILE *from, *to;
+  int r, result = -1, status = -1;
   pid_t parent = getpid (), pid;
 
   if (!gonbdkit_go_is_held ()) {
@@ -199,30 +174,29 @@ gonbdkit_in_child (const char *what, int (*job) (void),
                   what);
     return -1;
   }
-  if (pipe2 (fds, O_CLOEXEC) == -1) {
+  if (open_pipe (&from, &to) == -1) {
     nbdkit_error ("%s: pipe: %m", what);
     return -1;
   }
   /* The child may write to the same standard output (dump_plugin). */
   fflush (stdout);
   pid = fork ();
+  if (pid == 0) {
+    fclose (from);
+    child (to, parent, job);
+  }
+  fclose (to);
   if (pid == -1) {
     nbdkit_error ("%s: fork: %m", what);
-    close (fds[0]);
-    close (fds[1]);
+    fclose (from);
     return -1;
   }
-  if (pid == 0) {
-    close (fds[0]);
-    child (fds[1], parent, job);
-  }
-  close (fds[1]);
-  r = read_records (fds[0], on_record, &result);
+  r = read_records (from, on_record, &result);
   if (r == -1) {
     nbdkit_error ("%s: reading the answer: %m", what);
     kill (pid, SIGKILL);
   }
-  close (fds[0]);
+  fclose (from);
   /* ECHILD if nbdkit's parent has made it ignore SIGCHLD. */
   while (waitpid (pid, &status, 0) == -1 && errno == EINTR)
     ;
