@@ -3,10 +3,10 @@
 
    Throw-away processes.
 
-   What nbdkit must know before its fork (name, help, whether the parameters
-   are right, the thread model) only the plugin's Go code knows, and Go must
-   not start in the process that will fork. So a forked process starts Go,
-   answers, and exits. Its answer comes through a pipe as records: eight bytes
+   Only the plugin's Go code knows what nbdkit must know before its fork (name,
+   help, whether the parameters are right, the thread model), and Go must not
+   start in the process that will fork. So a child process starts Go, answers,
+   and exits. Its answer comes through a pipe as records: eight bytes
    of length, a key, a NUL, a value. The last one is the job's result; a process
    that ends without it has ended by itself (os.Exit, a crash). */
 
@@ -132,8 +132,8 @@ child (FILE *to, pid_t parent, int (*job) (void))
   _exit (EXIT_SUCCESS);
 }
 
-/* The child ended without a result. What os.Exit (0) means in a callback of
-   the configuration, nbdkit-plugin(3) says: it ends the server. */
+/* The child ended without a result. nbdkit-plugin(3) lets callbacks of the
+   configuration end the server, so os.Exit (0) does. */
 static void
 ended_by_itself (const char *what, int status)
 {

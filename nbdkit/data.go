@@ -8,9 +8,8 @@ import "C"
 
 import "syscall"
 
-// The data path. A callback that the connection does not have fails as it
-// does in C, should the server call it all the same. None of these allocates
-// or locks.
+// The data path. If the server calls a callback that the connection does not
+// have, it fails as it does in C. None of these allocates or locks.
 
 func (c *connection) pread(buf []byte, offset uint64, flags uint32) int {
 	return guard("pread", func() error {
@@ -41,8 +40,8 @@ func (c *connection) zero(count uint32, offset uint64, flags uint32) int {
 	ret := request(c, "zero", syscall.EOPNOTSUPP, func(z Zeroer) error {
 		err := z.Zero(count, offset, flags)
 		if errno, _ := errnoOf(err); errno == syscall.EOPNOTSUPP {
-			// An answer (write them, or: not fast) and no failure. A client
-			// may get it for each of its requests.
+			// This is an answer (write them, or: not fast) and no failure,
+			// and a client may get it for each of its requests.
 			Debug(err.Error())
 			C.gonbdkit_callback_failed(C.int(errno))
 			refused = true

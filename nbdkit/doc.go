@@ -28,8 +28,7 @@
 //
 // nbdkit reads its parameters and then forks, into the background or to run the
 // command of --run. Go does not survive a fork. So the server's process runs no
-// Go before it, and what nbdkit has to know by then is found out in short-lived
-// processes of their own:
+// Go before it: short-lived processes find out what nbdkit must know by then.
 //
 //	process of its own   package initialization, Describe
 //	process of its own   package initialization, Load, Config...,
@@ -44,7 +43,7 @@
 // With --dump-plugin there are the short-lived processes only: one for Describe,
 // one for Load, Config and ThreadModel, and one for Load, Config and DumpPlugin.
 //
-// What follows from it:
+// This has consequences:
 //
 //   - Config and ConfigComplete run twice, in two processes. An error in the
 //     first ends nbdkit before it forks, with exit status 1, and the user sees it.
@@ -66,8 +65,8 @@
 //
 // # Concurrency
 //
-// Callbacks run on the server's threads, several at once. What may overlap is
-// for [ThreadModeler] to say; without it everything may, also requests of one
+// Callbacks run on the server's threads, several at once. [ThreadModeler] says
+// which of them may overlap; without it all may, even requests of one
 // connection. Open, Close and the other callbacks of different connections
 // overlap except with ThreadModelSerializeConnections and
 // ThreadModelSerializeAllRequests. On servers before 1.34 the requests of one
@@ -79,7 +78,7 @@
 // [Error] and [Debug] work everywhere. A callback that may take long runs its work
 // by [WithClient], so as not to go on for a client that has gone.
 //
-// Buffers are nbdkit's memory. PRead and PWrite must not keep theirs, nor let
+// Buffers are nbdkit's memory. PRead and PWrite must not keep theirs, or let
 // another goroutine use it, after they have returned.
 //
 // # Errors and panics
@@ -98,9 +97,9 @@
 // every Go program; so do os.Exit, runtime.Goexit in a callback, and what Go
 // calls fatal errors (a buffer used after its callback may be one).
 //
-// Filters cannot be written with it. Nor does it have nbdkit's debug flags (-D),
-// which are C variables, or more than one plugin in a shared object. It is for
-// Linux, and for Go releases that start their runtime by way of the first
-// thread that the shared object creates, as 1.24 to 1.26 do. A plugin for which
-// that does not hold says so and refuses to be loaded.
+// It is not for filters. It does not support nbdkit's debug flags (-D), which are
+// C variables, or several plugins in one shared object. It is for Linux, and for
+// Go releases that start their runtime on the first thread that the shared object
+// creates, as 1.24 to 1.26 do. A plugin built with another release says so and
+// refuses to be loaded.
 package nbdkit

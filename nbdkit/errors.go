@@ -11,9 +11,9 @@ import (
 	"syscall"
 )
 
-// PluginError is an error with the errno that the client shall see. Any error
-// in whose chain there is a [syscall.Errno] does the same; this one is for
-// those that have none.
+// PluginError is an error with the errno that the client is to see. Any error
+// that wraps a [syscall.Errno] does the same; this one is for when there is none
+// to wrap.
 type PluginError struct {
 	Errmsg string        // passed to nbdkit_error
 	Errno  syscall.Errno // passed to nbdkit_set_error; 0 means EIO

@@ -63,9 +63,9 @@ gonbdkit_callback_failed (int err)
   error_is_set = false;
 }
 
-/* A password can be read only once (a terminal, a pipe), but the parameters
-   are gone through more than once: by each process that checks them and by
-   the server. The first passes on what it has read. */
+/* A password can be read only once (from a terminal, or a pipe), but several
+   processes go through the parameters: those that check them, and the server.
+   The first one passes on what it has read. */
 
 static struct password {
   struct password *next;

@@ -23,8 +23,8 @@ func Debug(s string) {
 }
 
 // Error (nbdkit_error) writes s to the log: standard error, or syslog when the
-// server is in the background. An error that a callback returns is logged
-// without it. It may be called from any goroutine.
+// server is in the background. The errors that callbacks return are logged
+// anyway. It may be called from any goroutine.
 func Error(s string) {
 	cs := C.CString(visibleNUL(s))
 	defer cfree(unsafe.Pointer(cs))

@@ -12,7 +12,7 @@ import (
 )
 
 // An optional method whose signature is not quite right would silently be no
-// callback at all. So its name is compared as well.
+// callback at all. So the names are compared as well.
 
 // methodTable maps the names of optional methods to their types.
 type methodTable map[string]reflect.Type
@@ -66,9 +66,9 @@ var connectionMethods = tableOf[interface {
 	DirectFDer
 }]()
 
-// checkMethods returns an error that names the first method of v that has the
-// name of an optional one and another signature, or that v does not have
-// because it is no pointer.
+// checkMethods returns an error for the first method of v that has the name of
+// an optional one but another signature, or that v lacks only because v is not
+// a pointer.
 func checkMethods(v any, table methodTable) error {
 	t := reflect.TypeOf(v)
 	for _, name := range slices.Sorted(maps.Keys(table)) {

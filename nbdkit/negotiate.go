@@ -8,8 +8,8 @@ import (
 	"math"
 )
 
-// The functions here answer nbdkit's questions about a connection, by asking
-// it or by what nbdkit does for a C plugin without the callback.
+// The functions here answer nbdkit's questions about a connection: they ask it,
+// or give the answer that nbdkit assumes for a C plugin without the callback.
 
 // boolOr asks the connection if it is a T, and else returns def.
 func boolOr[T any](c *connection, def bool, ask func(T) (bool, error)) (int64, error) {

@@ -52,9 +52,9 @@ func ReadPassword(value string) (string, error) {
 }
 
 // StdioSafe (nbdkit_stdio_safe) says whether standard input and output may be
-// used while configuring: with -s they are the client's. It is false when the
-// parameters come for the second time, after the fork, where neither is the
-// user's any more.
+// used while configuring: with -s they are the client's. It is false after the
+// fork, when the parameters come for the second time and neither belongs to the
+// user any more.
 func StdioSafe() bool {
 	return need("nbdkit_stdio_safe") == nil && C.nbdkit_stdio_safe() != 0
 }
