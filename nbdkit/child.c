@@ -3,12 +3,12 @@
 
    Throw-away processes.
 
-   What nbdkit must know before its fork (name, help, whether the parameters
-   are right, the thread model) only the plugin's Go code knows, and Go must
-   not start in the process that will fork. So a forked process starts Go,
-   answers, and exits. Its answer comes through a pipe as records: one byte of
-   tag, eight bytes of length, the text. The last one is the job's result; a
-   process that ends without it has ended by itself (os.Exit, a crash). */
+   Only the plugin's Go code knows what nbdkit must know before its fork (name,
+   help, whether the parameters are right, the thread model), and Go must not
+   start in the process that will fork. So a child process starts Go, answers,
+   and exits. Its answer comes through a pipe as records: eight bytes
+   of length, a key, a NUL, a value. The last one is the job's result; a process
+   that ends without it has ended by itself (os.Exit, a crash). */
 
 #define _GNU_SOURCE             /* pipe2 */
 
@@ -24,104 +24,74 @@
 
 #include "shim.h"
 
-static int tell_fd = -1;        /* only in the child */
+static FILE *tell_to;           /* only in the child */
 
 bool
 gonbdkit_is_child (void)
 {
-  return tell_fd != -1;
-}
-
-static int
-write_all (int fd, const void *data, size_t len)
-{
-  const char *p = data;
-
-  while (len > 0) {
-    ssize_t n = write (fd, p, len);
-
-    if (n == -1 && errno == EINTR)
-      continue;
-    if (n == -1)
-      return -1;
-    p += n;
-    len -= n;
-  }
-  return 0;
-}
-
-/* 1 for all of it, 0 for an end of file before the first byte, -1 else. */
-static int
-read_all (int fd, void *data, size_t len)
-{
-  char *p = data;
-  size_t got = 0;
-
-  while (got < len) {
-    ssize_t n = read (fd, p + got, len - got);
-
-    if (n == -1 && errno == EINTR)
-      continue;
-    if (n == -1)
-      return -1;
-    if (n == 0) {
-      errno = EPIPE;
-      return got == 0 ? 0 : -1;
-    }
-    got += n;
-  }
-  return 1;
+  return tell_to != NULL;
 }
 
 int
-gonbdkit_tell (char tag, const void *text, size_t len)
+gonbdkit_tell (const char *key, const void *value, size_t len)
 {
-  uint64_t n = len;
+  size_t klen = strlen (key) + 1;
+  uint64_t n = klen + len;
 
-  if (write_all (tell_fd, &tag, 1) == -1 ||
-      write_all (tell_fd, &n, sizeof n) == -1 ||
-      write_all (tell_fd, text, len) == -1) {
+  if (fwrite (&n, sizeof n, 1, tell_to) != 1 ||
+      fwrite (key, 1, klen, tell_to) != klen ||
+      fwrite (value, 1, len, tell_to) != len ||
+      fflush (tell_to) == EOF) {
     nbdkit_error ("pipe to the server: %m");
     return -1;
   }
   return 0;
 }
 
+/* Reads one record, which the caller frees. NULL is the end of the file (feof)
+   or an error (errno). */
+static char *
+read_record (FILE *from, uint64_t *len)
+{
+  char *record;
+
+  if (fread (len, sizeof *len, 1, from) != 1)
+    return NULL;
+  record = malloc (*len + 1);
+  if (record == NULL)
+    return NULL;
+  if (fread (record, 1, *len, from) != *len) {
+    free (record);
+    return NULL;
+  }
+  record[*len] = '\0';
+  return record;
+}
+
 /* Reads up to the job's result, not to the end of the file: a process that the
    plugin forked may hold the other end for long. Returns 1 after the result, 0
    if the child ended without one, -1 for an error (errno). */
 static int
-read_records (int fd, int (*on_record) (char, const char *, size_t),
-              int *result)
+read_records (FILE *from, gonbdkit_on_record *on_record, int *result)
 {
-  char tag;
   uint64_t len;
+  char *key;
   int r;
 
-  while ((r = read_all (fd, &tag, 1)) == 1) {
-    char *text;
+  while ((key = read_record (from, &len)) != NULL) {
+    const char *value = key + strlen (key) + 1;
 
-    if (read_all (fd, &len, sizeof len) != 1)
-      return -1;
-    text = malloc (len + 1);
-    if (text == NULL)
-      return -1;
-    if (len > 0 && read_all (fd, text, len) != 1) {
-      free (text);
-      return -1;
+    if (strcmp (key, "result") == 0) {
+      *result = strcmp (value, "0") == 0 ? 0 : -1;
+      r = 1;
     }
-    text[len] = '\0';
-    if (tag == GONBDKIT_RESULT) {
-      *result = text[0] == '0' ? 0 : -1;
-      free (text);
-      return 1;
-    }
-    r = on_record (tag, text, len);
-    free (text);
-    if (r == -1)
-      return -1;
+    else
+      r = on_record (key, value, key + len - value);
+    free (key);
+    if (r != 0)
+      return r;
   }
-  return r;
+  return feof (from) ? 0 : -1;
 }
 
 /* With nbdkit -s standard input and output are the client's, and a forgotten
@@ -143,9 +113,9 @@ protect_stdio (void)
 }
 
 static void __attribute__ ((noreturn))
-child (int fd, pid_t parent, int (*job) (void))
+child (FILE *to, pid_t parent, int (*job) (void))
 {
-  int err;
+  const char *result = "1";
 
   /* A server that is killed while the plugin checks its parameters must not
      leave the check behind. */
@@ -153,25 +123,17 @@ child (int fd, pid_t parent, int (*job) (void))
   if (getppid () != parent)
     _exit (EXIT_FAILURE);
   protect_stdio ();
-  tell_fd = fd;
-  err = gonbdkit_start_go ();
-  if (err != 0) {
-    errno = err;
-    nbdkit_error ("starting the Go runtime: %m");
-    gonbdkit_tell (GONBDKIT_RESULT, "1", 1);
-  }
-  else {
-    const char *result = job () == 0 ? "0" : "1";
-
-    fflush (stdout);            /* what C code of the plugin's has printed */
-    gonbdkit_tell (GONBDKIT_RESULT, result, 1);
-  }
+  tell_to = to;
+  if (gonbdkit_start_go () == 0 && job () == 0)
+    result = "0";
+  fflush (stdout);              /* what C code of the plugin's has printed */
+  gonbdkit_tell ("result", result, 1);
   /* _exit, because what nbdkit has registered with atexit is not ours. */
   _exit (EXIT_SUCCESS);
 }
 
-/* The child ended without a result. What os.Exit (0) means in a callback of
-   the configuration, nbdkit-plugin(3) says: it ends the server. */
+/* The child ended without a result. nbdkit-plugin(3) lets callbacks of the
+   configuration end the server, so os.Exit (0) does. */
 static void
 ended_by_itself (const char *what, int status)
 {
@@ -185,11 +147,24 @@ ended_by_itself (const char *what, int status)
                   what, WEXITSTATUS (status));
 }
 
+static int
+open_pipe (FILE **from, FILE **to)
+{
+  int fds[2];
+
+  if (pipe2 (fds, O_CLOEXEC) == -1)
+    return -1;
+  *from = fdopen (fds[0], "r");
+  *to = fdopen (fds[1], "w");
+  return *from == NULL || *to == NULL ? -1 : 0; /* no memory: nbdkit ends */
+}
+
 int
 gonbdkit_in_child (const char *what, int (*job) (void),
-                   int (*on_record) (char, const char *, size_t))
+                   gonbdkit_on_record *on_record)
 {
-  int fds[2], r, result = -1, status = -1;
+  FILE *from, *to;
+  int r, result = -1, status = -1;
   pid_t parent = getpid (), pid;
 
   if (!gonbdkit_go_is_held ()) {
@@ -199,30 +174,29 @@ gonbdkit_in_child (const char *what, int (*job) (void),
                   what);
     return -1;
   }
-  if (pipe2 (fds, O_CLOEXEC) == -1) {
+  if (open_pipe (&from, &to) == -1) {
     nbdkit_error ("%s: pipe: %m", what);
     return -1;
   }
   /* The child may write to the same standard output (dump_plugin). */
   fflush (stdout);
   pid = fork ();
+  if (pid == 0) {
+    fclose (from);
+    child (to, parent, job);
+  }
+  fclose (to);
   if (pid == -1) {
     nbdkit_error ("%s: fork: %m", what);
-    close (fds[0]);
-    close (fds[1]);
+    fclose (from);
     return -1;
   }
-  if (pid == 0) {
-    close (fds[0]);
-    child (fds[1], parent, job);
-  }
-  close (fds[1]);
-  r = read_records (fds[0], on_record, &result);
+  r = read_records (from, on_record, &result);
   if (r == -1) {
     nbdkit_error ("%s: reading the answer: %m", what);
     kill (pid, SIGKILL);
   }
-  close (fds[0]);
+  fclose (from);
   /* ECHILD if nbdkit's parent has made it ignore SIGCHLD. */
   while (waitpid (pid, &status, 0) == -1 && errno == EINTR)
     ;

@@ -11,8 +11,7 @@ type Connection struct{}
 // optional: for a connection without the methods of [PWriter], [Trimmer] and
 // so on the server behaves as for a C plugin without those callbacks.
 //
-// An error's errno (see [PluginError]) goes to the client; without one it is
-// EIO. Slices are nbdkit's own buffers: they are valid during the call only.
+// An error's errno (see [PluginError]) goes to the client. Slices are nbdkit's own buffers: they are valid during the call only.
 // nbdkit checks offsets and counts against the size before the call.
 type ConnectionInterface interface {
 	// GetSize (.get_size) returns the size in bytes, at most 2^63-1. It is
@@ -115,9 +114,9 @@ type Trimmer interface {
 }
 
 // Zeroer gets .zero: count bytes at offset become zeroes. flags may have
-// FlagMayTrim, FlagFastZero and FlagFUA. Where it fails with EOPNOTSUPP (and
-// the request is not fast) the server writes zeroes by PWrite; servers before
-// 1.34 then do so for the first 64 MiB only, so better do not.
+// FlagMayTrim, FlagFastZero and FlagFUA. If it fails with EOPNOTSUPP and the
+// request is not fast, the server writes zeroes by PWrite. Servers before 1.34
+// do that only for the first 64 MiB, so it is better not to rely on it.
 type Zeroer interface {
 	Zero(count uint32, offset uint64, flags uint32) error
 }
@@ -135,40 +134,13 @@ type Cacher interface {
 	Cache(count uint32, offset uint64, flags uint32) error
 }
 
-// DirectFDer is for a connection that is a file: the bytes at each offset of
-// the one are those of the other. DirectFD returns the file's descriptor, which
-// must stay open and as long as the connection until Close, or -1. It is called
-// once, after Open. The bindings then serve .pread and .pwrite from it without
-// calling Go, which makes small requests a tenth cheaper. PRead and PWrite get
-// the requests until the first one of them has succeeded, those with flags, and
-// those that fail.
+// DirectFDer is for a connection whose bytes are those of a file, each at the
+// same offset. DirectFD is called once, after Open. It returns the file's
+// descriptor, or -1. Until Close the descriptor must stay open and the file as
+// long as the connection. The bindings then serve .pread and .pwrite from it
+// without calling Go, which makes small requests a tenth cheaper. PRead and
+// PWrite still get the connection's requests until one has succeeded, and later
+// all requests that have flags or that fail.
 type DirectFDer interface {
 	DirectFD() int
-}
-
-// connection is a ConnectionInterface whose optional interfaces have been
-// looked up once, so that a request costs no type assertion. Those that the
-// connection does not have are nil.
-type connection struct {
-	ConnectionInterface
-
-	pwriter  PWriter
-	flusher  Flusher
-	trimmer  Trimmer
-	zeroer   Zeroer
-	extenter Extenter
-	cacher   Cacher
-
-	zeroes bool // the answer to can_zero
-}
-
-func newConnection(c ConnectionInterface) *connection {
-	conn := &connection{ConnectionInterface: c}
-	conn.pwriter, _ = c.(PWriter)
-	conn.flusher, _ = c.(Flusher)
-	conn.trimmer, _ = c.(Trimmer)
-	conn.zeroer, _ = c.(Zeroer)
-	conn.extenter, _ = c.(Extenter)
-	conn.cacher, _ = c.(Cacher)
-	return conn
 }

@@ -3,11 +3,13 @@
 
 package nbdkit
 
+// #include "shim.h"
+import "C"
+
 import "syscall"
 
-// The data path. A callback that the connection does not have fails as it
-// does in C, should the server call it all the same. None of these allocates
-// or locks.
+// The data path. If the server calls a callback that the connection does not
+// have, it fails as it does in C. None of these allocates or locks.
 
 func (c *connection) pread(buf []byte, offset uint64, flags uint32) int {
 	return guard("pread", func() error {
@@ -16,44 +18,32 @@ func (c *connection) pread(buf []byte, offset uint64, flags uint32) int {
 }
 
 func (c *connection) pwrite(buf []byte, offset uint64, flags uint32) int {
-	return guard("pwrite", func() error {
-		if c.pwriter == nil {
-			return syscall.EROFS
-		}
-		return c.pwriter.PWrite(buf, offset, flags)
+	return request(c, "pwrite", syscall.EROFS, func(w PWriter) error {
+		return w.PWrite(buf, offset, flags)
 	})
 }
 
 func (c *connection) flush(flags uint32) int {
-	return guard("flush", func() error {
-		if c.flusher == nil {
-			return syscall.EINVAL
-		}
-		return c.flusher.Flush(flags)
+	return request(c, "flush", syscall.EINVAL, func(f Flusher) error {
+		return f.Flush(flags)
 	})
 }
 
 func (c *connection) trim(count uint32, offset uint64, flags uint32) int {
-	return guard("trim", func() error {
-		if c.trimmer == nil {
-			return syscall.EINVAL
-		}
-		return c.trimmer.Trim(count, offset, flags)
+	return request(c, "trim", syscall.EINVAL, func(t Trimmer) error {
+		return t.Trim(count, offset, flags)
 	})
 }
 
 func (c *connection) zero(count uint32, offset uint64, flags uint32) int {
 	refused := false
-	ret := guard("zero", func() error {
-		if c.zeroer == nil {
-			return syscall.EOPNOTSUPP
-		}
-		err := c.zeroer.Zero(count, offset, flags)
-		if err != nil && errnoOf(err) == syscall.EOPNOTSUPP {
-			// An answer (write them, or: not fast) and no failure. A client
-			// may get it for each of its requests.
+	ret := request(c, "zero", syscall.EOPNOTSUPP, func(z Zeroer) error {
+		err := z.Zero(count, offset, flags)
+		if errno, _ := errnoOf(err); errno == syscall.EOPNOTSUPP {
+			// This is an answer (write them, or: not fast) and no failure,
+			// and a client may get it for each of its requests.
 			Debug(err.Error())
-			SetError(syscall.EOPNOTSUPP)
+			C.gonbdkit_callback_failed(C.int(errno))
 			refused = true
 			return nil
 		}
@@ -66,11 +56,8 @@ func (c *connection) zero(count uint32, offset uint64, flags uint32) int {
 }
 
 func (c *connection) extents(count uint32, offset uint64, flags uint32, extents *Extents) int {
-	return guard("extents", func() error {
-		if c.extenter == nil {
-			return syscall.EINVAL
-		}
-		if err := c.extenter.Extents(count, offset, flags, extents); err != nil {
+	return request(c, "extents", syscall.EINVAL, func(e Extenter) error {
+		if err := e.Extents(count, offset, flags, extents); err != nil {
 			return err
 		}
 		return extents.check()
@@ -78,10 +65,21 @@ func (c *connection) extents(count uint32, offset uint64, flags uint32, extents 
 }
 
 func (c *connection) cache(count uint32, offset uint64, flags uint32) int {
-	return guard("cache", func() error {
-		if c.cacher == nil {
-			return nil
+	return request(c, "cache", 0, func(t Cacher) error {
+		return t.Cache(count, offset, flags)
+	})
+}
+
+// request calls f if the connection is a T, and else fails with missing, if
+// that is an errno.
+func request[T any](c *connection, callback string, missing syscall.Errno, f func(T) error) int {
+	return guard(callback, func() error {
+		if t, ok := c.ConnectionInterface.(T); ok {
+			return f(t)
 		}
-		return c.cacher.Cache(count, offset, flags)
+		if missing != 0 {
+			return missing
+		}
+		return nil
 	})
 }

@@ -5,8 +5,8 @@ package nbdkit
 
 import (
 	"errors"
-	"runtime/cgo"
 	"testing"
+	"unsafe"
 )
 
 // full has all data callbacks; each returns err.
@@ -51,16 +51,16 @@ func TestDataCallbacks(t *testing.T) {
 	buf := make([]byte, 1)
 	for _, cb := range dataCallbacks {
 		t.Run(cb.name, func(t *testing.T) {
-			if got := cb.call(newConnection(&full{}), buf); got != 0 {
+			if got := cb.call(connectionTo(&full{}), buf); got != 0 {
 				t.Errorf("success: got %d, want 0", got)
 			}
-			if got := cb.call(newConnection(&full{err: errors.New("x")}), buf); got != -1 {
+			if got := cb.call(connectionTo(&full{err: errors.New("x")}), buf); got != -1 {
 				t.Errorf("error: got %d, want -1", got)
 			}
-			if got := cb.call(newConnection((*full)(nil)), buf); got != -1 {
+			if got := cb.call(connectionTo((*full)(nil)), buf); got != -1 {
 				t.Errorf("nil pointer: got %d, want -1", got)
 			}
-			if got := cb.call(newConnection(bare{}), buf); got != cb.without {
+			if got := cb.call(connectionTo(bare{}), buf); got != cb.without {
 				t.Errorf("without the method: got %d, want %d", got, cb.without)
 			}
 		})
@@ -68,22 +68,23 @@ func TestDataCallbacks(t *testing.T) {
 }
 
 func TestZeroNotSupported(t *testing.T) {
-	c := newConnection(&full{err: PluginError{Errmsg: "not fast", Errno: 95}}) // EOPNOTSUPP
+	c := connectionTo(&full{err: PluginError{Errmsg: "not fast", Errno: 95}}) // EOPNOTSUPP
 	if got := c.zero(1, 0, FlagFastZero); got != -1 {
 		t.Errorf("got %d, want -1", got)
 	}
 }
 
 func TestExtentsWithoutAny(t *testing.T) {
-	if got := newConnection(withExtents{}).extents(1, 0, 0, ignoreExtents()); got != -1 {
+	if got := connectionTo(withExtents{}).extents(1, 0, 0, ignoreExtents()); got != -1 {
 		t.Errorf("got %d when no extent was added, want -1", got)
 	}
 }
 
 func TestCloseDeletesTheHandle(t *testing.T) {
 	for _, c := range []ConnectionInterface{bare{}, &closing{}, (*valueCloser)(nil)} {
-		h := cgo.NewHandle(newConnection(c))
-		gonbdkitClose(_Ctype_uintptr_t(h))
+		handle := newHandle(connectionTo(c))
+		h := connectionOf(handle)
+		gonbdkitClose(handle)
 		func() {
 			defer func() {
 				if recover() == nil {
@@ -110,20 +111,20 @@ func (valueCloser) Close() {}
 // requestPath returns what the server does for a request, up to the plugin. The
 // handle has a number that does not fit into a byte, as such are allocated.
 func requestPath(tb testing.TB) (pread, pwrite func()) {
-	var h cgo.Handle
+	var h unsafe.Pointer
 	for range 300 {
-		h = cgo.NewHandle(newConnection(&full{}))
-		tb.Cleanup(h.Delete)
+		handle := newHandle(connectionTo(&full{}))
+		tb.Cleanup(func() { deleteHandle(handle) })
+		h = handle
 	}
 	buf := make([]byte, 4096)
-	ch := _Ctype_uintptr_t(h)
 	pread = func() {
-		if conn(ch).pread(buf, 4096, 0) != 0 {
+		if conn(h).pread(buf, 4096, 0) != 0 {
 			tb.Fatal("pread failed")
 		}
 	}
 	pwrite = func() {
-		if conn(ch).pwrite(buf, 4096, FlagFUA) != 0 {
+		if conn(h).pwrite(buf, 4096, FlagFUA) != 0 {
 			tb.Fatal("pwrite failed")
 		}
 	}

@@ -28,8 +28,7 @@
 //
 // nbdkit reads its parameters and then forks, into the background or to run the
 // command of --run. Go does not survive a fork. So the server's process runs no
-// Go before it, and what nbdkit has to know by then is found out in short-lived
-// processes of their own:
+// Go before it: short-lived processes find out what nbdkit must know by then.
 //
 //	process of its own   package initialization, Describe
 //	process of its own   package initialization, Load, Config...,
@@ -44,27 +43,30 @@
 // With --dump-plugin there are the short-lived processes only: one for Describe,
 // one for Load, Config and ThreadModel, and one for Load, Config and DumpPlugin.
 //
-// What follows from it:
+// This has consequences:
 //
-//   - Config and ConfigComplete run twice, in two processes. An error of the
-//     first time ends nbdkit with exit status 1 before it forks, and the user
-//     sees it. So check the parameters there, and nothing else: what they leave
-//     behind outside of memory they leave twice, and what they read from a
-//     descriptor or from standard input is gone the second time. [ReadPassword]
-//     is the exception, it remembers. What Describe has done to memory nobody
-//     else sees.
+//   - Config and ConfigComplete run twice, in two processes. An error in the
+//     first ends nbdkit before it forks, with exit status 1, and the user sees it.
+//     So they should check the parameters and do nothing else: whatever they
+//     leave behind outside of memory is left twice, and whatever they read from
+//     a descriptor or from standard input is gone the second time. [ReadPassword]
+//     is the exception: it remembers. Nothing that Describe does to memory is
+//     seen later.
 //   - The second time they run as the server's user, in the directory /.
 //     [AbsolutePath] and [Realpath] know where nbdkit was started, at any time.
-//   - Unlike in C, GetReady comes after the fork: nobody may be looking when it
-//     fails. It and AfterFork are the places to open files and to start
-//     goroutines, which live as long as the server.
+//   - An error or a panic that comes only after the fork, in these or in GetReady
+//     or AfterFork, does not end the server, because nobody may be looking. It is
+//     logged, every client's open fails with it, and the plugin gets no further
+//     callback.
+//   - Unlike in C, GetReady comes after the fork. It and AfterFork are the places
+//     to open files and to start goroutines, which live as long as the server.
 //   - os.Exit(0) in the configuration ends nbdkit with exit status 0, as exit(3)
 //     does in C.
 //
 // # Concurrency
 //
-// Callbacks run on the server's threads, several at once. What may overlap is
-// for [ThreadModeler] to say; without it everything may, also requests of one
+// Callbacks run on the server's threads, several at once. [ThreadModeler] says
+// which of them may overlap; without it all may, even requests of one
 // connection. Open, Close and the other callbacks of different connections
 // overlap except with ThreadModelSerializeConnections and
 // ThreadModelSerializeAllRequests. On servers before 1.34 the requests of one
@@ -73,17 +75,18 @@
 //
 // A callback and the goroutine that it runs on belong to one client: [ExportName],
 // [PeerName] and the like are about that client, and fail in other goroutines.
-// [Error] and [Debug] work everywhere.
+// [Error] and [Debug] work everywhere. A callback that may take long runs its work
+// by [WithClient], so as not to go on for a client that has gone.
 //
-// Buffers are nbdkit's memory. PRead and PWrite must not keep theirs, nor let
+// Buffers are nbdkit's memory. PRead and PWrite must not keep theirs, or let
 // another goroutine use it, after they have returned.
 //
 // # Errors and panics
 //
-// The error that a callback returns is logged, and its errno goes to the client:
-// that of the first [syscall.Errno] in its chain, which includes [PluginError]
-// and what package os returns, else EIO. NBD knows few errors; nbdkit makes
-// EINVAL of others.
+// The error that a callback returns is logged, and the client gets its errno:
+// the first [syscall.Errno] in its chain, as [PluginError] and the errors of
+// package os have one. Without one the client gets what the callback gave to
+// [SetError], or else EIO. NBD knows few errors; nbdkit makes EINVAL of others.
 //
 // A panic in a callback is logged with its stack, and is EIO for the client
 // whose callback it was. Other clients do not notice.
@@ -94,9 +97,9 @@
 // every Go program; so do os.Exit, runtime.Goexit in a callback, and what Go
 // calls fatal errors (a buffer used after its callback may be one).
 //
-// Filters cannot be written with it. Nor does it have nbdkit's debug flags (-D),
-// which are C variables, or more than one plugin in a shared object. It is for
-// Linux, and for Go releases that start their runtime by way of the first
-// thread that the shared object creates, as 1.24 to 1.26 do. A plugin for which
-// that does not hold says so and refuses to be loaded.
+// It is not for filters. It does not support nbdkit's debug flags (-D), which are
+// C variables, or several plugins in one shared object. It is for Linux, and for
+// Go releases that start their runtime on the first thread that the shared object
+// creates, as 1.24 to 1.26 do. A plugin built with another release says so and
+// refuses to be loaded.
 package nbdkit

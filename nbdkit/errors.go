@@ -3,14 +3,17 @@
 
 package nbdkit
 
+// #include "shim.h"
+import "C"
+
 import (
 	"errors"
 	"syscall"
 )
 
-// PluginError is an error with the errno that the client shall see. Any error
-// in whose chain there is a [syscall.Errno] does the same; this one is for
-// those that have none.
+// PluginError is an error with the errno that the client is to see. Any error
+// that wraps a [syscall.Errno] does the same; this one is for when there is none
+// to wrap.
 type PluginError struct {
 	Errmsg string        // passed to nbdkit_error
 	Errno  syscall.Errno // passed to nbdkit_set_error; 0 means EIO
@@ -37,18 +40,30 @@ func (e PluginError) Unwrap() error {
 	return e.Errno
 }
 
-// errnoOf is the one place where a Go error becomes an errno.
-func errnoOf(err error) syscall.Errno {
-	var errno syscall.Errno
+// errnoOf is the one place where a Go error becomes an errno. An error that
+// carries none, or none that nbdkit can take, is EIO and not ok.
+func errnoOf(err error) (errno syscall.Errno, ok bool) {
 	// The server aborts at a negative one. Linux has none above 4095.
 	if errors.As(err, &errno) && errno > 0 && errno < 4096 {
-		return errno
+		return errno, true
 	}
-	return syscall.EIO
+	return syscall.EIO, false
+}
+
+// SetError (nbdkit_set_error) sets what the client gets if the callback of this
+// goroutine fails with an error that carries no errno. It is simpler to return
+// an error that does.
+func SetError(errno syscall.Errno) {
+	errno, _ = errnoOf(errno)
+	C.gonbdkit_set_error(C.int(errno))
 }
 
 // report tells the server of err, for the log and for the client.
 func report(err error) {
 	Error(err.Error())
-	SetError(errnoOf(err))
+	if errno, ok := errnoOf(err); ok {
+		C.gonbdkit_callback_failed(C.int(errno))
+	} else {
+		C.gonbdkit_callback_failed(0)
+	}
 }

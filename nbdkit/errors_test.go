@@ -46,8 +46,9 @@ func TestErrnoOf(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := errnoOf(test.err); got != test.want {
-				t.Errorf("errnoOf(%v): got %v, want %v", test.err, got, test.want)
+			got, ok := errnoOf(test.err)
+			if wantOK := test.want != syscall.EIO; got != test.want || ok != wantOK {
+				t.Errorf("errnoOf(%v): got %v, %v, want %v, %v", test.err, got, ok, test.want, wantOK)
 			}
 		})
 	}

@@ -44,9 +44,8 @@ func (e *Extents) over() { e.add = nil }
 
 // Add (nbdkit_add_extent) adds length bytes at offset, in bytes, of the given
 // type: 0 for data, or ExtentHole and ExtentZero. Extents must be added in
-// ascending order and without gaps, from the offset of the request on; what is
-// outside the request is cut off, because the server must not get it: it would
-// abort.
+// ascending order and without gaps, from the offset of the request on. Add cuts
+// off what is outside the request, because the server would abort at it.
 func (e *Extents) Add(offset, length uint64, extentType uint32) error {
 	if e.add == nil {
 		return errExtentsOver
@@ -74,7 +73,7 @@ func (e *Extents) Add(offset, length uint64, extentType uint32) error {
 	return nil
 }
 
-// check is called when the plugin is done: the server asserts that there is at
+// check is called when the plugin is done. The server asserts that there is at
 // least one extent.
 func (e *Extents) check() error {
 	if e.next == e.start {

@@ -103,7 +103,7 @@ func TestAddAfterTheCallback(t *testing.T) {
 
 func TestExtentsErrno(t *testing.T) {
 	err := newExtents(nil, 1, 0).check()
-	if got := errnoOf(err); got != syscall.EINVAL {
+	if got, _ := errnoOf(err); got != syscall.EINVAL {
 		t.Errorf("errno when nothing was added: got %v, want EINVAL", got)
 	}
 }

@@ -3,6 +3,9 @@
 
 package nbdkit
 
+// #include "shim.h"
+import "C"
+
 import (
 	"fmt"
 	"runtime/debug"
@@ -12,14 +15,8 @@ import (
 // guard calls f, a callback of the plugin's, and returns what C expects: 0, or
 // -1 after the error has been reported. A panic becomes an error. callback is
 // nbdkit's name for the callback.
-func guard(callback string, f func() error) int {
-	return guardSteps(&callback, f)
-}
-
-// guardSteps is guard for a call from C that goes through several callbacks of
-// the plugin's: f keeps *step the name of the one that it has come to.
-func guardSteps(step *string, f func() error) (ret int) {
-	defer recoverPanic(step, &ret)
+func guard(callback string, f func() error) (ret int) {
+	defer recoverPanic(callback, &ret)
 	if err := f(); err != nil {
 		report(err)
 		return -1
@@ -30,7 +27,7 @@ func guardSteps(step *string, f func() error) (ret int) {
 // guardValue is guard for callbacks that return a number of their own, which
 // must not be negative.
 func guardValue(callback string, f func() (int64, error)) (ret int64) {
-	defer recoverPanic(&callback, &ret)
+	defer recoverPanic(callback, &ret)
 	v, err := f()
 	if err == nil && v < 0 {
 		err = fmt.Errorf("%s: %d: the value is negative", callback, v)
@@ -42,18 +39,31 @@ func guardValue(callback string, f func() (int64, error)) (ret int64) {
 	return v
 }
 
+// guardString is guard for callbacks that return a string, or NULL for an error.
+func guardString(callback string, f func() (string, error)) *C.char {
+	var cs *C.char
+	guard(callback, func() error {
+		s, err := f()
+		if err == nil {
+			cs, err = intern(s)
+		}
+		return err
+	})
+	return cs
+}
+
 // guardVoid is guard for callbacks that cannot fail.
 func guardVoid(callback string, f func()) {
 	var ret int
-	defer recoverPanic(&callback, &ret)
+	defer recoverPanic(callback, &ret)
 	f()
 }
 
 // recoverPanic must be deferred itself, or recover would not see the panic.
-func recoverPanic[T int | int64](callback *string, ret *T) {
+func recoverPanic[T int | int64](callback string, ret *T) {
 	if v := recover(); v != nil {
-		Error(fmt.Sprintf("%s: panic: %v\n%s", *callback, v, debug.Stack()))
-		SetError(syscall.EIO)
+		Error(fmt.Sprintf("%s: panic: %v\n%s", callback, v, debug.Stack()))
+		C.gonbdkit_callback_failed(C.int(syscall.EIO))
 		*ret = -1
 	}
 }

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 
 #include "shim.h"
 
@@ -58,27 +59,55 @@ gonbdkit_go_is_started (void)
   return held.started;
 }
 
-int
-gonbdkit_start_go (void)
+/* Go sets SA_ONSTACK for signal handlers that it finds when it is loaded, but
+   nbdkit installs its own later, without. One that hits the main thread inside
+   Go (after_fork, or all of a client's requests with nbdkit -s) would run on a
+   goroutine's stack, which has no room for it. */
+static void
+handle_signals_on_own_stack (void)
+{
+  struct sigaction sa;
+  int sig;
+
+  for (sig = 1; sig < NSIG; sig++) {
+    if (sigaction (sig, NULL, &sa) == -1 ||
+        sa.sa_handler == SIG_DFL || sa.sa_handler == SIG_IGN ||
+        (sa.sa_flags & SA_ONSTACK) != 0)
+      continue;
+    sa.sa_flags |= SA_ONSTACK;
+    sigaction (sig, &sa, NULL);
+  }
+  /* Where it is ignored, which is inherited, Go can wait for no command. */
+  if (sigaction (SIGCHLD, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN)
+    signal (SIGCHLD, SIG_DFL);
+}
+
+/* Go's own call asks for a detached thread as well: nobody joins it. */
+static int
+make_held_thread (void)
 {
   pthread_attr_t attr;
   pthread_t thread;
-  int err;
+  int err = pthread_attr_init (&attr);
 
-  if (held.started)
-    return 0;
-  if (held.start == NULL)
-    return ENOSYS;
-
-  err = pthread_attr_init (&attr);
   if (err != 0)
     return err;
-  /* Go's own call asks for a detached thread as well: nobody joins it. */
   err = pthread_attr_setdetachstate (&attr, PTHREAD_CREATE_DETACHED);
   if (err == 0)
     err = __real_pthread_create (&thread, &attr, held.start, held.arg);
   pthread_attr_destroy (&attr);
-  if (err == 0)
-    held.started = true;
   return err;
+}
+
+int
+gonbdkit_start_go (void)
+{
+  handle_signals_on_own_stack ();
+  errno = held.start == NULL ? ENOSYS : make_held_thread ();
+  if (errno != 0) {
+    nbdkit_error ("starting the Go runtime: %m");
+    return -1;
+  }
+  held.started = true;
+  return 0;
 }

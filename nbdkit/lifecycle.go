@@ -3,16 +3,24 @@
 
 package nbdkit
 
+// #include "shim.h"
+import "C"
+
 import (
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"unsafe"
 )
 
 // The callbacks that belong to no connection. Each function here runs inside a
 // guard.
 
-// describe tells the server's process what the plugin is.
-func describe(tell func(tag byte, text string) error) error {
+// describe tells the server's process what the plugin is: a record for each
+// text of struct nbdkit_plugin, and an empty one for each callback that the
+// plugin does not have.
+func describe(tell func(key, value string) error) error {
 	if err := checkRegistration(); err != nil {
 		return err
 	}
@@ -21,65 +29,77 @@ func describe(tell func(tag byte, text string) error) error {
 	if i, ok := impl.(Describer); ok {
 		d = i.Describe()
 	}
-	fields := []struct {
-		tag  byte
-		name string
-		text string
-	}{
-		{tagName, "name", registration.name},
-		{tagLongname, "longname", d.Longname},
-		{tagVersion, "version", d.Version},
-		{tagDescription, "description", d.Description},
-		{tagMagicKey, "magic_config_key", d.MagicConfigKey},
-		{tagConfigHelp, "config_help", d.ConfigHelp},
-	}
-	for _, f := range fields {
+	for _, f := range []struct{ field, text string }{
+		{"name", registration.name},
+		{"longname", d.Longname},
+		{"version", d.Version},
+		{"description", d.Description},
+		{"magic_config_key", d.MagicConfigKey},
+		{"config_help", d.ConfigHelp},
+	} {
 		if f.text == "" {
 			continue
 		}
 		if strings.IndexByte(f.text, 0) != -1 {
-			return fmt.Errorf("plugin_init: %s: %q: NUL in the text", f.name, f.text)
+			return fmt.Errorf("plugin_init: %s: %q: NUL in the text", f.field, f.text)
 		}
-		if err := tell(f.tag, f.text); err != nil {
+		if err := tell(f.field, f.text); err != nil {
 			return err
 		}
 	}
-	return tell(tagHas, optionalCallbacks(impl))
-}
-
-// optionalCallbacks returns the letters of the plugin callbacks that impl has.
-func optionalCallbacks(impl PluginInterface) string {
-	var letters []byte
-	has := func(letter byte, ok bool) {
-		if ok {
-			letters = append(letters, letter)
+	for _, f := range []struct {
+		callback string
+		has      bool
+	}{
+		{"config", is[Configurer](impl)},
+		{"dump_plugin", is[DumpPluginer](impl)},
+		{"cleanup", is[Cleaner](impl)},
+		{"preconnect", is[PreConnecter](impl)},
+		{"list_exports", is[ExportLister](impl)},
+		{"default_export", is[DefaultExporter](impl)},
+	} {
+		if f.has {
+			continue
+		}
+		if err := tell(f.callback, ""); err != nil {
+			return err
 		}
 	}
-	_, ok := impl.(Configurer)
-	has(hasConfig, ok)
-	_, ok = impl.(DumpPluginer)
-	has(hasDumpPlugin, ok)
-	_, ok = impl.(Cleaner)
-	has(hasCleanup, ok)
-	_, ok = impl.(PreConnecter)
-	has(hasPreConnect, ok)
-	_, ok = impl.(ExportLister)
-	has(hasListExports, ok)
-	_, ok = impl.(DefaultExporter)
-	has(hasDefaultExport, ok)
-	return string(letters)
+	return nil
 }
 
-// replayConfig gives the plugin its parameters. Here and below step is set to
-// the name of each callback before it is called, for guardSteps.
-func replayConfig(step *string, params []param, complete bool) error {
+func is[T any](v any) bool {
+	_, ok := v.(T)
+	return ok
+}
+
+// checkConfig is what the process does that only checks the parameters.
+func checkConfig(complete bool) error {
+	if err := replayConfig(params(), complete); err != nil {
+		return err
+	}
+	model, err := threadModel()
+	if err != nil {
+		return err
+	}
+	return tell("thread_model", strconv.Itoa(int(model)))
+}
+
+func dumpPlugin() error {
+	if err := replayConfig(params(), false); err != nil {
+		return err
+	}
+	registration.impl.(DumpPluginer).DumpPlugin()
+	return nil
+}
+
+// replayConfig gives the plugin its parameters.
+func replayConfig(params []param, complete bool) error {
 	impl := registration.impl
 	if i, ok := impl.(Loader); ok {
-		*step = "load"
 		i.Load()
 	}
 	if i, ok := impl.(Configurer); ok {
-		*step = "config"
 		for _, p := range params {
 			if err := i.Config(p.key, p.value); err != nil {
 				return err
@@ -87,43 +107,65 @@ func replayConfig(step *string, params []param, complete bool) error {
 		}
 	}
 	if i, ok := impl.(ConfigCompleter); ok && complete {
-		*step = "config_complete"
 		return i.ConfigComplete()
 	}
 	return nil
 }
 
 // threadModel returns the plugin's thread model, before any clamping.
-func threadModel(step *string) (uint32, error) {
+func threadModel() (uint32, error) {
 	i, ok := registration.impl.(ThreadModeler)
 	if !ok {
 		return ThreadModelParallel, nil
 	}
-	*step = "thread_model"
 	model, err := i.ThreadModel()
-	if err != nil {
-		return 0, err
-	}
-	if model > ThreadModelParallel {
-		return 0, fmt.Errorf("thread_model: %d: not one of the ThreadModel constants (%d to %d)",
+	if err == nil && model > ThreadModelParallel {
+		err = fmt.Errorf("thread_model: %d: not one of the ThreadModel constants (%d to %d)",
 			model, ThreadModelSerializeConnections, ThreadModelParallel)
 	}
-	return model, nil
+	return model, err
 }
 
-// serve is what happens once the server has forked.
-func serve(step *string, params []param) error {
-	if err := replayConfig(step, params, true); err != nil {
+// serve is what happens once the server has forked. It is too late to end the
+// server by an error: nobody may see that any more, and nbdkit --run would wait
+// for ever. So the clients are told.
+func serve(params []param) {
+	err := errors.New("after_fork: the plugin panicked when the server started")
+	if guard("after_fork", func() error {
+		err = start(params)
+		return err
+	}) == -1 {
+		registration.impl = refusing{err}
+	}
+}
+
+var (
+	_ PreConnecter    = refusing{}
+	_ ExportLister    = refusing{}
+	_ DefaultExporter = refusing{}
+	_ Cleaner         = refusing{}
+)
+
+// refusing stands in for a plugin that could not be started, and gets none of
+// its callbacks any more.
+type refusing struct{ err error }
+
+func (r refusing) Open(bool) (ConnectionInterface, error)  { return nil, r.err }
+func (r refusing) PreConnect(bool) error                   { return nil }
+func (r refusing) ListExports(_, _ bool, _ *Exports) error { return r.err }
+func (r refusing) DefaultExport(_, _ bool) (string, error) { return "", r.err }
+func (r refusing) Cleanup()                                {}
+
+func start(params []param) error {
+	if err := replayConfig(params, true); err != nil {
 		return err
 	}
 	if i, ok := registration.impl.(GetReadyer); ok {
-		*step = "get_ready"
 		if err := i.GetReady(); err != nil {
 			return err
 		}
 	}
 	if i, ok := registration.impl.(AfterForker); ok {
-		*step = "after_fork"
 		return i.AfterFork()
 	}
 	return nil
@@ -141,8 +183,29 @@ func open(readonly bool) (*connection, error) {
 	if err := checkConnection(c); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	return newConnection(c), nil
+	return &connection{c}, nil
 }
 
 // param is one key=value of the command line.
 type param struct{ key, value string }
+
+// params returns what the C side has kept of the command line.
+func params() []param {
+	var ps []param
+	for _, p := range unsafe.Slice(C.gonbdkit_params, C.gonbdkit_nr_params) {
+		ps = append(ps, param{C.GoString(p.key), C.GoString(p.value)})
+	}
+	return ps
+}
+
+// tell sends a record from a throw-away process to the server's. nbdkit_error
+// has been called when it fails.
+func tell(key, value string) error {
+	ckey, cvalue := C.CString(key), C.CString(value)
+	defer cfree(unsafe.Pointer(ckey))
+	defer cfree(unsafe.Pointer(cvalue))
+	if C.gonbdkit_tell(ckey, unsafe.Pointer(cvalue), C.size_t(len(value))) == -1 {
+		return errors.New("the answer could not be sent")
+	}
+	return nil
+}

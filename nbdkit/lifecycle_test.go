@@ -61,19 +61,21 @@ func TestDescribe(t *testing.T) {
 	tests := []struct {
 		name string
 		impl PluginInterface
-		want map[byte]string // nil for an error
+		want map[string]string // nil for an error
 	}{
-		{"nothing", goodPlugin{}, map[byte]string{tagName: "x", tagHas: ""}},
+		{"nothing", goodPlugin{}, map[string]string{"name": "x", "config": "", "dump_plugin": "",
+			"cleanup": "", "preconnect": "", "list_exports": "", "default_export": ""}},
 		{"some", describedPlugin{Description: Description{Longname: "X", ConfigHelp: "a\nb"}},
-			map[byte]string{tagName: "x", tagLongname: "X", tagConfigHelp: "a\nb", tagHas: "cC"}},
+			map[string]string{"name": "x", "longname": "X", "config_help": "a\nb",
+				"dump_plugin": "", "preconnect": "", "list_exports": "", "default_export": ""}},
 		{"NUL", describedPlugin{Description: Description{Version: "1\x002"}}, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			register(t, test.impl, "x")
-			got := map[byte]string{}
-			err := describe(func(tag byte, text string) error {
-				got[tag] = text
+			got := map[string]string{}
+			err := describe(func(key, text string) error {
+				got[key] = text
 				return nil
 			})
 			if test.want == nil {
@@ -85,9 +87,9 @@ func TestDescribe(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for tag, want := range test.want {
-				if text, ok := got[tag]; !ok || text != want {
-					t.Errorf("record %c: got %q (%v), want %q", tag, text, ok, want)
+			for key, want := range test.want {
+				if text, ok := got[key]; !ok || text != want {
+					t.Errorf("record %s: got %q (%v), want %q", key, text, ok, want)
 				}
 			}
 			if len(got) != len(test.want) {
@@ -140,13 +142,15 @@ func TestLifeCycleOrder(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := &recorder{failAt: test.failAt}
 			register(t, r, "recorder")
-			var step string
-			err := serve(&step, params)
-			if want := r.got[len(r.got)-1]; step != want && !strings.Contains(want, "=") {
-				t.Errorf("step: got %s, want %s", step, want)
+			serve(params)
+			var want error
+			if test.failAt != "" {
+				want = errRecorder
 			}
-			if wantErr := test.failAt != ""; (err != nil) != wantErr {
-				t.Errorf("got error %v, want one: %v", err, wantErr)
+			for range 2 {
+				if _, err := open(false); err != want {
+					t.Errorf("open: got error %v, want %v", err, want)
+				}
 			}
 			if got := strings.Join(r.got, " "); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
@@ -155,10 +159,25 @@ func TestLifeCycleOrder(t *testing.T) {
 	}
 }
 
+type panickingPlugin struct{ goodPlugin }
+
+func (panickingPlugin) GetReady() error { panic("on purpose") }
+func (panickingPlugin) Unload()         {}
+
+func TestPanicAtTheStartRefusesClients(t *testing.T) {
+	register(t, panickingPlugin{}, "x")
+	serve(nil)
+	if c, err := open(false); c != nil || err == nil || !strings.Contains(err.Error(), "panicked") {
+		t.Errorf("open: got %v, %v, want an error that says so", c, err)
+	}
+	if is[Unloader](registration.impl) {
+		t.Error("the plugin gets unload, but it was never started")
+	}
+}
+
 func TestThreadModel(t *testing.T) {
 	register(t, goodPlugin{}, "x")
-	var step string
-	if got, err := threadModel(&step); got != ThreadModelParallel || err != nil {
+	if got, err := threadModel(); got != ThreadModelParallel || err != nil {
 		t.Errorf("default: got %d, %v, want %d", got, err, ThreadModelParallel)
 	}
 	tests := []struct {
@@ -172,7 +191,7 @@ func TestThreadModel(t *testing.T) {
 	}
 	for _, test := range tests {
 		register(t, &recorder{model: test.model}, "x")
-		got, err := threadModel(&step)
+		got, err := threadModel()
 		if (err == nil) != test.ok || (test.ok && got != test.model) {
 			t.Errorf("%d: got %d, %v, want success: %v", test.model, got, err, test.ok)
 		}

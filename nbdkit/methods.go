@@ -12,67 +12,63 @@ import (
 )
 
 // An optional method whose signature is not quite right would silently be no
-// callback at all. So its name is compared as well.
+// callback at all. So the names are compared as well.
 
 // methodTable maps the names of optional methods to their types.
 type methodTable map[string]reflect.Type
 
-func (m methodTable) add(iface reflect.Type) {
-	for i := range iface.NumMethod() {
-		m[iface.Method(i).Name] = iface.Method(i).Type
-	}
-}
-
-func tableOf(ifaces ...reflect.Type) methodTable {
+// tableOf returns the methods of the interface type T.
+func tableOf[T any]() methodTable {
 	m := methodTable{}
-	for _, iface := range ifaces {
-		m.add(iface)
+	t := reflect.TypeFor[T]()
+	for i := range t.NumMethod() {
+		m[t.Method(i).Name] = t.Method(i).Type
 	}
 	return m
 }
 
-var pluginMethods = tableOf(
-	reflect.TypeFor[Describer](),
-	reflect.TypeFor[Loader](),
-	reflect.TypeFor[Unloader](),
-	reflect.TypeFor[DumpPluginer](),
-	reflect.TypeFor[Configurer](),
-	reflect.TypeFor[ConfigCompleter](),
-	reflect.TypeFor[ThreadModeler](),
-	reflect.TypeFor[GetReadyer](),
-	reflect.TypeFor[AfterForker](),
-	reflect.TypeFor[Cleaner](),
-	reflect.TypeFor[PreConnecter](),
-	reflect.TypeFor[ExportLister](),
-	reflect.TypeFor[DefaultExporter](),
-)
+var pluginMethods = tableOf[interface {
+	Describer
+	Loader
+	Unloader
+	DumpPluginer
+	Configurer
+	ConfigCompleter
+	ThreadModeler
+	GetReadyer
+	AfterForker
+	Cleaner
+	PreConnecter
+	ExportLister
+	DefaultExporter
+}]()
 
-var connectionMethods = tableOf(
-	reflect.TypeFor[ConnectionCloser](),
-	reflect.TypeFor[BlockSizer](),
-	reflect.TypeFor[ExportDescriber](),
-	reflect.TypeFor[CanWriter](),
-	reflect.TypeFor[CanFlusher](),
-	reflect.TypeFor[IsRotationaler](),
-	reflect.TypeFor[CanTrimmer](),
-	reflect.TypeFor[CanZeroer](),
-	reflect.TypeFor[CanFastZeroer](),
-	reflect.TypeFor[CanExtentser](),
-	reflect.TypeFor[CanFUAer](),
-	reflect.TypeFor[CanMultiConner](),
-	reflect.TypeFor[CanCacher](),
-	reflect.TypeFor[PWriter](),
-	reflect.TypeFor[Flusher](),
-	reflect.TypeFor[Trimmer](),
-	reflect.TypeFor[Zeroer](),
-	reflect.TypeFor[Extenter](),
-	reflect.TypeFor[Cacher](),
-	reflect.TypeFor[DirectFDer](),
-)
+var connectionMethods = tableOf[interface {
+	ConnectionCloser
+	BlockSizer
+	ExportDescriber
+	CanWriter
+	CanFlusher
+	IsRotationaler
+	CanTrimmer
+	CanZeroer
+	CanFastZeroer
+	CanExtentser
+	CanFUAer
+	CanMultiConner
+	CanCacher
+	PWriter
+	Flusher
+	Trimmer
+	Zeroer
+	Extenter
+	Cacher
+	DirectFDer
+}]()
 
-// checkMethods returns an error that names the first method of v that has the
-// name of an optional one and another signature, or that v does not have
-// because it is no pointer.
+// checkMethods returns an error for the first method of v that has the name of
+// an optional one but another signature, or that v lacks only because v is not
+// a pointer.
 func checkMethods(v any, table methodTable) error {
 	t := reflect.TypeOf(v)
 	for _, name := range slices.Sorted(maps.Keys(table)) {

@@ -8,8 +8,8 @@ import (
 	"math"
 )
 
-// The functions here answer nbdkit's questions about a connection, by asking
-// it or by what nbdkit does for a C plugin without the callback.
+// The functions here answer nbdkit's questions about a connection: they ask it,
+// or give the answer that nbdkit assumes for a C plugin without the callback.
 
 // boolOr asks the connection if it is a T, and else returns def.
 func boolOr[T any](c *connection, def bool, ask func(T) (bool, error)) (int64, error) {
@@ -27,11 +27,11 @@ func boolOr[T any](c *connection, def bool, ask func(T) (bool, error)) (int64, e
 }
 
 func (c *connection) canWrite() (int64, error) {
-	return boolOr(c, c.pwriter != nil, CanWriter.CanWrite)
+	return boolOr(c, is[PWriter](c.ConnectionInterface), CanWriter.CanWrite)
 }
 
 func (c *connection) canFlush() (int64, error) {
-	return boolOr(c, c.flusher != nil, CanFlusher.CanFlush)
+	return boolOr(c, is[Flusher](c.ConnectionInterface), CanFlusher.CanFlush)
 }
 
 func (c *connection) isRotational() (int64, error) {
@@ -39,29 +39,32 @@ func (c *connection) isRotational() (int64, error) {
 }
 
 func (c *connection) canTrim() (int64, error) {
-	return boolOr(c, c.trimmer != nil, CanTrimmer.CanTrim)
+	return boolOr(c, is[Trimmer](c.ConnectionInterface), CanTrimmer.CanTrim)
 }
 
 // Unlike in C, true without a Zeroer still has to become false: the server
-// cannot see that the callback behind the shim is missing.
+// cannot see that Go has no method for the callback.
 func (c *connection) canZero() (int64, error) {
-	v, err := boolOr(c, c.zeroer != nil, CanZeroer.CanZero)
-	if err == nil && c.zeroer == nil {
+	zeroer := is[Zeroer](c.ConnectionInterface)
+	v, err := boolOr(c, zeroer, CanZeroer.CanZero)
+	if err == nil && !zeroer {
 		v = 0
-	}
-	if err == nil {
-		c.zeroes = v != 0
 	}
 	return v, err
 }
 
-// canFastZero relies on the server's asking for can_zero first.
+// Where the server writes zeroes by pwrite anyway, it can refuse at once to do
+// so fast.
 func (c *connection) canFastZero() (int64, error) {
-	return boolOr(c, !c.zeroes, CanFastZeroer.CanFastZero)
+	if is[CanFastZeroer](c.ConnectionInterface) {
+		return boolOr(c, false, CanFastZeroer.CanFastZero)
+	}
+	zeroes, err := c.canZero()
+	return 1 - zeroes, err
 }
 
 func (c *connection) canExtents() (int64, error) {
-	return boolOr(c, c.extenter != nil, CanExtentser.CanExtents)
+	return boolOr(c, is[Extenter](c.ConnectionInterface), CanExtentser.CanExtents)
 }
 
 func (c *connection) canMultiConn() (int64, error) {
@@ -69,35 +72,32 @@ func (c *connection) canMultiConn() (int64, error) {
 }
 
 func (c *connection) canFUA() (int64, error) {
-	v := FUANone
-	if c.flusher != nil {
-		v = FUAEmulate
+	def := FUANone
+	if is[Flusher](c.ConnectionInterface) {
+		def = FUAEmulate
 	}
-	if t, ok := c.ConnectionInterface.(CanFUAer); ok {
-		var err error
-		if v, err = t.CanFUA(); err != nil {
-			return -1, err
-		}
-	}
-	if v > FUANative {
-		return -1, fmt.Errorf("can_fua: %d: not one of FUANone, FUAEmulate and FUANative", v)
-	}
-	return int64(v), nil
+	return levelOr(c, "can_fua", def, FUANative, CanFUAer.CanFUA)
 }
 
 func (c *connection) canCache() (int64, error) {
-	v := CacheNone
-	if c.cacher != nil {
-		v = CacheNative
+	def := CacheNone
+	if is[Cacher](c.ConnectionInterface) {
+		def = CacheNative
 	}
-	if t, ok := c.ConnectionInterface.(CanCacher); ok {
+	return levelOr(c, "can_cache", def, CacheNative, CanCacher.CanCache)
+}
+
+// levelOr is boolOr for an answer that is one of the constants up to highest.
+func levelOr[T any](c *connection, callback string, def, highest uint32, ask func(T) (uint32, error)) (int64, error) {
+	v := def
+	if t, ok := c.ConnectionInterface.(T); ok {
 		var err error
-		if v, err = t.CanCache(); err != nil {
+		if v, err = ask(t); err != nil {
 			return -1, err
 		}
 	}
-	if v > CacheNative {
-		return -1, fmt.Errorf("can_cache: %d: not one of CacheNone, CacheEmulate and CacheNative", v)
+	if v > highest {
+		return -1, fmt.Errorf("%s: %d: not one of the constants (0 to %d)", callback, v, highest)
 	}
 	return int64(v), nil
 }

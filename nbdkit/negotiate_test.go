@@ -15,6 +15,8 @@ type bare struct{}
 func (bare) GetSize() (uint64, error)           { return 1 << 20, nil }
 func (bare) PRead([]byte, uint64, uint32) error { return nil }
 
+func connectionTo(c ConnectionInterface) *connection { return &connection{c} }
+
 type withPWrite struct{ bare }
 
 func (withPWrite) PWrite([]byte, uint64, uint32) error { return nil }
@@ -105,7 +107,7 @@ func TestNegotiationDefaults(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			c := newConnection(test.c)
+			c := connectionTo(test.c)
 			for _, q := range questions {
 				got, err := q.ask(c)
 				if err != nil || got != test.want[q.name] {
@@ -127,24 +129,24 @@ func TestNegotiationAnswers(t *testing.T) {
 			case "can_fua", "can_cache":
 				wantYes = 2
 			}
-			if got, err := q.ask(newConnection(answering{yes: true, level: 2})); got != wantYes || err != nil {
+			if got, err := q.ask(connectionTo(answering{yes: true, level: 2})); got != wantYes || err != nil {
 				t.Errorf("yes: got %d, %v, want %d", got, err, wantYes)
 			}
-			if got, err := q.ask(newConnection(answering{})); got != 0 || err != nil {
+			if got, err := q.ask(connectionTo(answering{})); got != 0 || err != nil {
 				t.Errorf("no: got %d, %v, want 0", got, err)
 			}
-			if got, err := q.ask(newConnection(answering{err: broken})); got != -1 || !errors.Is(err, broken) {
+			if got, err := q.ask(connectionTo(answering{err: broken})); got != -1 || !errors.Is(err, broken) {
 				t.Errorf("error: got %d, %v, want -1, %v", got, err, broken)
 			}
 		})
 	}
-	if got, err := newConnection(answeringZero{answering{yes: true}}).canZero(); got != 1 || err != nil {
+	if got, err := connectionTo(answeringZero{answering{yes: true}}).canZero(); got != 1 || err != nil {
 		t.Errorf("can_zero with Zero: got %d, %v, want 1", got, err)
 	}
 }
 
 func TestNegotiationOutOfRange(t *testing.T) {
-	c := newConnection(answering{level: 3})
+	c := connectionTo(answering{level: 3})
 	if got, err := c.canFUA(); got != -1 || err == nil {
 		t.Errorf("can_fua: got %d, %v, want -1 and an error", got, err)
 	}
@@ -172,7 +174,7 @@ func TestGetSize(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := newConnection(sized(test.size)).getSize()
+			got, err := connectionTo(sized(test.size)).getSize()
 			if (err == nil) != test.ok {
 				t.Fatalf("getSize: got error %v, want success: %v", err, test.ok)
 			}
@@ -184,7 +186,7 @@ func TestGetSize(t *testing.T) {
 }
 
 func TestWithoutDescriptionAndBlockSize(t *testing.T) {
-	c := newConnection(bare{})
+	c := connectionTo(bare{})
 	if s, err := c.exportDescription(); s != "" || err != nil {
 		t.Errorf("exportDescription: got %q, %v, want none", s, err)
 	}

@@ -24,7 +24,7 @@ func AbsolutePath(path string) (string, error) {
 	if filepath.IsAbs(path) {
 		return path, nil
 	}
-	dir := C.gonbdkit_start_directory()
+	dir := C.gonbdkit_start_directory
 	if dir == nil {
 		return "", fmt.Errorf("nbdkit_absolute_path: %s: %w", path, errNoStartDirectory)
 	}

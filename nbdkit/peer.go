@@ -3,7 +3,6 @@
 
 package nbdkit
 
-// #include <stdlib.h>
 // #include <sys/un.h>
 // #include "shim.h"
 import "C"
@@ -36,7 +35,7 @@ func (a *RawAddr) String() string { return fmt.Sprintf("%x", a.Data) }
 // callback: a *net.TCPAddr, a *net.UnixAddr (with an empty name, as a rule) or
 // a *RawAddr.
 func PeerName() (net.Addr, error) {
-	if err := needServer("nbdkit_peer_name"); err != nil {
+	if err := need("nbdkit_peer_name"); err != nil {
 		return nil, err
 	}
 	var buf [128]byte // sizeof (struct sockaddr_storage)
@@ -101,7 +100,7 @@ func PeerGID() (int64, error) {
 }
 
 func peerID(function string, f func() C.int64_t) (int64, error) {
-	if err := needServer(function); err != nil {
+	if err := need(function); err != nil {
 		return 0, err
 	}
 	id := f()
@@ -115,8 +114,8 @@ func peerID(function string, f func() C.int64_t) (int64, error) {
 // security context, usually SELinux's label, of a client on a Unix socket. On
 // older servers the error wraps [errors.ErrUnsupported].
 func PeerSecurityContext() (string, error) {
-	if !bool(C.gonbdkit_has_peer_security_context()) {
-		return "", needNewer("nbdkit_peer_security_context", "1.36")
+	if err := need("nbdkit_peer_security_context"); err != nil {
+		return "", err
 	}
 	return ownedString("nbdkit_peer_security_context", C.nbdkit_peer_security_context())
 }
@@ -125,8 +124,8 @@ func PeerSecurityContext() (string, error) {
 // in the client's certificate, or "". On older servers the error wraps
 // [errors.ErrUnsupported].
 func PeerTLSDN() (string, error) {
-	if !bool(C.gonbdkit_has_peer_tls_dn()) {
-		return "", needNewer("nbdkit_peer_tls_dn", "1.40")
+	if err := need("nbdkit_peer_tls_dn"); err != nil {
+		return "", err
 	}
 	return ownedString("nbdkit_peer_tls_dn", C.nbdkit_peer_tls_dn())
 }
@@ -134,16 +133,8 @@ func PeerTLSDN() (string, error) {
 // PeerTLSIssuerDN (nbdkit_peer_tls_issuer_dn, nbdkit 1.40) is PeerTLSDN for
 // the certificate's issuer.
 func PeerTLSIssuerDN() (string, error) {
-	if !bool(C.gonbdkit_has_peer_tls_issuer_dn()) {
-		return "", needNewer("nbdkit_peer_tls_issuer_dn", "1.40")
+	if err := need("nbdkit_peer_tls_issuer_dn"); err != nil {
+		return "", err
 	}
 	return ownedString("nbdkit_peer_tls_issuer_dn", C.nbdkit_peer_tls_issuer_dn())
-}
-
-func ownedString(function string, s *C.char) (string, error) {
-	if s == nil {
-		return "", errors.New(function + ": the server has logged the cause")
-	}
-	defer cfree(unsafe.Pointer(s))
-	return C.GoString(s), nil
 }

@@ -3,62 +3,32 @@
 
    The struct that nbdkit sees, and the callbacks up to its fork. They may not
    start Go (see latestart.c): they ask a throw-away process instead. The
-   callbacks from after_fork on go straight to Go and are in forward.c. */
+   callbacks from after_fork on are Go functions. */
 
 #include <errno.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "shim.h"
-#include "forward.h"
 #include "_cgo_export.h"
 
-static struct nbdkit_plugin plugin;
-
 /* Parameters in the order given. nbdkit keeps the strings alive. */
-static struct param { const char *key, *value; } *params;
-static size_t nr_params;
+struct gonbdkit_param *gonbdkit_params;
+size_t gonbdkit_nr_params;
+
+char *gonbdkit_start_directory;
 
 /* The answer to .thread_model, once a child has given it; -1 before. */
 static int thread_model_answer = -1;
 
-static char *start_directory;
-
-size_t
-gonbdkit_nr_params (void)
-{
-  return nr_params;
-}
-
-const char *
-gonbdkit_param_key (size_t i)
-{
-  return params[i].key;
-}
-
-const char *
-gonbdkit_param_value (size_t i)
-{
-  return params[i].value;
-}
-
-/* NULL if the directory could not be determined. */
-const char *
-gonbdkit_start_directory (void)
-{
-  return start_directory;
-}
-
 /* Before 1.34 (which has nbdkit_disconnect) a client that queues reads and
    hangs up ends the whole server by an assertion, if it has more than one
    thread per connection. */
-int
-gonbdkit_clamp_thread_model (int model)
+static int
+clamp_thread_model (int model)
 {
-  if (model == NBDKIT_THREAD_MODEL_PARALLEL && !gonbdkit_has_disconnect ())
+  if (model == NBDKIT_THREAD_MODEL_PARALLEL && nbdkit_disconnect == NULL)
     return NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS;
   return model;
 }
@@ -66,16 +36,17 @@ gonbdkit_clamp_thread_model (int model)
 static int
 config (const char *key, const char *value)
 {
-  struct param *p = realloc (params, (nr_params + 1) * sizeof *p);
+  struct gonbdkit_param *p =
+    realloc (gonbdkit_params, (gonbdkit_nr_params + 1) * sizeof *p);
 
   if (p == NULL) {
     nbdkit_error ("realloc: %m");
     return -1;
   }
-  params = p;
-  params[nr_params].key = key;
-  params[nr_params].value = value;
-  nr_params++;
+  p[gonbdkit_nr_params].key = key;
+  p[gonbdkit_nr_params].value = value;
+  gonbdkit_params = p;
+  gonbdkit_nr_params++;
   return 0;
 }
 
@@ -93,41 +64,22 @@ close_password_fd (const char *value)
 }
 
 static int
-on_config_record (char tag, const char *text, size_t len)
+on_config_record (const char *key, const char *value, size_t len)
 {
-  size_t vlen;
-
-  switch (tag) {
-  case GONBDKIT_THREAD_MODEL:
-    thread_model_answer = gonbdkit_clamp_thread_model (text[0] - '0');
+  if (strcmp (key, "thread_model") == 0) {
+    thread_model_answer = clamp_thread_model (value[0] - '0');
     return 0;
-  case GONBDKIT_PASSWORD:
-    vlen = strlen (text);
-    close_password_fd (text);
-    return gonbdkit_remember_password (text, vlen,
-                                       text + vlen + 1, len - vlen - 1);
-  default:
-    errno = EPROTO;
-    return -1;
   }
-}
-
-static int
-check_config (void)
-{
-  return gonbdkitCheckConfig (1);
+  /* Else it is a password. */
+  close_password_fd (value);
+  return gonbdkit_remember_password (value, len);
 }
 
 static int
 config_complete (void)
 {
-  return gonbdkit_in_child ("config_complete", check_config, on_config_record);
-}
-
-static int
-check_config_incomplete (void)
-{
-  return gonbdkitCheckConfig (0);
+  return gonbdkit_in_child ("config_complete", gonbdkitConfigComplete,
+                            on_config_record);
 }
 
 /* --dump-plugin calls this without .config_complete. */
@@ -135,60 +87,25 @@ static int
 thread_model (void)
 {
   if (thread_model_answer == -1 &&
-      gonbdkit_in_child ("thread_model", check_config_incomplete,
+      gonbdkit_in_child ("thread_model", gonbdkitThreadModel,
                          on_config_record) == -1)
     return -1;
   return thread_model_answer;
 }
 
-static int
-dump_plugin_job (void)
-{
-  return gonbdkitDumpPlugin ();
-}
-
 static void
 dump_plugin (void)
 {
-  gonbdkit_in_child ("dump_plugin", dump_plugin_job, on_config_record);
-}
-
-/* Go sets SA_ONSTACK for signal handlers that it finds when it is loaded, but
-   nbdkit installs its own later, without. One that hits the main thread inside
-   Go (after_fork, or all of a client's requests with nbdkit -s) would run on a
-   goroutine's stack, which has no room for it. */
-static void
-handle_signals_on_own_stack (void)
-{
-  struct sigaction sa;
-  int sig;
-
-  for (sig = 1; sig < NSIG; sig++) {
-    if (sigaction (sig, NULL, &sa) == -1 ||
-        sa.sa_handler == SIG_DFL || sa.sa_handler == SIG_IGN ||
-        (sa.sa_flags & SA_ONSTACK) != 0)
-      continue;
-    sa.sa_flags |= SA_ONSTACK;
-    sigaction (sig, &sa, NULL);
-  }
-  /* Where it is ignored, which is inherited, Go can wait for no command. */
-  if (sigaction (SIGCHLD, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN)
-    signal (SIGCHLD, SIG_DFL);
+  gonbdkit_in_child ("dump_plugin", gonbdkitDumpPlugin, on_config_record);
 }
 
 static int
 after_fork (void)
 {
-  int err;
-
-  handle_signals_on_own_stack ();
-  err = gonbdkit_start_go ();
-  if (err != 0) {
-    errno = err;
-    nbdkit_error ("starting the Go runtime: %m");
+  if (gonbdkit_start_go () == -1)
     return -1;
-  }
-  return gonbdkitAfterFork ();
+  gonbdkitAfterFork ();
+  return 0;
 }
 
 static void
@@ -203,68 +120,9 @@ unload (void)
 {
   if (gonbdkit_go_is_started ())
     gonbdkitUnload ();
-  free (params);
-  params = NULL;
-  nr_params = 0;
-}
-
-static bool
-has (const char *letters, char letter)
-{
-  return strchr (letters, letter) != NULL;
-}
-
-/* NULL pointers tell nbdkit, and --dump-plugin's reader, what the plugin does
-   not have. */
-static void
-drop_missing_callbacks (const char *letters)
-{
-  if (!has (letters, GONBDKIT_HAS_CONFIG))
-    plugin.config = NULL;
-  if (!has (letters, GONBDKIT_HAS_DUMP_PLUGIN))
-    plugin.dump_plugin = NULL;
-  if (!has (letters, GONBDKIT_HAS_CLEANUP))
-    plugin.cleanup = NULL;
-  if (!has (letters, GONBDKIT_HAS_PRECONNECT))
-    plugin.preconnect = NULL;
-  if (!has (letters, GONBDKIT_HAS_LIST_EXPORTS))
-    plugin.list_exports = NULL;
-  if (!has (letters, GONBDKIT_HAS_DEFAULT_EXPORT))
-    plugin.default_export = NULL;
-}
-
-static int
-on_description_record (char tag, const char *text, size_t len)
-{
-  char *copy;
-
-  (void) len;
-  if (tag == GONBDKIT_HAS) {
-    drop_missing_callbacks (text);
-    return 0;
-  }
-  copy = strdup (text);         /* lives as long as the server */
-  if (copy == NULL)
-    return -1;
-  switch (tag) {
-  case GONBDKIT_NAME:        plugin.name = copy; break;
-  case GONBDKIT_LONGNAME:    plugin.longname = copy; break;
-  case GONBDKIT_VERSION:     plugin.version = copy; break;
-  case GONBDKIT_DESCRIPTION: plugin.description = copy; break;
-  case GONBDKIT_MAGIC_KEY:   plugin.magic_config_key = copy; break;
-  case GONBDKIT_CONFIG_HELP: plugin.config_help = copy; break;
-  default:
-    free (copy);
-    errno = EPROTO;
-    return -1;
-  }
-  return 0;
-}
-
-static int
-describe_job (void)
-{
-  return gonbdkitDescribe ();
+  free (gonbdkit_params);
+  gonbdkit_params = NULL;
+  gonbdkit_nr_params = 0;
 }
 
 static struct nbdkit_plugin plugin = {
@@ -280,44 +138,82 @@ static struct nbdkit_plugin plugin = {
   .after_fork = after_fork,
   .cleanup = cleanup,
 
-  .preconnect = gonbdkit_preconnect,
-  .list_exports = gonbdkit_list_exports,
-  .default_export = gonbdkit_default_export,
+  .preconnect = gonbdkitPreConnect,
+  .list_exports = gonbdkitListExports,
+  .default_export = gonbdkitDefaultExport,
 
-  .open = gonbdkit_open,
-  .close = gonbdkit_close,
-  .get_size = gonbdkit_get_size,
-  .block_size = gonbdkit_block_size,
-  .export_description = gonbdkit_export_description,
-  .can_write = gonbdkit_can_write,
-  .can_flush = gonbdkit_can_flush,
-  .is_rotational = gonbdkit_is_rotational,
-  .can_trim = gonbdkit_can_trim,
-  .can_zero = gonbdkit_can_zero,
-  .can_fast_zero = gonbdkit_can_fast_zero,
-  .can_extents = gonbdkit_can_extents,
-  .can_fua = gonbdkit_can_fua,
-  .can_multi_conn = gonbdkit_can_multi_conn,
-  .can_cache = gonbdkit_can_cache,
+  .open = gonbdkitOpen,
+  .close = gonbdkitClose,
+  .get_size = gonbdkitGetSize,
+  .block_size = gonbdkitBlockSize,
+  .export_description = gonbdkitExportDescription,
+  .can_write = gonbdkitCanWrite,
+  .can_flush = gonbdkitCanFlush,
+  .is_rotational = gonbdkitIsRotational,
+  .can_trim = gonbdkitCanTrim,
+  .can_zero = gonbdkitCanZero,
+  .can_fast_zero = gonbdkitCanFastZero,
+  .can_extents = gonbdkitCanExtents,
+  .can_fua = gonbdkitCanFUA,
+  .can_multi_conn = gonbdkitCanMultiConn,
+  .can_cache = gonbdkitCanCache,
   .pread = gonbdkit_pread,
   .pwrite = gonbdkit_pwrite,
-  .flush = gonbdkit_flush,
-  .trim = gonbdkit_trim,
-  .zero = gonbdkit_zero,
-  .extents = gonbdkit_extents,
-  .cache = gonbdkit_cache,
+  .flush = gonbdkitFlush,
+  .trim = gonbdkitTrim,
+  .zero = gonbdkitZero,
+  .extents = gonbdkitExtents,
+  .cache = gonbdkitCache,
 
   /* Go's scheduler runs between a failing system call and the return. */
   .errno_is_preserved = 0,
 };
+
+/* Where the plugin's description goes. */
+static const struct { const char *key, **text; } texts[] = {
+  { "name", &plugin.name },
+  { "longname", &plugin.longname },
+  { "version", &plugin.version },
+  { "description", &plugin.description },
+  { "magic_config_key", &plugin.magic_config_key },
+  { "config_help", &plugin.config_help },
+};
+
+/* A record names a field of the struct: a text, or a callback that the plugin
+   does not have. A NULL pointer tells nbdkit, and --dump-plugin's reader. */
+static int
+on_description_record (const char *key, const char *value, size_t len)
+{
+  size_t i;
+
+  (void) len;
+  for (i = 0; i < sizeof texts / sizeof texts[0]; ++i)
+    if (strcmp (key, texts[i].key) == 0) {
+      *texts[i].text = strdup (value); /* lives as long as the server */
+      return *texts[i].text == NULL ? -1 : 0;
+    }
+#define WITHOUT(callback)                         \
+  if (strcmp (key, #callback) == 0) {           \
+    plugin.callback = NULL;                     \
+    return 0;                                   \
+  }
+  WITHOUT (config)
+  WITHOUT (dump_plugin)
+  WITHOUT (cleanup)
+  WITHOUT (preconnect)
+  WITHOUT (list_exports)
+  WITHOUT (default_export)
+  errno = EPROTO;
+  return -1;
+}
 
 NBDKIT_DLL_PUBLIC struct nbdkit_plugin *plugin_init (void);
 
 struct nbdkit_plugin *
 plugin_init (void)
 {
-  start_directory = getcwd (NULL, 0);
-  if (gonbdkit_in_child ("plugin_init", describe_job,
+  gonbdkit_start_directory = getcwd (NULL, 0);
+  if (gonbdkit_in_child ("plugin_init", gonbdkitDescribe,
                          on_description_record) == -1)
     return NULL;
   return &plugin;

@@ -72,12 +72,12 @@ type ThreadModeler interface {
 }
 
 // GetReadyer gets .get_ready. Unlike in C it is called after the fork, right
-// before AfterFork, in the process that serves.
+// before AfterFork, in the process that serves. An error refuses all clients.
 type GetReadyer interface {
 	GetReady() error
 }
 
-// AfterForker gets .after_fork.
+// AfterForker gets .after_fork. An error refuses all clients.
 type AfterForker interface {
 	AfterFork() error
 }

@@ -3,7 +3,6 @@
 
 package nbdkit
 
-// #include <stdlib.h>
 // #include "shim.h"
 import "C"
 
@@ -19,20 +18,18 @@ import (
 // ErrNoServer is returned by functions that need the server, outside of it.
 var ErrNoServer = errors.New("not running inside nbdkit")
 
-func needServer(function string) error {
+// need returns an error unless this process is a server that has function.
+func need(function string) error {
 	if !bool(C.gonbdkit_in_server()) {
 		return fmt.Errorf("%s: %w", function, ErrNoServer)
 	}
-	return nil
-}
-
-// needNewer is the error for a function that this server does not have.
-func needNewer(function, version string) error {
-	if err := needServer(function); err != nil {
-		return err
+	name := C.CString(function)
+	defer cfree(unsafe.Pointer(name))
+	if release := C.gonbdkit_lacks(name); release != nil {
+		return fmt.Errorf("%s: this server does not have it, it came with nbdkit %s: %w",
+			function, C.GoString(release), errors.ErrUnsupported)
 	}
-	return fmt.Errorf("%s: this server does not have it, it came with nbdkit %s: %w",
-		function, version, errors.ErrUnsupported)
+	return nil
 }
 
 // ReadPassword (nbdkit_read_password) returns the password that value, the
@@ -54,25 +51,18 @@ func ReadPassword(value string) (string, error) {
 	return C.GoString(password), nil
 }
 
-// Checking says whether this process only checks the parameters, which is where
-// an error from Config or ConfigComplete is seen by the user and ends nbdkit
-// before it forks. (No function of nbdkit's.)
-func Checking() bool {
-	return bool(C.gonbdkit_is_child())
-}
-
 // StdioSafe (nbdkit_stdio_safe) says whether standard input and output may be
-// used while configuring: with -s they are the client's. It is false when the
-// parameters come for the second time, after the fork, where neither is the
-// user's any more.
+// used while configuring: with -s they are the client's. It is false after the
+// fork, when the parameters come for the second time and neither belongs to the
+// user any more.
 func StdioSafe() bool {
-	return needServer("nbdkit_stdio_safe") == nil && C.nbdkit_stdio_safe() != 0
+	return need("nbdkit_stdio_safe") == nil && C.nbdkit_stdio_safe() != 0
 }
 
 // Shutdown (nbdkit_shutdown) asks the server to end. It returns at once. It has
 // no effect before the server has forked.
 func Shutdown() {
-	if needServer("nbdkit_shutdown") == nil {
+	if need("nbdkit_shutdown") == nil {
 		C.nbdkit_shutdown()
 	}
 }
@@ -81,8 +71,8 @@ func Shutdown() {
 // client whose callback this is, with force at once. Older servers cannot: the
 // error then wraps [errors.ErrUnsupported].
 func Disconnect(force bool) error {
-	if !bool(C.gonbdkit_has_disconnect()) {
-		return needNewer("nbdkit_disconnect", "1.34")
+	if err := need("nbdkit_disconnect"); err != nil {
+		return err
 	}
 	var cforce C.int
 	if force {
@@ -95,7 +85,7 @@ func Disconnect(force bool) error {
 // Nanosleep (nbdkit_nanosleep) sleeps for d, or returns an error as soon as
 // the server is to end or the client whose callback this is has gone.
 func Nanosleep(d time.Duration) error {
-	if err := needServer("nbdkit_nanosleep"); err != nil {
+	if err := need("nbdkit_nanosleep"); err != nil {
 		return err
 	}
 	if d < 0 || d/time.Second > math.MaxInt32 {
@@ -108,37 +98,10 @@ func Nanosleep(d time.Duration) error {
 	return nil
 }
 
-// Wait sleeps until done is closed, or returns an error as soon as the server
-// is to end or the client whose callback this is has gone; "as soon" is a
-// quarter of a second at worst. It is for callbacks whose work goes on in other
-// goroutines.
-func Wait(done <-chan struct{}) error {
-	// nbdkit has no descriptor to wait for, only Nanosleep, which can wait
-	// for the client and the server but not for done. So done is waited for
-	// here, and the other two are looked at from time to time: less and less
-	// often, for there may be a thousand callbacks waiting.
-	const first, last = 10 * time.Millisecond, 200 * time.Millisecond
-	interval := first
-	look := time.NewTimer(interval)
-	defer look.Stop()
-	for {
-		select {
-		case <-done:
-			return nil
-		case <-look.C:
-		}
-		if err := Nanosleep(time.Microsecond); err != nil {
-			return err
-		}
-		interval = min(2*interval, last)
-		look.Reset(interval)
-	}
-}
-
 // ExportName (nbdkit_export_name) returns the export that the client of this
 // callback asked for. It is the client's word: any UTF-8.
 func ExportName() (string, error) {
-	if err := needServer("nbdkit_export_name"); err != nil {
+	if err := need("nbdkit_export_name"); err != nil {
 		return "", err
 	}
 	name := C.nbdkit_export_name()
@@ -151,7 +114,7 @@ func ExportName() (string, error) {
 // IsTLS (nbdkit_is_tls) says whether the client of this callback has
 // negotiated TLS.
 func IsTLS() (bool, error) {
-	if err := needServer("nbdkit_is_tls"); err != nil {
+	if err := need("nbdkit_is_tls"); err != nil {
 		return false, err
 	}
 	r := C.nbdkit_is_tls()

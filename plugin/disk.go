@@ -58,14 +58,13 @@ func (d *disk) CanFastZero() (bool, error) {
 	return true, nil
 }
 
-// CanFUA implements .can_fua. Like flush it is a lie on purpose: the disk does
+// CanFUA implements .can_fua. Like Flush it is untrue on purpose: the disk does
 // not outlive its client, so nothing needs to be on stable storage.
 func (d *disk) CanFUA() (uint32, error) {
 	return nbdkit.FUANative, nil
 }
 
-// DirectFD lets the bindings serve reads and writes without calling PRead and
-// PWrite, but for the first one and those that fail.
+// DirectFD lets the bindings serve reads and writes themselves.
 func (d *disk) DirectFD() int {
 	return d.Disk.FD()
 }

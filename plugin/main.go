@@ -28,7 +28,6 @@ var (
 type plugin struct {
 	config *config.Config
 	server *tmpdisk.Server // once forked
-	refuse error           // why there is none, and no client is let in
 }
 
 func init() {

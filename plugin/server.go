@@ -4,8 +4,6 @@
 package main
 
 import (
-	"context"
-
 	"libguestfs.org/nbdkit"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk"
@@ -13,9 +11,6 @@ import (
 
 // AfterFork implements .after_fork.
 func (p *plugin) AfterFork() error {
-	if p.refuse != nil {
-		return nil
-	}
 	p.server = tmpdisk.NewServer(p.config, host{})
 	p.server.Start()
 	return nil
@@ -23,44 +18,19 @@ func (p *plugin) AfterFork() error {
 
 // Cleanup implements .cleanup.
 func (p *plugin) Cleanup() {
-	if p.server != nil {
-		p.server.Stop()
-	}
+	p.server.Stop()
 }
 
 // PreConnect implements .preconnect.
 func (p *plugin) PreConnect(readonly bool) error {
-	if p.server != nil {
-		p.server.PreConnect()
-	}
+	p.server.PreConnect()
 	return nil
 }
 
-// Open implements .open. The disk may take its time to be made: the client
-// that hangs up and the server that is told to end must not wait for it.
+// Open implements .open. The disk may take its time to be made: neither a client
+// that hangs up nor a server that is told to end waits for it.
 func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
-	if p.refuse != nil {
-		return nil, p.refuse
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	var (
-		d    *tmpdisk.Disk
-		err  error
-		done = make(chan struct{})
-	)
-	go func() {
-		defer close(done)
-		d, err = p.server.Open(ctx)
-	}()
-	if gone := nbdkit.Wait(done); gone != nil {
-		cancel()
-		<-done
-		if err == nil {
-			p.server.Close(d)
-			err = gone
-		}
-	}
+	d, err := nbdkit.WithClient(p.server.Open)
 	if err != nil {
 		return nil, err
 	}

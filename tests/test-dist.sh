@@ -2,8 +2,8 @@
 # Copyright the nbdkit-tmpdisk-plugin authors.
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# A release has every file of the tree, and the version is the same
-# everywhere.
+# A release has every file of the tree, and the version, which is written in one
+# place, is the same everywhere.
 
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -23,3 +23,5 @@ done < <(git -C "$top_srcdir" ls-files -z)
 version=$(sed -n 's/^const version = "\(.*\)"$/\1/p' "$top_srcdir/plugin/version.go")
 has "$top_srcdir/NEWS" "$version"
 grep -qx "VERSION = $version" "$builddir/Makefile" || fail "configure has another version"
+! grep -F "$version" "$top_srcdir/nbdkit-tmpdisk-plugin.pod" ||
+    fail "the manual has a version of its own"

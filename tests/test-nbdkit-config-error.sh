@@ -13,13 +13,20 @@
 
 go_plugin internal/testplugin/faulty
 
-for at in config config_complete thread_model; do
+# One call from nbdkit goes through several methods: the stack says which.
+while read -r at method; do
     FAULTY=$at:error config_fails "$at: wrong on purpose" ./faulty.so a=b
-    FAULTY=$at:panic config_fails "$at: panic: on purpose" ./faulty.so a=b
+    FAULTY=$at:panic config_fails "config_complete: panic: on purpose" ./faulty.so a=b
+    has "$log" "main.plugin.$method("
     has "$log" "testplugin/faulty/faulty.go"
     FAULTY=$at:exit3 config_fails "exit status 3" ./faulty.so a=b
     FAULTY=$at:kill config_fails "signal 9 (Killed)" ./faulty.so a=b
-done
+done <<'END'
+config Config
+config_complete ConfigComplete
+thread_model ThreadModel
+END
 FAULTY=describe:panic config_fails "plugin_init: panic: on purpose" ./faulty.so
-FAULTY=load:panic config_fails "load: panic: on purpose" ./faulty.so
+FAULTY=load:panic config_fails "panic: on purpose" ./faulty.so
+has "$log" "main.plugin.Load("
 FAULTY=config:goroutine config_fails "panic: on purpose" ./faulty.so a=b

@@ -2,8 +2,9 @@
 # Copyright the nbdkit-tmpdisk-plugin authors.
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# The errno in a callback's error is what the client gets: ENOSPC stays ENOSPC,
-# and what has none is EIO. A refused fast zero is no error in the log.
+# The errno in a callback's error is what the client gets: ENOSPC stays ENOSPC.
+# Without one it is what the callback gave to SetError, or else EIO. A refused
+# fast zero is no error in the log.
 
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -13,10 +14,12 @@
 go_plugin internal/testplugin/faulty
 
 export export=faulty
-for how in errno pluginerror error; do
+for how in errno pluginerror error seterror seterror+errno seterror+panic; do
     case $how in
     error) want=EIO text="pwrite: wrong on purpose" ;;
-    errno) want=ENOSPC text="pwrite: disk: no space left on device" ;;
+    seterror) want=ENOSPC text="pwrite: wrong on purpose" ;;
+    seterror+panic) want=EIO text="pwrite: panic: on purpose" ;;
+    *errno) want=ENOSPC text="pwrite: disk: no space left on device" ;;
     pluginerror) want=ENOSPC text="pwrite: full on purpose: no space left on device" ;;
     esac
     FAULTY=pwrite:$how serve ./faulty.so

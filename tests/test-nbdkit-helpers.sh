@@ -30,7 +30,7 @@ report
 for line in "absolute_path=$work/link/file" "realpath=$work/real/file" cwd=/ \
     password=from-a-file export_name=an/export readonly=false is_tls=false \
     "peer_uid=$(id -u)" "peer_gid=$(id -g)" 'peer_name=*net.UnixAddr' \
-    nanosleep=slept nanosleep_negative=error wait=done stdio_safe=false \
+    nanosleep=slept nanosleep_negative=error with_client=done stdio_safe=false \
     sigterm_onstack=true foreign_export_name=error foreign_peer_uid=error \
     foreign_nanosleep=slept; do
     has report "$line"

@@ -1,10 +1,10 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Command faulty is a plugin with every callback, one of which goes wrong: the
-// one that the environment variable FAULTY names, in the way that it says, as
-// in FAULTY=pread:panic. A callback of a connection goes wrong for clients that
-// ask for the export "faulty" only.
+// Command faulty is a plugin with every callback. Those go wrong that the
+// environment variable FAULTY names, in the way that it says, as in
+// FAULTY=pread:panic or FAULTY=pread:error,close:panic. A callback of a
+// connection goes wrong for clients that ask for the export "faulty" only.
 package main
 
 import (
@@ -17,21 +17,39 @@ import (
 	"libguestfs.org/nbdkit"
 )
 
-// fault goes wrong if callback is the one.
+// fault goes wrong if callback is to.
 func fault(callback string) error {
-	at, how, _ := strings.Cut(os.Getenv("FAULTY"), ":")
-	if at != callback {
-		return nil
+	for _, f := range strings.Split(os.Getenv("FAULTY"), ",") {
+		if at, how, _ := strings.Cut(f, ":"); at == callback {
+			return goWrong(callback, how)
+		}
 	}
+	return nil
+}
+
+func goWrong(callback, how string) error {
 	switch how {
 	case "panic":
 		panic("on purpose")
 	case "error":
 		return errors.New(callback + ": wrong on purpose")
+	case "late":
+		if !nbdkit.StdioSafe() { // as after the fork
+			return errors.New(callback + ": wrong on purpose")
+		}
 	case "errno":
 		return fmt.Errorf("%s: disk: %w", callback, syscall.ENOSPC)
 	case "pluginerror":
 		return nbdkit.PluginError{Errmsg: callback + ": full on purpose", Errno: syscall.ENOSPC}
+	case "seterror":
+		nbdkit.SetError(syscall.ENOSPC)
+		return errors.New(callback + ": wrong on purpose")
+	case "seterror+errno":
+		nbdkit.SetError(syscall.EPERM)
+		return fmt.Errorf("%s: disk: %w", callback, syscall.ENOSPC)
+	case "seterror+panic":
+		nbdkit.SetError(syscall.ENOSPC)
+		panic("on purpose")
 	case "notsup":
 		return fmt.Errorf("%s: %w", callback, syscall.EOPNOTSUPP)
 	case "exit0":

@@ -20,6 +20,7 @@ import "C"
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -72,70 +73,63 @@ func (p *plugin) ConfigComplete() error {
 }
 
 func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
-	var report bytes.Buffer
-	add := func(name string, value any, err error) {
+	var r report
+	r.line("readonly")(readonly, nil)
+	r.line("password")(p.password, nil)
+	r.line("stdio_safe")(p.stdioSafe, nil)
+	r.line("cwd")(os.Getwd())
+	r.line("absolute_path")(nbdkit.AbsolutePath(p.file))
+	r.line("realpath")(nbdkit.Realpath(p.file))
+	name, err := nbdkit.ExportName()
+	r.line("export_name")(name, err)
+	r.line("is_tls")(nbdkit.IsTLS())
+	addr, err := nbdkit.PeerName()
+	r.line("peer_name")(fmt.Sprintf("%T", addr), err)
+	r.line("peer_pid")(nbdkit.PeerPID())
+	r.line("peer_uid")(nbdkit.PeerUID())
+	r.line("peer_gid")(nbdkit.PeerGID())
+	r.line("peer_tls_dn")(nbdkit.PeerTLSDN())
+	r.line("peer_tls_issuer_dn")(nbdkit.PeerTLSIssuerDN())
+	_, err = nbdkit.PeerSecurityContext()
+	r.line("peer_security_context")("asked", err)
+	r.line("parse_probability")(nbdkit.ParseProbability("probability", "1:4"))
+	r.line("parse_delay")(nbdkit.ParseDelay("delay", "1.5ms"))
+	r.line("nanosleep")("slept", nbdkit.Nanosleep(time.Millisecond))
+	r.line("nanosleep_negative")("slept", nbdkit.Nanosleep(-1))
+	r.line("sigterm_onstack")(C.sigterm_onstack() != 0, nil)
+	if name == "disconnect" {
+		r.line("disconnect")("called", nbdkit.Disconnect(false))
+	}
+	r.line("with_client")(nbdkit.WithClient(r.foreign))
+	return &conn{report: r.Bytes(), shutdown: name == "shutdown"}, nil
+}
+
+// report collects the lines.
+type report struct{ bytes.Buffer }
+
+func (r *report) line(name string) func(value any, err error) {
+	return func(value any, err error) {
 		switch {
 		case errors.Is(err, errors.ErrUnsupported):
-			value = "unsupported"
+			fmt.Fprintf(r, "%s=unsupported\n", name)
 		case err != nil:
-			value = "error"
+			fmt.Fprintf(r, "%s=error\n", name)
+		default:
+			fmt.Fprintf(r, "%s=%v\n", name, value)
 		}
-		fmt.Fprintf(&report, "%s=%v\n", name, value)
 	}
+}
 
-	add("readonly", readonly, nil)
-	add("password", p.password, nil)
-	add("stdio_safe", p.stdioSafe, nil)
-	cwd, err := os.Getwd()
-	add("cwd", cwd, err)
-	abs, err := nbdkit.AbsolutePath(p.file)
-	add("absolute_path", abs, err)
-	real, err := nbdkit.Realpath(p.file)
-	add("realpath", real, err)
-	name, err := nbdkit.ExportName()
-	add("export_name", name, err)
-	tls, err := nbdkit.IsTLS()
-	add("is_tls", tls, err)
-	addr, err := nbdkit.PeerName()
-	add("peer_name", fmt.Sprintf("%T", addr), err)
-	pid, err := nbdkit.PeerPID()
-	add("peer_pid", pid, err)
-	uid, err := nbdkit.PeerUID()
-	add("peer_uid", uid, err)
-	gid, err := nbdkit.PeerGID()
-	add("peer_gid", gid, err)
-	dn, err := nbdkit.PeerTLSDN()
-	add("peer_tls_dn", dn, err)
-	dn, err = nbdkit.PeerTLSIssuerDN()
-	add("peer_tls_issuer_dn", dn, err)
-	_, err = nbdkit.PeerSecurityContext()
-	add("peer_security_context", "asked", err)
-	probability, err := nbdkit.ParseProbability("probability", "1:4")
-	add("parse_probability", probability, err)
-	delay, err := nbdkit.ParseDelay("delay", "1.5ms")
-	add("parse_delay", delay, err)
-	add("nanosleep", "slept", nbdkit.Nanosleep(time.Millisecond))
-	add("nanosleep_negative", "slept", nbdkit.Nanosleep(-1))
-	add("sigterm_onstack", C.sigterm_onstack() != 0, nil)
-	if name == "disconnect" {
-		add("disconnect", "called", nbdkit.Disconnect(false))
-	}
-
-	// A goroutine of its own belongs to no connection: errors, and no crash.
-	foreign := make(chan struct{})
-	go func() {
-		defer close(foreign)
-		nbdkit.SetError(syscall.EPERM)
-		nbdkit.Debug("from another goroutine")
-		nbdkit.Error("from another\x00goroutine")
-		name, err := nbdkit.ExportName()
-		add("foreign_export_name", name, err)
-		_, err = nbdkit.PeerUID()
-		add("foreign_peer_uid", "", err)
-		add("foreign_nanosleep", "slept", nbdkit.Nanosleep(time.Millisecond))
-	}()
-	add("wait", "done", nbdkit.Wait(foreign))
-	return &conn{report: report.Bytes(), shutdown: name == "shutdown"}, nil
+// foreign runs in a goroutine that belongs to no connection: errors, and no
+// crash.
+func (r *report) foreign(context.Context) (string, error) {
+	nbdkit.SetError(syscall.EPERM)
+	nbdkit.Debug("from another goroutine")
+	nbdkit.Error("from another\x00goroutine")
+	r.line("foreign_export_name")(nbdkit.ExportName())
+	r.line("foreign_peer_uid")(nbdkit.PeerUID())
+	r.line("foreign_nanosleep")("slept", nbdkit.Nanosleep(time.Millisecond))
+	return "done", nil
 }
 
 type conn struct {
@@ -156,49 +150,42 @@ func (c *conn) PRead(buf []byte, offset uint64, flags uint32) error {
 // checkParsers returns an error for the first parser that does not do what
 // nbdkit-plugin(3) says.
 func checkParsers() error {
-	var errs []error
-	check := func(call string, got, want any, err error, ok bool) {
-		if (err == nil) != ok || (ok && got != want) {
-			errs = append(errs, fmt.Errorf("%s: got %v, %w, want %v, success: %v", call, got, err, want, ok))
+	return errors.Join(
+		gives(int64(10<<20))(nbdkit.ParseSize("10M")),
+		fails(nbdkit.ParseSize("-1")),
+		fails(nbdkit.ParseSize("1\x00M")),
+		gives(true)(nbdkit.ParseBool("on")),
+		fails(nbdkit.ParseBool("perhaps")),
+		gives(-16)(nbdkit.ParseInt("i", "-0x10")),
+		gives(uint(1<<32-1))(nbdkit.ParseUnsigned("u", "4294967295")),
+		fails(nbdkit.ParseUnsigned("u", "-1")),
+		gives(int8(-128))(nbdkit.ParseInt8("i8", "-128")),
+		fails(nbdkit.ParseInt8("i8", "128")),
+		gives(uint8(255))(nbdkit.ParseUint8("u8", "255")),
+		gives(int16(-32768))(nbdkit.ParseInt16("i16", "-32768")),
+		gives(uint16(65535))(nbdkit.ParseUint16("u16", "65535")),
+		gives(int32(-1<<31))(nbdkit.ParseInt32("i32", "-2147483648")),
+		gives(uint32(15))(nbdkit.ParseUint32("u32", "017")),
+		gives(int64(-1<<63))(nbdkit.ParseInt64("i64", "-9223372036854775808")),
+		gives(uint64(1<<64-1))(nbdkit.ParseUint64("u64", "18446744073709551615")),
+		fails(nbdkit.ParseUint64("u64", "")),
+	)
+}
+
+func gives[T comparable](want T) func(T, error) error {
+	return func(got T, err error) error {
+		if err != nil || got != want {
+			return fmt.Errorf("got %v, %v, want %T %v", got, err, want, want)
 		}
+		return nil
 	}
-	size, err := nbdkit.ParseSize("10M")
-	check("ParseSize(10M)", size, int64(10<<20), err, true)
-	size, err = nbdkit.ParseSize("-1")
-	check("ParseSize(-1)", size, nil, err, false)
-	size, err = nbdkit.ParseSize("1\x00M")
-	check("ParseSize(NUL)", size, nil, err, false)
-	on, err := nbdkit.ParseBool("on")
-	check("ParseBool(on)", on, true, err, true)
-	on, err = nbdkit.ParseBool("perhaps")
-	check("ParseBool(perhaps)", on, nil, err, false)
-	i, err := nbdkit.ParseInt("i", "-0x10")
-	check("ParseInt(-0x10)", i, -16, err, true)
-	u, err := nbdkit.ParseUnsigned("u", "4294967295")
-	check("ParseUnsigned(2^32-1)", u, uint(1<<32-1), err, true)
-	u, err = nbdkit.ParseUnsigned("u", "-1")
-	check("ParseUnsigned(-1)", u, nil, err, false)
-	i8, err := nbdkit.ParseInt8("i8", "-128")
-	check("ParseInt8(-128)", i8, int8(-128), err, true)
-	i8, err = nbdkit.ParseInt8("i8", "128")
-	check("ParseInt8(128)", i8, nil, err, false)
-	u8, err := nbdkit.ParseUint8("u8", "255")
-	check("ParseUint8(255)", u8, uint8(255), err, true)
-	i16, err := nbdkit.ParseInt16("i16", "-32768")
-	check("ParseInt16(-32768)", i16, int16(-32768), err, true)
-	u16, err := nbdkit.ParseUint16("u16", "65535")
-	check("ParseUint16(65535)", u16, uint16(65535), err, true)
-	i32, err := nbdkit.ParseInt32("i32", "-2147483648")
-	check("ParseInt32(min)", i32, int32(-1<<31), err, true)
-	u32, err := nbdkit.ParseUint32("u32", "017")
-	check("ParseUint32(017)", u32, uint32(15), err, true)
-	i64, err := nbdkit.ParseInt64("i64", "-9223372036854775808")
-	check("ParseInt64(min)", i64, int64(-1<<63), err, true)
-	u64, err := nbdkit.ParseUint64("u64", "18446744073709551615")
-	check("ParseUint64(max)", u64, uint64(1<<64-1), err, true)
-	u64, err = nbdkit.ParseUint64("u64", "")
-	check("ParseUint64()", u64, nil, err, false)
-	return errors.Join(errs...)
+}
+
+func fails[T any](got T, err error) error {
+	if err == nil {
+		return fmt.Errorf("got %T %v, want an error", got, got)
+	}
+	return nil
 }
 
 func init() {
