@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Copyright the nbdkit-tmpdisk-plugin authors.
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Every package below tmpdisk/ has a doc.go, and imports no other one but those
+# listed here: imports go one way, and nothing imports the Server.
+
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+use_go
+declare -A may=(
+    [sys]="" [pool]="sys" [mkfs]="mkfs"
+    [disk]="sys sparse" [sparse]="sys" [workdir]="sys" [users]="sys"
+    [command]="users sys" [mold]="mkfs sparse sys" [template]="disk sparse sys"
+    [config]="users mkfs template"
+)
+module=nbdkit-tmpdisk-plugin/tmpdisk
+while read -r package imports; do
+    room=${package#"$module"/} room=${room%%/*}
+    case $room in
+    internal) continue ;;
+    esac
+    [ -n "${may[$room]+listed}" ] || fail "$package: a new room: say here what it may import"
+    [ -e "tmpdisk/${package#"$module"/}/doc.go" ] || fail "$package: no doc.go"
+    for import in $imports; do
+        case $import in
+        "$module" | "$module"/*) ;;
+        *) continue ;;
+        esac
+        other=${import#"$module"} other=${other#/} other=${other%%/*}
+        case " ${may[$room]} $room " in
+        *" $other "*) ;;
+        *) fail "$package imports $import" ;;
+        esac
+    done
+done < <("$GO" list -f '{{.ImportPath}} {{join .Imports " "}}' ./tmpdisk/... | grep -v "^$module ")
+! "$GO" list -f '{{join .Imports "\n"}}' ./tmpdisk/... ./shellquote | grep -x C || fail "cgo below tmpdisk/"
