@@ -191,9 +191,9 @@ func TestMkfsFails(t *testing.T) {
 
 func TestMkfsMissingNamesThePackage(t *testing.T) {
 	for fsType, fs := range filesystems {
-		script := mkfsScript(fsType, 1<<30, false, false)
-		script = strings.ReplaceAll(script, fs.program, "mkfs-that-is-not-there")
-		out, err := runScript(t, "", script)
+		text := mkfsScript(fsType, 1<<30, false, false)
+		text = strings.ReplaceAll(text, fs.program, "mkfs-that-is-not-there")
+		out, err := runScript(t, "", script{text: text})
 		want := "program not found: no " + fsType + " disks without it (Debian package " + fs.debian + ")"
 		if err == nil || !strings.Contains(out, want) {
 			t.Errorf("%s: got %q (%v), want %q in it", fsType, out, err, want)

@@ -54,9 +54,9 @@ type recipe struct {
 	// fill makes the file, of which the script may make anything.
 	fill func(ctx context.Context, path string) error
 	// script is what /bin/sh runs then; nil runs nothing.
-	script func(path string) string
+	script func(path string) script
 	// older, if not nil, is tried where script fails.
-	older func(path string) string
+	older func(path string) script
 	// mkfs says that the script runs one of the built-in types' programs,
 	// and nothing else: see command.Command.Ours.
 	mkfs bool
@@ -165,9 +165,10 @@ func (m *maker) runScript(ctx context.Context, r recipe, path string, w *workdir
 	return nil
 }
 
-func (m *maker) newCommand(r recipe, script string, w *workdir, as *users.User) command.Command {
+func (m *maker) newCommand(r recipe, s script, w *workdir, as *users.User) command.Command {
 	c := command.Command{
-		Script:  script,
+		Setup:   s.setup,
+		Script:  s.text,
 		Timeout: m.cfg.run.timeout,
 		As:      as,
 		Ours:    r.mkfs,

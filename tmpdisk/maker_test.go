@@ -199,6 +199,21 @@ func TestMadeDiskIsClosedOnExec(t *testing.T) {
 	}
 }
 
+func TestLinesOfACommandCountFromItsFirst(t *testing.T) {
+	for _, c := range []struct{ name, command, want string }{
+		{"first", "no_such_program", "1: no_such_program"},
+		{"third", "\n\nno_such_program\n", "3: no_such_program"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := makeDisk(t, "size", "1M", "v", "two\nlines", "V", "x", "command", c.command)
+			contains(t, err, c.want)
+			if strings.Contains(err.Error(), "/dev/fd") {
+				t.Errorf("got %q, want nothing about how the text was handed over", err)
+			}
+		})
+	}
+}
+
 // The log says that nothing reads these variables.
 func TestMkfsReadsNoVariables(t *testing.T) {
 	mustMakeDisk(t, "size", "1M", "PATH", "/nowhere", "IFS", "k", "OPTIND", "x")

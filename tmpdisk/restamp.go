@@ -62,11 +62,11 @@ func restampOf(fsType string, size int64) (*restamp, bool) {
 }
 
 // script is the shell script that does it to disk.
-func (r *restamp) script(disk string) string {
+func (r *restamp) script(disk string) script {
 	var random [16]byte
 	rand.Read(random[:]) // never fails since Go 1.24
-	return "exec </dev/null >&2\n" +
+	return script{text: "exec </dev/null >&2\n" +
 		"disk=" + shellquote.Quote(disk) + "\n" +
 		"PATH=${PATH:-/usr/bin:/bin}:/usr/sbin:/sbin\n" +
-		"exec " + r.program + " " + r.arguments(hex.EncodeToString(random[:])) + "\n"
+		"exec " + r.program + " " + r.arguments(hex.EncodeToString(random[:])) + "\n"}
 }

@@ -10,15 +10,28 @@ import (
 	"nbdkit-tmpdisk-plugin/shellquote"
 )
 
-// script is the whole text that /bin/sh runs to make the disk at path disk.
-// nbdkit -s talks to its client over stdin and stdout, so the first line takes
-// both away. disk and size come last of the variables: none can replace them.
-func (c *Config) script(disk string) string { return c.scriptFor(disk, false) }
+// script is what /bin/sh runs to make a disk: setup, and then text, whose lines
+// its messages count.
+type script struct{ setup, text string }
+
+// script makes the disk at path disk. nbdkit -s talks to its client over stdin
+// and stdout, so the first line takes both away. disk and size come last of the
+// variables: none can replace them.
+func (c *Config) script(disk string) script {
+	if c.command == "" {
+		return c.mkfsScript(disk, false)
+	}
+	return script{setup: c.setup(disk), text: c.command + "\n"}
+}
 
 // olderScript is script for a mkfs of an older version.
-func (c *Config) olderScript(disk string) string { return c.scriptFor(disk, true) }
+func (c *Config) olderScript(disk string) script { return c.mkfsScript(disk, true) }
 
-func (c *Config) scriptFor(disk string, older bool) string {
+func (c *Config) mkfsScript(disk string, older bool) script {
+	return script{setup: c.setup(disk), text: mkfsScript(c.mkfsType(), c.size, c.label != "", older)}
+}
+
+func (c *Config) setup(disk string) string {
 	var b strings.Builder
 	b.WriteString("exec </dev/null >/dev/null\n")
 	for _, v := range c.vars {
@@ -29,12 +42,6 @@ func (c *Config) scriptFor(disk string, older bool) string {
 	}
 	assign(&b, variable{"disk", disk})
 	assign(&b, variable{"size", strconv.FormatInt(c.size, 10)})
-	if c.command != "" {
-		b.WriteString(c.command)
-		b.WriteString("\n")
-	} else {
-		b.WriteString(mkfsScript(c.mkfsType(), c.size, c.label != "", older))
-	}
 	return b.String()
 }
 

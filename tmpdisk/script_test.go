@@ -11,12 +11,12 @@ import (
 )
 
 // runScript gives what sh, if it is not "", wrote to standard error.
-func runScript(t *testing.T, sh, script string) (string, error) {
+func runScript(t *testing.T, sh string, s script) (string, error) {
 	t.Helper()
 	if sh == "" {
 		sh = "/bin/sh"
 	}
-	cmd := exec.Command(sh, "-c", script)
+	cmd := exec.Command(sh, "-c", s.setup+s.text)
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -68,7 +68,7 @@ func TestScriptDisk(t *testing.T) {
 // nbdkit -s talks to its client on these.
 func TestScriptKeepsAwayFromStandardInputAndOutput(t *testing.T) {
 	script := configOf(t, "size", "1", "command", "echo noise; cat; echo end >&2").script("/d")
-	cmd := exec.Command("/bin/sh", "-c", script)
+	cmd := exec.Command("/bin/sh", "-c", script.setup+script.text)
 	cmd.Stdin = strings.NewReader("client")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
