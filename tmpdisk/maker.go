@@ -167,12 +167,13 @@ func (m *maker) runScript(ctx context.Context, r recipe, path string, w *workdir
 
 func (m *maker) newCommand(r recipe, s script, w *workdir, as *users.User) command.Command {
 	c := command.Command{
-		Setup:   s.setup,
-		Script:  s.text,
-		Timeout: m.cfg.run.timeout,
-		As:      as,
-		Ours:    r.mkfs,
-		Said:    func(text string) { m.host.Debug("command wrote: " + text) },
+		Setup:      s.setup,
+		Unexported: s.names,
+		Script:     s.text,
+		Timeout:    m.cfg.run.timeout,
+		As:         as,
+		Ours:       r.mkfs,
+		Said:       func(text string) { m.host.Debug("command wrote: " + text) },
 	}
 	if as != nil {
 		c.Dir = w.path()

@@ -214,6 +214,18 @@ func TestLinesOfACommandCountFromItsFirst(t *testing.T) {
 	}
 }
 
+// A shell exports what it assigns to a name of its environment.
+func TestVariablesAreNotExported(t *testing.T) {
+	for _, name := range []string{"size", "disk", "label", "os", "TZ"} {
+		t.Setenv(name, "outside")
+	}
+	_, err := makeDisk(t, "size", "1M", "label", "inside", "os", "inside", "TZ", "inside", "command",
+		`echo "$label $os $TZ" >&2; env | grep -E "^(size|disk|label|os|TZ)=" >&2; exit 1`)
+	if want := "command: exit code 1: inside inside inside"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 // The log says that nothing reads these variables.
 func TestMkfsReadsNoVariables(t *testing.T) {
 	mustMakeDisk(t, "size", "1M", "PATH", "/nowhere", "IFS", "k", "OPTIND", "x")

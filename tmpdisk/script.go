@@ -10,9 +10,12 @@ import (
 	"nbdkit-tmpdisk-plugin/shellquote"
 )
 
-// script is what /bin/sh runs to make a disk: setup, and then text, whose lines
-// its messages count.
-type script struct{ setup, text string }
+// script is what /bin/sh runs to make a disk: setup, which assigns variables of
+// these names, and then text, whose lines the shell's messages count.
+type script struct {
+	setup, text string
+	names       []string
+}
 
 // script makes the disk at path disk. nbdkit -s talks to its client over stdin
 // and stdout, so the first line takes both away. disk and size come last of the
@@ -21,28 +24,33 @@ func (c *Config) script(disk string) script {
 	if c.command == "" {
 		return c.mkfsScript(disk, false)
 	}
-	return script{setup: c.setup(disk), text: c.command + "\n"}
+	return c.withVariables(disk, c.command+"\n")
 }
 
 // olderScript is script for a mkfs of an older version.
 func (c *Config) olderScript(disk string) script { return c.mkfsScript(disk, true) }
 
 func (c *Config) mkfsScript(disk string, older bool) script {
-	return script{setup: c.setup(disk), text: mkfsScript(c.mkfsType(), c.size, c.label != "", older)}
+	return c.withVariables(disk, mkfsScript(c.mkfsType(), c.size, c.label != "", older))
 }
 
-func (c *Config) setup(disk string) string {
+func (c *Config) withVariables(disk, text string) script {
 	var b strings.Builder
+	var names []string
+	set := func(v variable) {
+		assign(&b, v)
+		names = append(names, v.name)
+	}
 	b.WriteString("exec </dev/null >/dev/null\n")
 	for _, v := range c.vars {
 		// mkfs gets all but the label by its options.
 		if c.command != "" || v.name == "label" {
-			assign(&b, v)
+			set(v)
 		}
 	}
-	assign(&b, variable{"disk", disk})
-	assign(&b, variable{"size", strconv.FormatInt(c.size, 10)})
-	return b.String()
+	set(variable{"disk", disk})
+	set(variable{"size", strconv.FormatInt(c.size, 10)})
+	return script{b.String(), text, names}
 }
 
 // assign writes the assignment of one variable. Shells keep some names, all

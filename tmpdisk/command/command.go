@@ -25,6 +25,10 @@ type Command struct {
 	Script string
 	// Setup, assignments for example, is read first, by the same shell.
 	Setup string
+	// Unexported are names that the environment must not have, because Setup
+	// assigns them: a shell exports what it assigns to a name of its
+	// environment.
+	Unexported []string
 	// Timeout is how long it may run; 0 is for ever.
 	Timeout time.Duration
 	// Dir is the directory that it starts in; "" is this process's.

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -84,10 +86,15 @@ func (c *Command) build(way *containment, text string, stderr *os.File, files ..
 			AmbientCaps: way.ambient,
 		},
 	}
+	cmd.Env = os.Environ()
 	if c.As != nil {
 		cmd.Env = c.As.Environ(c.Dir)
 		cmd.SysProcAttr.Credential = c.As.Credential()
 	}
+	cmd.Env = slices.DeleteFunc(cmd.Env, func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return slices.Contains(c.Unexported, name)
+	})
 	return cmd
 }
 
