@@ -48,7 +48,9 @@ func NewServer(cfg *Config, host Host) *Server {
 // (nbdkit's .after_fork).
 func (s *Server) Start() {
 	catchFileSizeSignal()
-	s.maker.runner.Prepare()
+	if err := s.maker.runner.Prepare(); err != nil {
+		s.host.Error("command: " + err.Error()) // as each client will be told
+	}
 	if err := sweep(s.maker.parent, s.host); err != nil {
 		// A missing TMPDIR is told to each client; it may yet appear.
 		s.host.Debug(fmt.Sprintf("%v (ignored)", err))

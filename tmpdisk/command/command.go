@@ -58,7 +58,10 @@ type Command struct {
 // timeout passes, everything is killed and the error wraps ctx.Err() (and the
 // cause that was given to cancel) or context.DeadlineExceeded.
 func (r *Runner) Run(ctx context.Context, c Command) error {
-	return r.run(ctx, &c, r.contained())
+	if err := r.Prepare(); err != nil {
+		return fmt.Errorf("command: %w", err)
+	}
+	return r.run(ctx, &c, r.way)
 }
 
 func (r *Runner) run(ctx context.Context, c *Command, way *containment) error {

@@ -14,7 +14,8 @@ import (
 
 // How a Command gets to /bin/sh: Setup is the file on descriptor 4, Script the
 // one on 5, and the shell reads both when the gate, descriptor 3, has been
-// opened. See supervise.go.
+// opened. See supervise.go. They are opened through /proc: in a chroot or a
+// container /dev/fd may be missing, which is a link to there.
 
 //go:embed supervise.sh
 var superviseFile string
@@ -35,7 +36,7 @@ const oursText = "read -r go <&3 || exit 125\nexec 3<&-\n" + runText
 // starts: each closes its own, in front of its first line, so that line numbers
 // stay what they are.
 const (
-	runText    = ". /dev/fd/4; . /dev/fd/5"
+	runText    = ". /proc/self/fd/4; . /proc/self/fd/5"
 	closeSetup = "exec 4<&-; "
 	closeText  = "exec 5<&-; "
 )
@@ -84,7 +85,7 @@ func scriptFile(text string) (*os.File, error) {
 	return f, nil
 }
 
-var handedOver = strings.NewReplacer("/dev/fd/4: ", "", "/dev/fd/5: ", "", closeText, "")
+var handedOver = strings.NewReplacer("/proc/self/fd/4: ", "", "/proc/self/fd/5: ", "", closeText, "")
 
 // cleanShellMessages takes out what only says how the script was handed over.
 func cleanShellMessages(text string) string {

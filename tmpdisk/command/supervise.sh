@@ -17,5 +17,5 @@
 read -r go <&3 || exit 125
 exec 3<&-
 echo "$go" 2>/dev/null >/proc/sys/kernel/ns_last_pid
-/bin/sh -c '. /dev/fd/4; . /dev/fd/5' command
+/bin/sh -c '. /proc/self/fd/4; . /proc/self/fd/5' command
 exit $?

@@ -47,7 +47,7 @@ read -r mark <&3 || exit 125
 exec 3<&-
 # shellcheck disable=SC2163 # it is an assignment
 export "$mark"
-/bin/sh -c '. /dev/fd/4; . /dev/fd/5' command
+/bin/sh -c '. /proc/self/fd/4; . /proc/self/fd/5' command
 code=$?
 kill -9 $! 2>/dev/null
 exit $code
