@@ -30,7 +30,7 @@ func (p *plugin) PreConnect(readonly bool) error {
 // Open implements .open. The disk may take its time to be made: neither a client
 // that hangs up nor a server that is told to end waits for it.
 func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
-	d, err := nbdkit.WithClient(p.server.Open)
+	d, err := p.server.Open(nbdkit.WithClient)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@
 
 use_go
 declare -A may=(
-    [sys]="" [pool]="sys" [mkfs]="mkfs"
+    [sys]="" [pool]="" [mkfs]="mkfs"
     [disk]="sys sparse" [sparse]="sys" [workdir]="sys" [users]="sys"
     [command]="users sys" [mold]="mkfs sparse sys" [template]="disk sparse sys"
     [config]="users mkfs template"

@@ -29,8 +29,8 @@ const maxMold = 8 << 20
 // methods may be called from any number of goroutines.
 type caster struct {
 	maker *maker
-	// singly is called once if mkfs must run for each disk after all.
-	singly func()
+	// slow is called once if disks are not cast from memory after all.
+	slow   func()
 	ctx    context.Context // of mkfs, which no client's leaving ends
 	cancel context.CancelCauseFunc
 
@@ -56,8 +56,8 @@ type attempt struct {
 	err   error
 }
 
-func newCaster(m *maker, singly func()) *caster {
-	c := &caster{maker: m, singly: singly}
+func newCaster(m *maker, slow func()) *caster {
+	c := &caster{maker: m, slow: slow}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	return c
 }
@@ -82,10 +82,10 @@ func (c *caster) stop() {
 // errEnding is why what is going on ends with the server.
 var errEnding = errors.New("the server is to end")
 
-// casts reports whether a disk can be had at once, without mkfs.
+// casts reports whether a disk can be had at once, from memory.
 func (c *caster) casts() bool {
 	s := c.ready.Load()
-	return s != nil && !s.singly
+	return s != nil && s.mold != nil
 }
 
 // Make returns a new disk. If mkfs has not been run, it waits for that.
@@ -128,8 +128,8 @@ func (c *caster) attempt() *attempt {
 		c.making = nil
 		c.ready.Store(a.shape)
 		c.mu.Unlock()
-		if a.err == nil && a.shape.singly {
-			c.singly()
+		if a.err == nil && a.shape.mold == nil {
+			c.slow()
 		}
 		close(a.done)
 	}()

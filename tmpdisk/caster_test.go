@@ -4,7 +4,6 @@
 package tmpdisk
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -46,7 +45,7 @@ func TestMkfsRunsOnce(t *testing.T) {
 	s.Start()
 	seen := map[string]bool{}
 	for range 20 {
-		d, err := s.Open(context.Background())
+		d, err := open(s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,13 +73,13 @@ func TestMkfsFailsForATime(t *testing.T) {
 	fakeMkfs(t, "mkswap", `[ ! -e `+broken+` ] || { echo "no such luck"; exit 3; }; exec /usr/sbin/mkswap "$@"`)
 	s := castingServer(t, "size", "1M", "type", "swap")
 	for range 2 {
-		_, err := s.Open(context.Background())
+		_, err := open(s)
 		testkit.Contains(t, err, "exit code 3", "no such luck")
 	}
 	if err := os.Remove(broken); err != nil {
 		t.Fatal(err)
 	}
-	d, err := s.Open(context.Background())
+	d, err := open(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +91,7 @@ func TestMkfsRunsForEachDiskThatIsNotUnderstood(t *testing.T) {
 	runs := fakeMkfs(t, "mkswap", `for disk; do :; done; printf strange | dd of="$disk" conv=notrunc status=none`)
 	s := castingServer(t, "size", "1M", "type", "swap")
 	for range 3 {
-		d, err := s.Open(context.Background())
+		d, err := open(s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +113,7 @@ func TestCastOfALargeMold(t *testing.T) {
 	s := castingServer(t, "size", "32M", "type", "swap", "template-dir", t.TempDir(), "template-uuid", "same")
 	var first string
 	for range 3 {
-		d, err := s.Open(context.Background())
+		d, err := open(s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +130,7 @@ func TestCastOfALargeMold(t *testing.T) {
 	if strings.Trim(first, "\x00") == "" {
 		t.Error("got zeroes, want what mkfs wrote")
 	}
-	if !s.caster.casts() {
+	if s.caster.ready.Load().singly {
 		t.Error("mkfs runs for each disk")
 	}
 }
@@ -141,7 +140,7 @@ func TestCastOnAFullFilesystem(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	s := NewServer(configOf(t, "size", "1G"), testkit.Host{TB: t})
 	defer s.Stop()
-	d, err := s.Open(context.Background())
+	d, err := open(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +148,7 @@ func TestCastOnAFullFilesystem(t *testing.T) {
 	s.maker.parent = dir
 	var full []*Disk
 	for err == nil && len(full) < 20 {
-		if d, err = s.Open(context.Background()); err == nil {
+		if d, err = open(s); err == nil {
 			full = append(full, d)
 		}
 	}
@@ -172,7 +171,7 @@ func TestStopEndsMkfs(t *testing.T) {
 	s.Start()
 	opened := make(chan error)
 	go func() {
-		_, err := s.Open(context.Background())
+		_, err := open(s)
 		opened <- err
 	}()
 	s.Stop()

@@ -152,12 +152,15 @@ func (m *maker) runScript(ctx context.Context, w *workdir.Dir, user *users.User)
 }
 
 func (m *maker) newCommand(w *workdir.Dir, user *users.User, older int) command.Command {
+	s := newScript(m.cfg, diskIn(w), older)
 	c := command.Command{
-		Script:  script(m.cfg, diskIn(w), older),
-		Timeout: m.cfg.CommandTimeout,
-		As:      user,
-		Ours:    m.cfg.Builtin(),
-		Said:    func(text string) { m.host.Debug("command wrote: " + text) },
+		Setup:      s.setup,
+		Unexported: s.names,
+		Script:     s.text,
+		Timeout:    m.cfg.CommandTimeout,
+		As:         user,
+		Ours:       m.cfg.Builtin(),
+		Said:       func(text string) { m.host.Debug("command wrote: " + text) },
 	}
 	if user != nil {
 		c.Dir = w.Path()

@@ -200,6 +200,33 @@ func TestMadeDiskIsClosedOnExec(t *testing.T) {
 	}
 }
 
+func TestLinesOfACommandCountFromItsFirst(t *testing.T) {
+	for _, c := range []struct{ name, command, want string }{
+		{"first", "no_such_program", "1: no_such_program"},
+		{"third", "\n\nno_such_program\n", "3: no_such_program"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := makeDisk(t, "size", "1M", "v", "two\nlines", "V", "x", "command", c.command)
+			testkit.Contains(t, err, c.want)
+			if strings.Contains(err.Error(), "/dev/fd") {
+				t.Errorf("got %q, want nothing about how the text was handed over", err)
+			}
+		})
+	}
+}
+
+// A shell exports what it assigns to a name of its environment.
+func TestVariablesAreNotExported(t *testing.T) {
+	for _, name := range []string{"size", "disk", "label", "os", "TZ"} {
+		t.Setenv(name, "outside")
+	}
+	_, err := makeDisk(t, "size", "1M", "label", "inside", "os", "inside", "TZ", "inside", "command",
+		`echo "$label $os $TZ" >&2; env | grep -E "^(size|disk|label|os|TZ)=" >&2; exit 1`)
+	if want := "command: exit code 1: inside inside inside"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 // The log says that nothing reads these variables.
 func TestMkfsReadsNoVariables(t *testing.T) {
 	mustMakeDisk(t, "size", "1M", "PATH", "/nowhere", "IFS", "k", "OPTIND", "x")

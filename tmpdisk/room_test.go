@@ -4,7 +4,6 @@
 package tmpdisk
 
 import (
-	"context"
 	"errors"
 	"math"
 	"path/filepath"
@@ -73,14 +72,14 @@ func TestMinFreeRefuses(t *testing.T) {
 	cfg := configOf(t, "size", "1M", "command", ":")
 	s := NewServer(cfg, testkit.Host{TB: t})
 	defer s.Stop()
-	d, err := s.Open(context.Background())
+	d, err := open(s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Close(d)
 
 	cfg.MinFree = config.MinFree{Bytes: math.MaxInt64}
-	if d, err := s.Open(context.Background()); err == nil {
+	if d, err := open(s); err == nil {
 		s.Close(d)
 		t.Error("got a disk, want an error")
 	} else {

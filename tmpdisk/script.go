@@ -12,28 +12,38 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
 )
 
-// script is the whole text that /bin/sh runs to make the disk at path disk, with
-// the options of an older mkfs as mkfs.Script has them. nbdkit -s talks to its client
-// over stdin and stdout, so the first line takes both away. disk and size come
-// last of the variables: none can replace them.
-func script(c *config.Config, disk string, older int) string {
+// script is what /bin/sh runs to make a disk: setup, which assigns variables of
+// these names, and then text, whose lines the shell's messages count.
+type script struct {
+	setup, text string
+	names       []string
+}
+
+// newScript makes the disk at path disk, with the options of an older mkfs as
+// mkfs.Script has them. nbdkit -s talks to its client over stdin and stdout, so
+// the first line takes both away. disk and size come last of the variables: none
+// can replace them.
+func newScript(c *config.Config, disk string, older int) script {
 	var b strings.Builder
+	s := script{text: c.Command + "\n"}
+	set := func(v config.Variable) {
+		assign(&b, v)
+		s.names = append(s.names, v.Name)
+	}
 	b.WriteString("exec </dev/null >/dev/null\n")
 	for _, v := range c.Variables {
 		// mkfs gets all but the label by its options.
 		if c.Command != "" || v.Name == "label" {
-			assign(&b, v)
+			set(v)
 		}
 	}
-	assign(&b, config.Variable{Name: "disk", Value: disk})
-	assign(&b, config.Variable{Name: "size", Value: strconv.FormatInt(c.Size, 10)})
-	if c.Command != "" {
-		b.WriteString(c.Command)
-		b.WriteString("\n")
-	} else {
-		b.WriteString(mkfs.Script(c.Type, c.Size, c.Label != "", older))
+	set(config.Variable{Name: "disk", Value: disk})
+	set(config.Variable{Name: "size", Value: strconv.FormatInt(c.Size, 10)})
+	if c.Command == "" {
+		s.text = mkfs.Script(c.Type, c.Size, c.Label != "", older)
 	}
-	return b.String()
+	s.setup = b.String()
+	return s
 }
 
 // assign writes the assignment of one variable. Shells keep some names, all

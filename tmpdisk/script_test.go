@@ -11,12 +11,12 @@ import (
 )
 
 // runScript gives what sh, if it is not "", wrote to standard error.
-func runScript(t *testing.T, sh, script string) (string, error) {
+func runScript(t *testing.T, sh string, s script) (string, error) {
 	t.Helper()
 	if sh == "" {
 		sh = "/bin/sh"
 	}
-	cmd := exec.Command(sh, "-c", script)
+	cmd := exec.Command(sh, "-c", s.setup+s.text)
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -48,8 +48,8 @@ func TestScriptVariables(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			command := `printf %s "` + c.print + `" >&2`
-			text := script(configOf(t, append(c.pairs, "command", command)...), "/d", 0)
-			got, err := runScript(t, "", text)
+			s := newScript(configOf(t, append(c.pairs, "command", command)...), "/d", 0)
+			got, err := runScript(t, "", s)
 			if err != nil || got != c.want {
 				t.Errorf("got %q (%v), want %q", got, err, c.want)
 			}
@@ -59,16 +59,16 @@ func TestScriptVariables(t *testing.T) {
 
 func TestScriptDisk(t *testing.T) {
 	path := "/tmp/it's \n\"x\" -n/ü/disk"
-	text := script(configOf(t, "size", "1", "command", `printf %s "$disk" >&2`), path, 0)
-	if got, err := runScript(t, "", text); err != nil || got != path {
+	s := newScript(configOf(t, "size", "1", "command", `printf %s "$disk" >&2`), path, 0)
+	if got, err := runScript(t, "", s); err != nil || got != path {
 		t.Errorf("got %q (%v), want %q", got, err, path)
 	}
 }
 
 // nbdkit -s talks to its client on these.
 func TestScriptKeepsAwayFromStandardInputAndOutput(t *testing.T) {
-	text := script(configOf(t, "size", "1", "command", "echo noise; cat; echo end >&2"), "/d", 0)
-	cmd := exec.Command("/bin/sh", "-c", text)
+	s := newScript(configOf(t, "size", "1", "command", "echo noise; cat; echo end >&2"), "/d", 0)
+	cmd := exec.Command("/bin/sh", "-c", s.setup+s.text)
 	cmd.Stdin = strings.NewReader("client")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -92,8 +92,8 @@ func TestScriptVariableThatCannotBeAssigned(t *testing.T) {
 				t.Skip("needs ", c.sh)
 			}
 			// bash is /bin/sh on many systems, in POSIX mode and otherwise.
-			text := script(configOf(t, "size", "1", c.key, c.value, "command", "echo reached >&2"), "/d", 0)
-			got, err := runScript(t, c.sh, text)
+			s := newScript(configOf(t, "size", "1", c.key, c.value, "command", "echo reached >&2"), "/d", 0)
+			got, err := runScript(t, c.sh, s)
 			if err == nil || strings.Contains(got, "reached") {
 				t.Errorf("got %q and no error, want the script to end", got)
 			}
@@ -106,8 +106,8 @@ func TestScriptVariableThatCannotBeAssigned(t *testing.T) {
 }
 
 func TestScriptCommandRunsAfterCapitals(t *testing.T) {
-	text := script(configOf(t, "size", "1", "PPID", "3", "HOME", "/x", "command", "exit 7"), "/d", 0)
-	out, err := runScript(t, "/bin/sh", text)
+	s := newScript(configOf(t, "size", "1", "PPID", "3", "HOME", "/x", "command", "exit 7"), "/d", 0)
+	out, err := runScript(t, "/bin/sh", s)
 	exit, ok := err.(*exec.ExitError)
 	if !ok || (exit.ExitCode() != 7 && !strings.Contains(out, "PPID")) {
 		t.Errorf("got %v, %q, want exit code 7 or a word about PPID", err, out)

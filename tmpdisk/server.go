@@ -85,7 +85,9 @@ func NewServer(cfg *config.Config, host Host) *Server {
 // (nbdkit's .after_fork).
 func (s *Server) Start() {
 	catchFileSizeSignal()
-	s.maker.runner.Prepare()
+	if err := s.maker.runner.Prepare(); err != nil {
+		s.host.Error("command: " + err.Error()) // as each client will be told
+	}
 	if err := workdir.Sweep(s.maker.parent, s.host.Debug); err != nil {
 		// A missing TMPDIR is told to each client; it may yet appear.
 		s.host.Debug(fmt.Sprintf("%v (ignored)", err))
@@ -106,21 +108,22 @@ func (s *Server) Start() {
 // PreConnect looks after a new connection (nbdkit's .preconnect).
 func (s *Server) PreConnect() { s.keepalive.connected() }
 
-// Open returns a disk for a new client, who must give it to Close
-// (nbdkit's .open). When ctx ends first, whatever was being made for the
-// client is abandoned.
-func (s *Server) Open(ctx context.Context) (*Disk, error) {
+// Open returns a disk for a new client, who must give it to Close (nbdkit's
+// .open). What may take long it does by way of withClient, which runs a function
+// with a context that ends when the client has gone or the server is to end.
+// Whatever was being made for the client is abandoned then.
+func (s *Server) Open(withClient func(func(context.Context) (*Disk, error)) (*Disk, error)) (*Disk, error) {
 	if err := s.room(); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	if s.caster != nil && s.caster.casts() {
-		d, err := s.caster.Make(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("open: %w", err)
-		}
-		return &Disk{Disk: d, cast: true}, nil
+	if s.caster == nil || !s.caster.casts() {
+		return withClient(s.pool.Get)
 	}
-	return s.pool.Get(ctx)
+	d, err := s.caster.Make(context.Background())
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	return &Disk{Disk: d, cast: true}, nil
 }
 
 // Close takes the disk of a client that is gone (nbdkit's .close).

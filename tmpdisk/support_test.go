@@ -66,3 +66,10 @@ func privateTMPDIR(t testing.TB) string {
 	t.Setenv("TMPDIR", dir)
 	return dir
 }
+
+// open is a client that is patient.
+func open(s *Server) (*Disk, error) {
+	return s.Open(func(f func(context.Context) (*Disk, error)) (*Disk, error) {
+		return f(context.Background())
+	})
+}

@@ -23,6 +23,12 @@ type Command struct {
 	// Script is the text that /bin/sh reads. It may be of any length; the
 	// line numbers in the shell's messages are those of this text.
 	Script string
+	// Setup, assignments for example, is read first, by the same shell.
+	Setup string
+	// Unexported are names that the environment must not have, because Setup
+	// assigns them: a shell exports what it assigns to a name of its
+	// environment.
+	Unexported []string
 	// Timeout is how long it may run; 0 is for ever.
 	Timeout time.Duration
 	// Dir is the directory that it starts in; "" is this process's.
@@ -52,17 +58,21 @@ type Command struct {
 // timeout passes, everything is killed and the error wraps ctx.Err() (and the
 // cause that was given to cancel) or context.DeadlineExceeded.
 func (r *Runner) Run(ctx context.Context, c Command) error {
-	return r.run(ctx, &c, r.contained())
+	if err := r.Prepare(); err != nil {
+		return fmt.Errorf("command: %w", err)
+	}
+	return r.run(ctx, &c, r.way)
 }
 
 func (r *Runner) run(ctx context.Context, c *Command, way *containment) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("command: %w", sys.ContextError(ctx))
 	}
-	script, err := scriptFile(scriptPrologue + c.Script)
+	setup, script, err := c.files()
 	if err != nil {
 		return fmt.Errorf("command: hold script: %w", err)
 	}
+	defer setup.Close()
 	defer script.Close()
 	messages, err := newTail()
 	if err != nil {
@@ -76,7 +86,7 @@ func (r *Runner) run(ctx context.Context, c *Command, way *containment) error {
 		}
 	}
 
-	p, err := r.start(c, way, script, messages.w)
+	p, err := r.start(c, way, messages.w, setup, script)
 	messages.started()
 	if err != nil {
 		return fmt.Errorf("command: %w", c.startError(err))

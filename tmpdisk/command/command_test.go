@@ -89,6 +89,34 @@ func TestCommandResult(t *testing.T) {
 	}
 }
 
+// /bin/sh is another one elsewhere.
+func TestLineNumbersInEachShell(t *testing.T) {
+	for _, sh := range [][]string{{"dash"}, {"bash"}, {"bash", "--posix"}, {"busybox", "sh"}} {
+		t.Run(strings.Join(sh, " "), func(t *testing.T) {
+			path, err := exec.LookPath(sh[0])
+			if err != nil {
+				t.Skip("needs ", sh[0])
+			}
+			c := Command{Setup: "a='\n\n'\nb=2\n", Script: "no_such_$b\n\nno_such_3"}
+			setup, script, err := c.files()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer setup.Close()
+			defer script.Close()
+			cmd := exec.Command(path, append(sh[1:], "-c", runText, "command")...)
+			cmd.ExtraFiles = []*os.File{nil, setup, script}
+			out, _ := cmd.CombinedOutput()
+			got := cleanShellMessages(string(out))
+			for _, want := range []string{`\b1: no_such_2: not found|line 1: no_such_2`, `\b3: no_such_3: not found|line 3: no_such_3`} {
+				if !regexp.MustCompile(want).MatchString(got) || strings.Contains(got, "/dev/fd") {
+					t.Errorf("got %q, want %s", got, want)
+				}
+			}
+		})
+	}
+}
+
 func TestCommandKeepsEndOfMessages(t *testing.T) {
 	// Characters of two bytes, so that the cut may come within one.
 	script := `i=0; while [ $i -lt 2000 ]; do echo "äöüß $i"; i=$((i + 1)); done >&2; printf last >&2; exit 1`

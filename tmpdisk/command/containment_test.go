@@ -207,13 +207,14 @@ func TestSupervisorEndsAtAClosedGate(t *testing.T) {
 			}
 			defer r.Close()
 			w.Close()
-			script, err := scriptFile("exit 0")
+			setup, script, err := (&Command{Script: "exit 0"}).files()
 			if err != nil {
 				t.Fatal(err)
 			}
+			defer setup.Close()
 			defer script.Close()
 			cmd := exec.Command("/bin/sh", "-c", text)
-			cmd.ExtraFiles = []*os.File{r, script}
+			cmd.ExtraFiles = []*os.File{r, setup, script}
 			cmd.Run()
 			if got := cmd.ProcessState.ExitCode(); got != 125 {
 				t.Errorf("got exit code %d, want 125", got)
@@ -226,10 +227,11 @@ func TestSupervisorEndsAtAClosedGate(t *testing.T) {
 // parent death signal, and runs a script until started exists. The end of the
 // server is what closing gate looks like to them.
 func watched(t *testing.T, text, started string) (supervisor *exec.Cmd, gate *os.File) {
-	script, err := scriptFile(text)
+	setup, script, err := (&Command{Script: text}).files()
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer setup.Close()
 	defer script.Close()
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -237,7 +239,7 @@ func watched(t *testing.T, text, started string) (supervisor *exec.Cmd, gate *os
 	}
 	defer r.Close()
 	cmd := exec.Command("/bin/sh", "-c", watchText)
-	cmd.ExtraFiles = []*os.File{r, script}
+	cmd.ExtraFiles = []*os.File{r, setup, script}
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -42,8 +42,24 @@ func NewRunner(debug func(string)) *Runner {
 }
 
 // Prepare finds the best containment that works here, by trying, and logs it.
-// The first Run does so otherwise, and takes longer.
-func (r *Runner) Prepare() { r.contained() }
+// The first Run does so otherwise, and takes longer. The error says why no
+// command can run here now; so will Run's.
+func (r *Runner) Prepare() error {
+	if err := checkProc(); err != nil {
+		return err
+	}
+	r.contained()
+	return nil
+}
+
+// checkProc says what is missing, where the shell would only say that it cannot
+// open something.
+func checkProc() error {
+	if err := unix.Access("/proc/self/fd", unix.X_OK); err != nil {
+		return fmt.Errorf("/proc/self/fd: %w: commands need /proc (mount -t proc proc /proc)", err)
+	}
+	return nil
+}
 
 func (r *Runner) contained() *containment {
 	r.once.Do(func() {

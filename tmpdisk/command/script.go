@@ -12,8 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How a script gets to /bin/sh: as the file on descriptor 4, which the first
-// shell reads when the gate, descriptor 3, has been opened. See supervise.go.
+// How a Command gets to /bin/sh: Setup is the file on descriptor 4, Script the
+// one on 5, and the shell reads both when the gate, descriptor 3, has been
+// opened. See supervise.go. They are opened through /proc: in a chroot or a
+// container /dev/fd may be missing, which is a link to there.
 
 //go:embed supervise.sh
 var superviseFile string
@@ -28,11 +30,29 @@ var (
 
 // oursText is for a Command that is Ours: the first process waits at the gate
 // and then goes on with the script.
-const oursText = "read -r go <&3 || exit 125\nexec 3<&-\n. /dev/fd/4"
+const oursText = "read -r go <&3 || exit 125\nexec 3<&-\n" + runText
 
-// scriptPrologue keeps descriptor 4 from what the script starts. It goes in
-// front of the first line, so that line numbers stay what they are.
-const scriptPrologue = "exec 4<&-; "
+// runText reads the two files. They keep their descriptors from what the script
+// starts: each closes its own, in front of its first line, so that line numbers
+// stay what they are.
+const (
+	runText    = ". /proc/self/fd/4; . /proc/self/fd/5"
+	closeSetup = "exec 4<&-; "
+	closeText  = "exec 5<&-; "
+)
+
+// files returns Setup and Script as runText reads them. The caller must close
+// both.
+func (c *Command) files() (setup, script *os.File, err error) {
+	if setup, err = scriptFile(closeSetup + c.Setup); err != nil {
+		return nil, nil, err
+	}
+	if script, err = scriptFile(closeText + c.Script); err != nil {
+		setup.Close()
+		return nil, nil, err
+	}
+	return setup, script, nil
+}
 
 // withoutHeader cuts off the comment at the beginning, which ends at an empty
 // line: ps shows the text.
@@ -65,7 +85,9 @@ func scriptFile(text string) (*os.File, error) {
 	return f, nil
 }
 
+var handedOver = strings.NewReplacer("/proc/self/fd/4: ", "", "/proc/self/fd/5: ", "", closeText, "")
+
 // cleanShellMessages takes out what only says how the script was handed over.
 func cleanShellMessages(text string) string {
-	return strings.ReplaceAll(text, "/dev/fd/4: ", "")
+	return handedOver.Replace(text)
 }

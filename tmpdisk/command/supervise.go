@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -36,7 +38,7 @@ type process struct {
 }
 
 // start builds c's first process, forks it, and opens its gate.
-func (r *Runner) start(c *Command, way *containment, script, stderr *os.File) (*process, error) {
+func (r *Runner) start(c *Command, way *containment, stderr, setup, script *os.File) (*process, error) {
 	gateR, gateW, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make pipe: %w", err)
@@ -52,7 +54,7 @@ func (r *Runner) start(c *Command, way *containment, script, stderr *os.File) (*
 		text = watchText
 		p.mark = newMark()
 	}
-	p.cmd = c.build(way, text, gateR, script, stderr)
+	p.cmd = c.build(way, text, stderr, gateR, setup, script)
 	r.threadFor(c).run(func() { err = c.fork(p.cmd) })
 	if err != nil {
 		gateW.Close()
@@ -68,15 +70,15 @@ func (r *Runner) start(c *Command, way *containment, script, stderr *os.File) (*
 	return p, nil
 }
 
-// build puts the process together that runs text, a shell script which reads
-// from gate, and then the one in the file script.
-func (c *Command) build(way *containment, text string, gate, script, stderr *os.File) *exec.Cmd {
+// build puts the process together that runs text, a shell script that finds
+// files on its descriptors from 3 on.
+func (c *Command) build(way *containment, text string, stderr *os.File, files ...*os.File) *exec.Cmd {
 	cmd := &exec.Cmd{
 		Path:       "/bin/sh",
 		Args:       []string{"sh", "-c", text, "command"},
 		Dir:        c.Dir,
 		Stderr:     stderr,
-		ExtraFiles: []*os.File{gate, script}, // 3 and 4
+		ExtraFiles: files,
 		SysProcAttr: &syscall.SysProcAttr{
 			Setsid:      true,
 			Pdeathsig:   unix.SIGKILL,
@@ -84,10 +86,15 @@ func (c *Command) build(way *containment, text string, gate, script, stderr *os.
 			AmbientCaps: way.ambient,
 		},
 	}
+	cmd.Env = os.Environ()
 	if c.As != nil {
 		cmd.Env = c.As.Environ(c.Dir)
 		cmd.SysProcAttr.Credential = c.As.Credential()
 	}
+	cmd.Env = slices.DeleteFunc(cmd.Env, func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return slices.Contains(c.Unexported, name)
+	})
 	return cmd
 }
 

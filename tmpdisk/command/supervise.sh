@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # The first process of a PID namespace runs this. It waits at the gate,
-# descriptor 3, then runs the command, descriptor 4, and waits for it.
+# descriptor 3, then runs the command, descriptors 4 and 5, and waits for it.
 #
 # The line that opens the gate is a process number. The next process in this
 # namespace gets the number after that, which makes $$ what it would be without
@@ -17,5 +17,5 @@
 read -r go <&3 || exit 125
 exec 3<&-
 echo "$go" 2>/dev/null >/proc/sys/kernel/ns_last_pid
-/bin/sh -c '. /dev/fd/4' command
+/bin/sh -c '. /proc/self/fd/4; . /proc/self/fd/5' command
 exit $?

@@ -4,8 +4,8 @@
 #
 # The first process of a command runs this where there is no namespace. It
 # waits at the gate, descriptor 3, for the mark, an assignment that what the
-# command starts has in its environment. Then it runs the command, descriptor 4,
-# and waits for it.
+# command starts has in its environment. Then it runs the command, descriptors
+# 4 and 5, and waits for it.
 #
 # Besides, it starts a watcher, because the parent death signal ends only this
 # process. The gate stays open as long as the server lives. When the server is
@@ -43,11 +43,11 @@ read -r mark <&3 || exit 125
 		done
 		n=$((n + 1))
 	done
-) 2>/dev/null 4<&- &
+) 2>/dev/null 4<&- 5<&- &
 exec 3<&-
 # shellcheck disable=SC2163 # it is an assignment
 export "$mark"
-/bin/sh -c '. /dev/fd/4' command
+/bin/sh -c '. /proc/self/fd/4; . /proc/self/fd/5' command
 code=$?
 kill -9 $! 2>/dev/null
 exit $code

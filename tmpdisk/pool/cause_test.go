@@ -31,10 +31,9 @@ func TestPoolCauseOfCancelledMaker(t *testing.T) {
 			other := holder.wants(1)
 			c, m := b.join(), b.next()
 			tt.do(b, c, other)
-			<-m.ctx.Done()
 			got := context.Cause(m.ctx)
-			if got != tt.want || got.Error() != tt.text || !errors.Is(got, context.Canceled) {
-				t.Errorf("got %q, want %q", got, tt.text)
+			if got != tt.want || tt.want.Error() != tt.text || !errors.Is(got, context.Canceled) {
+				t.Errorf("got %v, want %s", got, tt.text)
 			}
 		})
 	}

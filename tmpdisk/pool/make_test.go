@@ -54,6 +54,25 @@ func TestPoolClientKeepsItsPlaceForAnotherAttempt(t *testing.T) {
 	b.idle(0)
 }
 
+func TestPoolNewestSurplusIsCancelled(t *testing.T) {
+	b := newPoolBench(t, Options[*fakeDisk]{Spares: 2, Jobs: 3})
+	b.Start()
+	spares := []*fakeMake{b.next(), b.next()}
+	c, own := b.join(), b.next()
+	c.cancel()
+	c.outcome()
+	if own.ctx.Err() == nil {
+		t.Fatal("its own maker, the newest, was not cancelled")
+	}
+	for _, m := range spares {
+		if m.ctx.Err() != nil {
+			t.Error("an older maker was cancelled too")
+		}
+		m.ok(0)
+	}
+	b.idle(2)
+}
+
 func TestPoolClientMeetsFailingSpare(t *testing.T) {
 	b := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: 1})
 	b.Start()

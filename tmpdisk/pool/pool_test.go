@@ -132,6 +132,20 @@ func TestPoolUntouchedComesBack(t *testing.T) {
 	}
 }
 
+func TestPoolLateTimerOfExtraDisk(t *testing.T) {
+	b := newPoolBench(t, Options[*fakeDisk]{Jobs: 1})
+	c := b.join()
+	b.next().ok(1)
+	disk := c.wants(1)
+	b.idle(0)
+	b.Put(disk)
+	late := b.clock.timers[0].f // as if it began just before it was stopped
+	b.join().wants(1)
+	b.Put(disk)
+	late()
+	b.idle(1)
+}
+
 func TestPoolUntouchedGoesToWhoWaits(t *testing.T) {
 	b := newPoolBench(t, Options[*fakeDisk]{Jobs: 1})
 	probe := b.join()
@@ -260,6 +274,19 @@ func TestPoolStop(t *testing.T) {
 	b.Stop()
 	b.Put(held)
 	for _, d := range []*fakeDisk{late, held} {
+		if n := d.closed.Load(); n != 1 {
+			t.Errorf("disk %d: closed %d times, want 1", d.id, n)
+		}
+	}
+}
+
+func TestPoolStopClosesShelf(t *testing.T) {
+	b := newPoolBench(t, Options[*fakeDisk]{Spares: 2, Jobs: 1})
+	b.Start()
+	disks := []*fakeDisk{b.next().ok(1), b.next().ok(2)}
+	b.idle(2)
+	b.Stop()
+	for _, d := range disks {
 		if n := d.closed.Load(); n != 1 {
 			t.Errorf("disk %d: closed %d times, want 1", d.id, n)
 		}

@@ -100,6 +100,8 @@ func (u *User) Credential() *syscall.Credential {
 
 // Environ is the environment of a command of this user's in dir, which is also
 // where its temporary files go: the server's TMPDIR need not be writable to it.
+// Of the server's environment, in which there may be secrets, it has only what
+// says where programs are and how to speak: PATH, LANG, LC_* and TZ.
 func (u *User) Environ(dir string) []string {
 	home := u.home
 	if home == "" {
@@ -107,10 +109,9 @@ func (u *User) Environ(dir string) []string {
 	}
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
-		return name == "HOME" || name == "USER" || name == "LOGNAME" || name == "MAIL" ||
-			name == "TMPDIR" || strings.HasPrefix(name, "XDG_")
+		return name != "PATH" && name != "LANG" && name != "TZ" && !strings.HasPrefix(name, "LC_")
 	})
-	env = append(env, "HOME="+home, "TMPDIR="+dir)
+	env = append(env, "HOME="+home, "TMPDIR="+dir, "SHELL=/bin/sh")
 	if u.name != "" {
 		env = append(env, "USER="+u.name, "LOGNAME="+u.name)
 	}

@@ -6,6 +6,9 @@ package users
 import (
 	"context"
 	"errors"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -32,4 +35,36 @@ func TestAcquireWaits(t *testing.T) {
 		t.Errorf("got %v, %v, want the user that was released", second, err)
 	}
 	second.Release()
+}
+
+func TestEnvironIsCleanAndSmall(t *testing.T) {
+	for _, kv := range os.Environ() {
+		name, value, _ := strings.Cut(kv, "=")
+		t.Setenv(name, value) // restores it
+		os.Unsetenv(name)
+	}
+	for name, value := range map[string]string{
+		"PATH": "/p", "LANG": "C", "LC_TIME": "fr", "TZ": "UTC", "HOME": "/root", "USER": "root", "LOGNAME": "root",
+		"SHELL": "/bin/zsh", "TMPDIR": "/t", "XDG_RUNTIME_DIR": "/run/user/0", "TOKEN": "secret", "LC": "x", "PATHX": "x",
+	} {
+		t.Setenv(name, value)
+	}
+	const both = "LANG=C LC_TIME=fr PATH=/p SHELL=/bin/sh TMPDIR=/dir TZ=UTC"
+	for _, test := range []struct {
+		name string
+		u    User
+		want string
+	}{
+		{"of a range", User{UID: 7}, "HOME=/dir " + both},
+		{"in the database", User{UID: 7, name: "ann", home: "/home/ann"}, "HOME=/home/ann " + both + " LOGNAME=ann USER=ann"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, want := test.u.Environ("/dir"), strings.Fields(test.want)
+			slices.Sort(got)
+			slices.Sort(want)
+			if !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
 }
