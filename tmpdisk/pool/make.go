@@ -101,9 +101,9 @@ func (p *Pool[T]) run(ctx context.Context, m *maker[T]) {
 // made books a maker that returned a disk. If the disk goes to another client,
 // the maker's own keeps its place in the queue and may have another maker.
 func (p *Pool[T]) made(m *maker[T], disk T, took time.Duration) {
+	p.debugf("disk made in %s", short(took))
 	p.mu.Lock()
 	defer p.unlock()
-	p.debugf("disk made in %s", short(took))
 	p.ended(m)
 	if w := m.client; w != nil {
 		m.client, w.maker = nil, nil
@@ -112,7 +112,7 @@ func (p *Pool[T]) made(m *maker[T], disk T, took time.Duration) {
 	if p.refill.failing && (m.spare || !p.refill.noRoom) {
 		disarm(&p.refill.pause)
 		p.refill = refill{}
-		p.debugf("spare disks can be made again")
+		p.later = append(p.later, func() { p.debugf("spare disks can be made again") })
 	}
 	p.place(disk, "as it was made")
 	p.fill()
@@ -120,9 +120,9 @@ func (p *Pool[T]) made(m *maker[T], disk T, took time.Duration) {
 
 // failed books a maker that returned an error.
 func (p *Pool[T]) failed(m *maker[T], err error, took time.Duration) {
+	p.debugf("disk not made after %s: %v", short(took), err)
 	p.mu.Lock()
 	defer p.unlock()
-	p.debugf("disk not made after %s: %v", short(took), err)
 	cancelled := p.ended(m)
 	switch {
 	case m.client != nil:

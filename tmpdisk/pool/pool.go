@@ -76,10 +76,9 @@ type waiter[T Disk] struct {
 }
 
 type outcome[T Disk] struct {
-	disk    T
-	from    string // for the debug line
-	shelved bool   // the disk comes from the shelf
-	err     error
+	disk T
+	from string // for the debug line
+	err  error
 }
 
 // New returns a pool of disks that makeDisk makes. It makes none before Start
@@ -118,35 +117,37 @@ func (p *Pool[T]) Get(ctx context.Context) (T, error) {
 	var none T
 	came := p.opts.clock.Now()
 	for ctx.Err() == nil {
-		got := p.await(ctx, p.join())
+		got, w := p.join()
+		if w != nil {
+			got = p.await(ctx, w)
+		}
 		if got.err != nil {
 			return none, got.err
 		}
-		if got.shelved && !p.opts.Fresh(got.disk) {
+		if w == nil && !p.opts.Fresh(got.disk) {
 			p.close(got.disk, outOfDate)
 			continue
 		}
-		p.opts.Debug(fmt.Sprintf("disk taken %s after a wait of %s", got.from, short(p.opts.clock.Now().Sub(came))))
+		p.debugf("disk taken %s after a wait of %s", got.from, short(p.opts.clock.Now().Sub(came)))
 		return got.disk, nil
 	}
 	return none, goneError(ctx)
 }
 
-// join serves a client from the shelf or puts it in the queue.
-func (p *Pool[T]) join() *waiter[T] {
-	w := &waiter[T]{served: make(chan outcome[T], 1)}
+// join serves a client from the shelf, or returns its place in the queue.
+func (p *Pool[T]) join() (outcome[T], *waiter[T]) {
 	p.mu.Lock()
 	defer p.unlock()
 	switch {
 	case p.stopped:
-		w.served <- outcome[T]{err: errStopped}
+		return outcome[T]{err: errStopped}, nil
 	case len(p.shelf) > 0:
-		w.served <- outcome[T]{disk: p.take(), from: "from the shelf", shelved: true}
-	default:
-		p.queue = append(p.queue, w)
-		p.fill()
+		return outcome[T]{disk: p.take(), from: "from the shelf"}, nil
 	}
-	return w
+	w := &waiter[T]{served: make(chan outcome[T], 1)}
+	p.queue = append(p.queue, w)
+	p.fill()
+	return outcome[T]{}, w
 }
 
 // await returns w's outcome, or takes w out of the queue when ctx ends.
@@ -179,9 +180,9 @@ func (p *Pool[T]) Put(disk T) {
 		p.close(disk, outOfDate)
 		return
 	}
+	p.opts.Debug("disk returned untouched")
 	p.mu.Lock()
 	defer p.unlock()
-	p.debugf("disk returned untouched")
 	p.place(disk, "from a client that did not use it")
 }
 
@@ -235,9 +236,9 @@ func (p *Pool[T]) unlock() {
 	}
 }
 
-// debugf logs a line once mu is released. With mu.
+// debugf logs a line for nbdkit -v.
 func (p *Pool[T]) debugf(format string, args ...any) {
-	p.later = append(p.later, func() { p.opts.Debug(fmt.Sprintf(format, args...)) })
+	p.opts.Debug(fmt.Sprintf(format, args...))
 }
 
 // short is a duration for the log, to the microsecond.

@@ -106,5 +106,5 @@ func (p *Pool[T]) close(disk T, why string) {
 	if err := disk.Close(); err != nil {
 		why = fmt.Sprintf("%s: %v (ignored)", why, err)
 	}
-	p.opts.Debug("disk dropped: " + why)
+	p.debugf("disk dropped: %s", why)
 }
