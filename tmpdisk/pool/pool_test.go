@@ -279,3 +279,16 @@ func TestPoolStop(t *testing.T) {
 		}
 	}
 }
+
+func TestPoolStopClosesShelf(t *testing.T) {
+	b := newPoolBench(t, Options[*fakeDisk]{Spares: 2, Jobs: 1})
+	b.Start()
+	disks := []*fakeDisk{b.next().ok(1), b.next().ok(2)}
+	b.idle(2)
+	b.Stop()
+	for _, d := range disks {
+		if n := d.closed.Load(); n != 1 {
+			t.Errorf("disk %d: closed %d times, want 1", d.id, n)
+		}
+	}
+}
