@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 
 #include "shim.h"
 
@@ -34,6 +35,100 @@ static struct {
   bool started;
 } held;
 
+/* Go aborts if it cannot have a thread, and with it the server and all that its
+   clients have. So some threads are made ahead and wait here until one is
+   wanted while a limit on threads or processes is reached. They are made again
+   when there is room. Go wants a thread for what may block, keeps it for good,
+   and needs few more than there are CPUs. */
+#define SPARE_THREADS 8
+
+static struct {
+  pthread_mutex_t lock;
+  pthread_cond_t wanted;
+  unsigned idle;                /* that wait and are not spoken for */
+  unsigned jobs;                /* that no thread has taken yet */
+  struct {
+    void *(*start) (void *);
+    void *arg;
+  } job[SPARE_THREADS];
+} spare = {
+  .lock = PTHREAD_MUTEX_INITIALIZER,
+  .wanted = PTHREAD_COND_INITIALIZER,
+};
+
+static void *
+wait_until_wanted (void *unused)
+{
+  void *(*start) (void *);
+  void *arg;
+
+  pthread_mutex_lock (&spare.lock);
+  while (spare.jobs == 0)
+    pthread_cond_wait (&spare.wanted, &spare.lock);
+  spare.jobs--;
+  start = spare.job[spare.jobs].start;
+  arg = spare.job[spare.jobs].arg;
+  pthread_mutex_unlock (&spare.lock);
+  return start (arg);
+}
+
+/* The threads inherit the signal mask of the caller. Go's calls, and whatever
+   it starts, have all signals blocked. */
+static void
+make_spare_threads (const pthread_attr_t *attr)
+{
+  pthread_t thread;
+
+  pthread_mutex_lock (&spare.lock);
+  while (spare.idle < SPARE_THREADS &&
+         __real_pthread_create (&thread, attr, wait_until_wanted, NULL) == 0)
+    spare.idle++;
+  pthread_mutex_unlock (&spare.lock);
+}
+
+/* The caller, which is Go, does not look at which thread it got. */
+static bool
+use_spare_thread (void *(*start) (void *), void *arg)
+{
+  bool found;
+
+  pthread_mutex_lock (&spare.lock);
+  found = spare.idle > 0;
+  if (found) {
+    spare.idle--;
+    spare.job[spare.jobs].start = start;
+    spare.job[spare.jobs].arg = arg;
+    spare.jobs++;
+    pthread_cond_signal (&spare.wanted);
+  }
+  pthread_mutex_unlock (&spare.lock);
+  return found;
+}
+
+/* With no spare left, wait a second: threads and processes come and go. Go
+   asks twenty times. Whoever needs the thread waits as long. */
+static int
+create_patiently (pthread_t *thread, const pthread_attr_t *attr,
+                  void *(*start) (void *), void *arg)
+{
+  const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+  int err, tries;
+
+  for (tries = 0; tries < 100; ++tries) {
+    err = __real_pthread_create (thread, attr, start, arg);
+    if (err == 0)
+      make_spare_threads (attr);
+    if (err != EAGAIN)
+      break;
+    if (use_spare_thread (start, arg)) {
+      *thread = pthread_self ();
+      return 0;
+    }
+    nanosleep (&pause, NULL);
+  }
+  return err;
+}
+
 int
 __wrap_pthread_create (pthread_t *thread, const pthread_attr_t *attr,
                        void *(*start) (void *), void *arg)
@@ -44,7 +139,7 @@ __wrap_pthread_create (pthread_t *thread, const pthread_attr_t *attr,
     *thread = pthread_self ();
     return 0;
   }
-  return __real_pthread_create (thread, attr, start, arg);
+  return create_patiently (thread, attr, start, arg);
 }
 
 bool
