@@ -123,6 +123,9 @@ func (s *Server) Open(ctx context.Context) (*Disk, error) {
 	return s.pool.Get(ctx)
 }
 
+// Waits reports whether Open may take long enough for a client to lose patience.
+func (s *Server) Waits() bool { return s.caster == nil || !s.caster.quick() }
+
 // Close takes the disk of a client that is gone (nbdkit's .close).
 func (s *Server) Close(d *Disk) {
 	if !d.cast {
