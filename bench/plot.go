@@ -22,7 +22,7 @@ func (r *report) plot() []byte {
 	var lines []line
 	low, high := 0.5, 2.0
 	for _, s := range r.all {
-		if s.unit == "threads" || s.unit == "makers at once" {
+		if s.unit == "threads" || s.unit == "makers at once" || s.unit == "disks/s" {
 			continue
 		}
 		for _, server := range s.order {

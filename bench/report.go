@@ -37,7 +37,7 @@ func (r *report) table(w io.Writer) {
 			verdicts := ""
 			for _, g := range s.goals {
 				if g.subject == server {
-					verdicts += fmt.Sprintf("%s: at most %g x %s  ", s.verdict(g), g.factor, g.peer)
+					verdicts += fmt.Sprintf("%s: %v  ", s.verdict(g), g)
 				}
 			}
 			fmt.Fprintf(w, format, s.scenario, s.unit, server, number(v.median), quartiles(v),
@@ -61,7 +61,7 @@ func (r *report) write(dir string) error {
 			goals := ""
 			for _, g := range s.goals {
 				if g.subject == server {
-					goals += fmt.Sprintf("%s<=%g*%s:%s ", s.unit, g.factor, g.peer, s.verdict(g))
+					goals += fmt.Sprintf("%v: %s; ", g, s.verdict(g))
 				}
 			}
 			row := []string{s.scenario, s.unit, server, strconv.Itoa(len(s.values[server]))}

@@ -11,7 +11,7 @@ import (
 
 // series is one quantity of one scenario, measured on several servers in
 // interleaved rounds: values[s][i] and values[t][i] were taken one after the
-// other. Smaller is better, always.
+// other. Smaller is better, except for what has no goal.
 type series struct {
 	scenario, unit string
 	order          []string // servers, as they first came
@@ -19,10 +19,18 @@ type series struct {
 	goals          []goal
 }
 
-// goal is that subject's median is at most factor times the peer's.
+// goal is that subject's median is at most factor times the peer's, or at most
+// factor if peer is "".
 type goal struct {
 	subject, peer string
 	factor        float64
+}
+
+func (g goal) String() string {
+	if g.peer == "" {
+		return fmt.Sprintf("at most %.3g", g.factor)
+	}
+	return fmt.Sprintf("at most %.3g x %s", g.factor, g.peer)
 }
 
 func (s *series) add(server string, value float64) {
@@ -70,7 +78,11 @@ func (s *series) ratio(subject, peer string) spread {
 
 // verdict of a goal: "ok", "SHORT", or "-" if it was not measured.
 func (s *series) verdict(g goal) string {
-	switch r := s.ratio(g.subject, g.peer).median; {
+	r := s.ratio(g.subject, g.peer).median
+	if g.peer == "" {
+		r = spreadOf(s.values[g.subject]).median
+	}
+	switch {
 	case math.IsNaN(r):
 		return "-"
 	case r <= g.factor:

@@ -50,3 +50,15 @@ func TestRatioIsByRound(t *testing.T) {
 		}
 	}
 }
+
+func TestGoalWithoutPeer(t *testing.T) {
+	s := &series{}
+	for _, v := range []float64{1, 9, 10} {
+		s.add(ours, v)
+	}
+	for want, factor := range map[string]float64{"ok": 9, "SHORT": 8.9} {
+		if got := s.verdict(goal{ours, "", factor}); got != want {
+			t.Errorf("at most %g: got %s, want %s", factor, got, want)
+		}
+	}
+}

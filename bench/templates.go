@@ -9,19 +9,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // More kinds of server, all of tmpdisk.so.
 const (
-	running  = "command" // runs a command that makes up the data
-	copying  = "copy"    // template-dir on TMPDIR's filesystem, which shares no blocks
-	sharing  = "reflink" // template-dir and TMPDIR on one xfs
-	mkfsing  = "mkfs"
-	template = "template"
-	stamping = "restamp" // a clone and a new UUID, for which no template is used
+	running = "command" // runs a command that makes up the data
+	copying = "copy"    // template-dir on TMPDIR's filesystem, which shares no blocks
+	sharing = "reflink" // template-dir and TMPDIR on one xfs
 )
 
 // clone is the time that a client waits for a disk with so many MiB of data:
@@ -83,60 +79,6 @@ func (t *trial) onXFS(start func(dir string) error) (undo func(), err error) {
 	t.disks = filepath.Join(mount, "disks")
 	defer func() { t.disks = before }()
 	return undo, start(filepath.Join(mount, "templates"))
-}
-
-// stamp is the time that a client waits for a filesystem that is made by mkfs,
-// or cloned and given a new UUID. Where the plugin does not do the latter, a
-// command shows what it would take: program.
-func (t *trial) stamp(size, fsType, program string) error {
-	dir := filepath.Join(t.dir, "templates-"+fsType)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	name, args := template, []string{"type=" + fsType, "template-dir=" + dir}
-	if program != "" {
-		base := filepath.Join(dir, "base")
-		if err := runShell(`truncate -s "$2" "$1" && mkfs."$3" -q "$1"`, base, size, fsType); err != nil {
-			return err
-		}
-		name, args = stamping, []string{"base=" + base, `command=cp --sparse=always "$base" "$disk" && ` + program}
-	}
-	var servers []*server
-	for _, s := range []struct {
-		name string
-		args []string
-	}{{mkfsing, []string{"type=" + fsType}}, {name, args}, {peerC, []string{"type=" + fsType}}} {
-		started, err := t.start(t.ctx, s.name, size, s.args...)
-		if err != nil {
-			return err
-		}
-		servers = append(servers, started)
-	}
-	goals := []goal{}
-	if name == template {
-		goals = append(goals, goal{template, mkfsing, 1})
-	}
-	return t.interleave(t.rounds(25, 5), servers, t.untilFirstRead(t.report.series(t.name, "ms", goals...)))
-}
-
-// untilFirstRead is connect's measure.
-func (t *trial) untilFirstRead(took *series) func(s *server, count bool) error {
-	return func(s *server, count bool) error {
-		began := time.Now()
-		c, err := connect(s.socket)
-		if err != nil {
-			return err
-		}
-		if err := c.do(cmdRead, 0, maxSize); err != nil {
-			return err
-		}
-		if count {
-			took.add(s.name, millis(time.Since(began)))
-		}
-		c.close()
-		return s.settle(t.ctx)
-	}
 }
 
 func runShell(script string, args ...string) error {

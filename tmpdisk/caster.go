@@ -38,6 +38,7 @@ type caster struct {
 
 	mu     sync.Mutex
 	making *attempt // nil while mkfs does not run
+	failed bool     // mkfs has failed, which is in the log
 }
 
 // A shape is what disks are made from.
@@ -122,18 +123,26 @@ func (c *caster) attempt() *attempt {
 		return a
 	}
 	c.making = a
-	go func() {
-		a.shape, a.err = c.newShape()
-		c.mu.Lock()
-		c.making = nil
-		c.ready.Store(a.shape)
-		c.mu.Unlock()
-		if a.err == nil && a.shape.mold == nil {
-			c.slow()
-		}
-		close(a.done)
-	}()
+	go c.try(a)
 	return a
+}
+
+func (c *caster) try(a *attempt) {
+	defer close(a.done)
+	a.shape, a.err = c.newShape()
+	c.mu.Lock()
+	c.making = nil
+	c.ready.Store(a.shape)
+	first := a.err != nil && !c.failed
+	c.failed = a.err != nil
+	c.mu.Unlock()
+	switch {
+	case a.err == nil && a.shape.mold == nil:
+		c.slow()
+	case first && c.ctx.Err() == nil:
+		// At the server's start there is no client to be told.
+		c.maker.host.Error(fmt.Sprintf("type %s: no disk can be made, each client that comes tries again: %v", c.maker.cfg.Type, a.err))
+	}
 }
 
 // newShape runs mkfs and looks at what it wrote.

@@ -86,6 +86,26 @@ func TestMkfsFailsForATime(t *testing.T) {
 	s.Close(d)
 }
 
+// What fails is in the log once, as at the start there is no client to be told,
+// and not again for each client.
+func TestMkfsFailureIsLoggedOnce(t *testing.T) {
+	fakeMkfs(t, "mkswap", `echo "no such luck"; exit 3`)
+	parent := privateTMPDIR(t)
+	host := &loggingHost{testkit.Host{TB: t}, make(chan string, 10)}
+	s := NewServer(configOf(t, "size", "1M", "type", "swap"), host)
+	s.Start()
+	for range 3 {
+		_, err := open(s)
+		testkit.Contains(t, err, "exit code 3", "no such luck")
+	}
+	s.Stop()
+	if n := len(host.errors); n != 1 {
+		t.Fatalf("got %d lines in the log, want 1", n)
+	}
+	testkit.Contains(t, errors.New(<-host.errors), "type swap", "exit code 3", "no such luck")
+	testkit.WantEmpty(t, parent)
+}
+
 // What stamping does not understand is made by mkfs, for each client.
 func TestMkfsRunsForEachDiskThatIsNotUnderstood(t *testing.T) {
 	runs := fakeMkfs(t, "mkswap", `for disk; do :; done; printf strange | dd of="$disk" conv=notrunc status=none`)
