@@ -34,4 +34,9 @@ makes 1 "${usual[@]}"
 cp -p base new && mv new base
 makes 1 "${usual[@]}"
 makes 0 "${usual[@]}"
-only_templates 8
+# Written in place, with the size and the time of modification of before.
+touch -r base times
+printf '33\n' | dd of=base conv=notrunc status=none
+touch -r times base
+makes 1 "${usual[@]}"
+only_templates 9

@@ -73,6 +73,14 @@ func (k keyHash) add(fields ...string) {
 // written to a device cannot be seen. It is "" for anything else, and if there
 // is nothing. A directory's is "" too: its time says nothing about what is
 // below.
+//
+// The time of the last change of the inode (ctime) is part of it because no
+// program can set it back: a file that is written in place and given its old
+// time of modification has changed nevertheless. The price is that a rename, a
+// new or removed hard link, and a change of mode, owner or attributes count as
+// changes too. Reading the file does not, nor does cloning it, by a reflink or
+// otherwise. A command that makes a hard link of the file changes it with each
+// run, so its disks are never kept as a template.
 func fileIdentity(path string) string {
 	var st unix.Stat_t
 	if path == "" || len(path) >= unix.PathMax {
@@ -83,7 +91,8 @@ func fileIdentity(path string) string {
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		return fmt.Sprintf("dev %d inode %d size %d mtime %d.%09d", st.Dev, st.Ino, st.Size, st.Mtim.Sec, st.Mtim.Nsec)
+		return fmt.Sprintf("dev %d inode %d size %d mtime %d.%09d ctime %d.%09d",
+			st.Dev, st.Ino, st.Size, st.Mtim.Sec, st.Mtim.Nsec, st.Ctim.Sec, st.Ctim.Nsec)
 	case unix.S_IFBLK:
 		return fmt.Sprintf("block device %d size %d", st.Rdev, deviceSize(path))
 	}

@@ -6,6 +6,7 @@ package tmpdisk
 import (
 	"crypto/sha256"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -119,6 +120,44 @@ func TestKeyHashTellsFieldsApart(t *testing.T) {
 func keyOf(t *testing.T, pairs ...string) string {
 	t.Helper()
 	return newMaker(configOf(t, pairs...), testkit.Host{TB: t}).Key()
+}
+
+// What is written in place is seen, even if size and time of modification are
+// as before. Reading and cloning change nothing.
+func TestFileIdentityOfAFileChangedInPlace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "base")
+	if err := os.WriteFile(path, []byte("12345"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := fileIdentity(path)
+	if out, err := exec.Command("cp", "--reflink=auto", path, path+".clone").CombinedOutput(); err != nil {
+		t.Fatalf("cp: %v: %s", err, out)
+	}
+	if got := fileIdentity(path); got != before {
+		t.Errorf("got %s after it was cloned, want %s", got, before)
+	}
+	// The kernel's clock for files may go in steps of 10 ms.
+	time.Sleep(20 * time.Millisecond)
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("54321"); err != nil {
+		t.Error(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := os.Chtimes(path, time.Time{}, info.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	if got := fileIdentity(path); got == before {
+		t.Errorf("got %s as before, want another", got)
+	}
 }
 
 func TestFileIdentityOfDevices(t *testing.T) {

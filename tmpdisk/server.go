@@ -67,7 +67,7 @@ func NewServer(cfg *config.Config, host Host) *Server {
 		}
 	case cfg.TemplateDir != "":
 		s.templates = template.New(template.Options{
-			Dir: cfg.TemplateDir, Keep: cfg.TemplateKeep, Debug: host.Debug,
+			Dir: cfg.TemplateDir, Keep: cfg.TemplateKeep, Debug: host.Debug, Error: host.Error,
 		}, s.maker)
 	}
 	s.pool = pool.New(pool.Options[*Disk]{
@@ -141,6 +141,9 @@ func (s *Server) Close(d *Disk) {
 // Stop ends what is being made and drops what is ready (nbdkit's .cleanup).
 func (s *Server) Stop() {
 	s.pool.Stop()
+	if s.templates != nil {
+		s.templates.Stop(errEnding)
+	}
 	if s.caster != nil {
 		s.caster.stop()
 	}

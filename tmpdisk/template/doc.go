@@ -9,6 +9,10 @@
 // known by the maker's key, so it is made anew when what decides its content
 // has changed.
 //
+// Once begun, the making of a template goes on even if the caller that began it
+// leaves, until it ends by itself, is out of date, or [Templates.Stop] ends it.
+// Callers that come meanwhile wait for it.
+//
 // # Concurrency
 //
 // The methods of Templates may be called from any number of goroutines, and any

@@ -6,6 +6,7 @@ package template
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -69,9 +70,20 @@ func templates(t testing.TB, size int64, command string) *Templates {
 
 func templatesIn(t testing.TB, dir string, size int64, command string) *Templates {
 	t.Helper()
-	opts := Options{Dir: dir, Keep: 30 * 24 * time.Hour, Debug: testkit.Debug(t)}
-	return New(opts, &shellMaker{t: t, size: size, command: command})
+	return newTemplates(t, dir, &shellMaker{t: t, size: size, command: command})
 }
+
+// newTemplates are stopped when the test ends.
+func newTemplates(t testing.TB, dir string, m Maker) *Templates {
+	all := New(Options{
+		Dir: dir, Keep: 30 * 24 * time.Hour, Debug: testkit.Debug(t),
+		Error: func(line string) { t.Log("error: " + line) },
+	}, m)
+	t.Cleanup(func() { all.Stop(errEnd) })
+	return all
+}
+
+var errEnd = errors.New("the test ends")
 
 func privateDir(m *Templates) string {
 	return filepath.Join(m.opts.Dir, dirName(os.Geteuid()))

@@ -9,10 +9,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"sync/atomic"
+	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
@@ -35,7 +33,8 @@ type Maker interface {
 type Options struct {
 	Dir   string        // template-dir, absolute
 	Keep  time.Duration // unused ones are removed after it; 0 is never
-	Debug func(string)
+	Debug func(string)  // a line for nbdkit -v
+	Error func(string)  // a line for the log
 }
 
 // Templates makes disks by cloning what was made once and kept. Its methods
@@ -45,60 +44,91 @@ type Templates struct {
 	opts  Options
 	maker Maker
 
+	ctx     context.Context // of builds
+	cancel  context.CancelCauseFunc
+	running sync.WaitGroup // builds
+
+	mu     sync.Mutex
+	builds map[string]*build // that run in this process, by key
+	newest *build
 	// unfit is the key of what was found not to make a template. Nobody
 	// then waits for it to be built, nor is it looked for.
-	unfit atomic.Pointer[string]
-	// failing is set while the last build has failed. Nobody then waits for
-	// the next one, which will most likely fail as well. Those who cannot
-	// build make a disk for themselves, all at a time, and get their own
-	// errors.
-	failing atomic.Bool
+	unfit string
+	// failing is the key whose last build left no template. Nobody then
+	// waits for the next one, which will most likely leave none as well.
+	// Those who cannot build make a disk for themselves, all at a time, and
+	// get their own errors. The next build that leaves a template ends it.
+	failing string
 }
 
 // New returns templates of the disks that maker makes. It touches nothing yet.
+// Whoever calls Make must call Stop in the end.
 func New(opts Options, maker Maker) *Templates {
-	return &Templates{opts: opts, maker: maker}
+	t := &Templates{opts: opts, maker: maker, builds: map[string]*build{}}
+	t.ctx, t.cancel = context.WithCancelCause(context.Background())
+	return t
 }
 
+// Stop ends the builds that go on, whose contexts get the cause why, and waits
+// until they have ended. No call of Make may begin afterwards.
+func (t *Templates) Stop(why error) {
+	t.cancel(why)
+	t.running.Wait()
+}
+
+// errAlone says that a disk is to be made without a template.
+var errAlone = errors.New("not worth a template")
+
 // Make returns a new disk: a clone of the template, which is made first if
-// there is none.
+// there is none. The making goes on if ctx ends meanwhile.
 func (t *Templates) Make(ctx context.Context) (*disk.Disk, error) {
-	key := t.maker.Key()
+	pause := sys.Backoff{First: time.Millisecond, Last: 50 * time.Millisecond}
+	for waited := false; ; {
+		key := t.maker.Key()
+		d, b, err := t.cloneOrJoin(ctx, key)
+		switch {
+		case errors.Is(err, errAlone):
+			return t.maker.Fresh(ctx)
+		case errors.Is(err, errLocked):
+			if !waited {
+				t.debugf(key, "being built by another")
+			}
+			waited = true
+			if err := sleep(ctx, pause.Next()); err != nil {
+				return nil, fmt.Errorf("wait for another to build the template: %w", err)
+			}
+			continue
+		case b != nil:
+			d, err = b.wait(ctx)
+		}
+		if d != nil || err != nil {
+			return d, err
+		}
+	}
+}
+
+// cloneOrJoin returns a clone, or the build to wait for. The error is errAlone
+// or errLocked if there is neither.
+func (t *Templates) cloneOrJoin(ctx context.Context, key string) (*disk.Disk, *visit, error) {
 	if t.isUnfit(key) {
-		return t.maker.Fresh(ctx)
+		return nil, nil, errAlone
 	}
 	dir, err := openDir(t.opts.Dir, true)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer dir.close()
-	pause := sys.Backoff{First: time.Millisecond, Last: 50 * time.Millisecond}
-	for waited := false; ; waited = true {
-		f, err := dir.template(key)
-		if err == nil {
-			return t.clone(ctx, dir, key, f)
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-		lock, err := dir.tryLock(key)
-		if err == nil {
-			defer lock.release()
-			return t.cloneOrBuild(ctx, dir, key)
-		}
-		if !errors.Is(err, errLocked) {
-			return nil, err
-		}
-		if t.isUnfit(key) || t.failing.Load() {
-			return t.maker.Fresh(ctx)
-		}
-		if !waited {
-			t.debugf(key, "being built by another")
-		}
-		if err := sleep(ctx, pause.Next()); err != nil {
-			return nil, fmt.Errorf("wait for another to build the template: %w", err)
-		}
+	f, err := dir.template(key)
+	if err == nil {
+		defer dir.close()
+		d, err := t.clone(ctx, dir, key, f)
+		return d, nil, err
 	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		dir.close()
+		return nil, nil, err
+	}
+	b, err := t.join(dir, key)
+	return nil, b, err
 }
 
 // sleep returns early, with an error, when ctx ends. A lock of another process
@@ -114,78 +144,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// cloneOrBuild needs the lock of key. The template may have been finished
-// before the lock was taken.
-func (t *Templates) cloneOrBuild(ctx context.Context, dir *dir, key string) (*disk.Disk, error) {
-	f, err := dir.template(key)
-	if err == nil {
-		return t.clone(ctx, dir, key, f)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	return t.build(ctx, dir, key)
-}
-
-// build makes a disk and keeps a copy. The first client gets the disk that was
-// made.
-func (t *Templates) build(ctx context.Context, dir *dir, key string) (*disk.Disk, error) {
-	t.debugf(key, "miss")
-	began := time.Now()
-	d, err := t.maker.Fresh(ctx)
-	t.failing.Store(err != nil && ctx.Err() == nil)
-	if err != nil {
-		return nil, err
-	}
-	built := fmt.Sprintf("built in %s", short(time.Since(began)))
-	linked, why := unfit(d)
-	if why == "" && t.maker.Key() != key {
-		// No key can be told for what the command saw. The next disk
-		// gets a template.
-		t.debugf(key, "%s, not kept: a file that a parameter names has changed meanwhile (ignored)", built)
-		return d, nil
-	}
-	if why != "" {
-		t.unfit.Store(&key)
-		t.debugf(key, "%s, no template is kept: %s (ignored)", built, why)
-		return d, nil
-	}
-	f, kept, err := dir.keep(ctx, key, d.FD())
-	if errors.Is(err, unix.ENOENT) && !linked {
-		// Somebody has removed the directory. The next disk makes it anew.
-		t.debugf(key, "%s, not kept: %v (ignored)", built, err)
-		return d, nil
-	}
-	if err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	t.debugf(key, "%s, kept %s", built, kept)
-	if !linked {
-		f.Close()
-		return d, nil
-	}
-	// The command has linked the disk to a file that stays.
-	if err := d.Close(); err != nil {
-		t.debugf(key, "%v (ignored)", err)
-	}
-	return t.clone(ctx, dir, key, f)
-}
-
-// unfit says why a disk makes no template, and whether it has a name.
-func unfit(d *disk.Disk) (linked bool, why string) {
-	var st unix.Stat_t
-	err := unix.Fstat(d.FD(), &st)
-	switch {
-	case err != nil:
-		return false, err.Error()
-	case st.Mode&unix.S_IFMT != unix.S_IFREG:
-		return false, "the command made a device, which cannot be cloned"
-	case d.ReadOnly():
-		return false, "the command made a read-only disk, which a clone would not be"
-	}
-	return st.Nlink > 0, ""
-}
-
 // clone makes a disk of the template that f is open on, and closes f. Whatever
 // becomes of the template's name meanwhile, f stays what it is.
 func (t *Templates) clone(ctx context.Context, dir *dir, key string, f *os.File) (*disk.Disk, error) {
@@ -196,7 +154,7 @@ func (t *Templates) clone(ctx context.Context, dir *dir, key string, f *os.File)
 	}
 	var cloned sparse.Result
 	d, err := t.maker.Filled(ctx, func(ctx context.Context, path string) (err error) {
-		cloned, err = cloneTo(ctx, path, f)
+		cloned, err = cloneTo(ctx, path, int(f.Fd()))
 		return err
 	})
 	if err != nil {
@@ -206,13 +164,13 @@ func (t *Templates) clone(ctx context.Context, dir *dir, key string, f *os.File)
 	return d, nil
 }
 
-// cloneTo clones f to a new file at path.
-func cloneTo(ctx context.Context, path string, f *os.File) (sparse.Result, error) {
+// cloneTo clones the file that src is open on to a new file at path.
+func cloneTo(ctx context.Context, path string, src int) (sparse.Result, error) {
 	dst, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return sparse.Result{}, fmt.Errorf("clone: %w", err)
 	}
-	r, err := sparse.Clone(ctx, int(dst.Fd()), int(f.Fd()), sparse.Options{})
+	r, err := sparse.Clone(ctx, int(dst.Fd()), src, sparse.Options{})
 	if closeErr := dst.Close(); err == nil && closeErr != nil {
 		err = fmt.Errorf("clone: %w", closeErr)
 	}
@@ -220,8 +178,9 @@ func cloneTo(ctx context.Context, path string, f *os.File) (sparse.Result, error
 }
 
 func (t *Templates) isUnfit(key string) bool {
-	unfit := t.unfit.Load()
-	return unfit != nil && *unfit == key
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.unfit == key
 }
 
 // debugf names a template by the beginning of its key, as git names commits.

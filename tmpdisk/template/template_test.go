@@ -286,7 +286,8 @@ func (m *roundMaker) Fresh(ctx context.Context) (*disk.Disk, error) {
 // However close two come, one of them builds.
 func TestTemplateIsBuiltOnce(t *testing.T) {
 	m := &roundMaker{shellMaker: &shellMaker{t: t, size: 1 << 20, command: "true"}}
-	all := New(Options{Dir: t.TempDir(), Debug: testkit.Quiet}, m)
+	all := newTemplates(t, t.TempDir(), m)
+	all.opts.Debug = testkit.Quiet
 	for round := range int32(200) {
 		m.round.Store(round)
 		m.built.Store(0)
