@@ -68,10 +68,8 @@ func (m *maker) Fresh(ctx context.Context) (*disk.Disk, error) {
 
 // Filled is Fresh for a disk that fill puts at a path.
 func (m *maker) Filled(ctx context.Context, fill func(ctx context.Context, path string) error) (*disk.Disk, error) {
-	return m.inWorkdir(ctx, func(w *workdir.Dir) error { return fill(ctx, diskIn(w)) })
+	return m.inWorkdir(ctx, func(w *workdir.Dir) error { return fill(ctx, w.Disk()) })
 }
-
-func diskIn(w *workdir.Dir) string { return filepath.Join(w.Path(), "disk") }
 
 // inWorkdir opens the disk that fill has made in a new directory, and removes
 // both.
@@ -82,7 +80,7 @@ func (m *maker) inWorkdir(ctx context.Context, fill func(*workdir.Dir) error) (*
 	}
 	var d *disk.Disk
 	if err = fill(w); err == nil {
-		d, err = disk.Open(diskIn(w), m.host.Debug)
+		d, err = disk.Open(w.Disk(), m.host.Debug)
 	}
 	if rmErr := w.Remove(); rmErr != nil {
 		err = errors.Join(err, rmErr)
@@ -104,7 +102,7 @@ func (m *maker) run(ctx context.Context, w *workdir.Dir, user *users.User) error
 	}
 	// An empty file that a command= starts from must be as others are: it may
 	// want to make it a reflink of another one.
-	err := sparse.Create(diskIn(w), m.cfg.Size, m.cfg.Builtin())
+	err := sparse.Create(w.Disk(), m.cfg.Size, m.cfg.Builtin())
 	if errors.Is(err, unix.EFBIG) {
 		return fmt.Errorf("parameter size: %d bytes: more than a file under %s can have: %w", m.cfg.Size, m.parent, err)
 	}
@@ -149,7 +147,7 @@ func (m *maker) runScript(ctx context.Context, w *workdir.Dir, user *users.User)
 
 func (m *maker) newCommand(w *workdir.Dir, user *users.User, older bool) command.Command {
 	c := command.Command{
-		Script:  script(m.cfg, diskIn(w), older),
+		Script:  script(m.cfg, w.Disk(), older),
 		Timeout: m.cfg.CommandTimeout,
 		As:      user,
 		Ours:    m.cfg.Builtin() && user == nil,
