@@ -72,7 +72,7 @@ func (m *maker) Filled(ctx context.Context, fill func(ctx context.Context, path 
 }
 
 // inWorkdir opens the disk that fill has made in a new directory, and removes
-// both.
+// both. Where an open file keeps a name, the directory goes with the disk.
 func (m *maker) inWorkdir(ctx context.Context, fill func(*workdir.Dir) error) (*disk.Disk, error) {
 	w, err := workdir.New(m.parent)
 	if err != nil {
@@ -82,7 +82,16 @@ func (m *maker) inWorkdir(ctx context.Context, fill func(*workdir.Dir) error) (*
 	if err = fill(w); err == nil {
 		d, err = disk.Open(w.Disk(), m.host.Debug)
 	}
-	if rmErr := w.Remove(); rmErr != nil {
+	rmErr := w.Remove()
+	if errors.Is(rmErr, workdir.ErrHeld) {
+		if d != nil {
+			d.OnClose(w.RemoveClosed)
+			rmErr = nil
+		} else {
+			rmErr = w.RemoveClosed() // of a command that was killed
+		}
+	}
+	if rmErr != nil {
 		err = errors.Join(err, rmErr)
 		if d != nil {
 			err = errors.Join(err, d.Close())

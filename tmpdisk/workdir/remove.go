@@ -4,14 +4,21 @@
 package workdir
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // Remove deletes the directory with all that is in it and gives up the lock.
 // What could not be deleted stays for a later sweep and is the error; calling
 // it again after that or after success does nothing.
+//
+// If the error wraps [ErrHeld], nothing has been given up: call RemoveClosed
+// once the file is closed.
 func (w *Dir) Remove() error {
 	if w.parent == nil {
 		return nil
@@ -20,14 +27,37 @@ func (w *Dir) Remove() error {
 	if !w.removeKnown() {
 		err = removeTree(int(w.parent.Fd()), w.name, int(w.dir.Fd()))
 	}
-	// The lock goes last: until here no sweep may look inside.
-	w.dir.Close()
-	w.parent.Close()
-	w.dir, w.parent = nil, nil
+	if !errors.Is(err, ErrHeld) {
+		w.release()
+	}
 	if err != nil {
 		return fmt.Errorf("remove directory: %s: %w", w.full, err)
 	}
 	return nil
+}
+
+// RemoveClosed is Remove when no file in the directory is open any more. The
+// filesystem may learn of that a moment later, because closing a file does not
+// wait for it: RemoveClosed does, ten seconds at most.
+func (w *Dir) RemoveClosed() error {
+	pause := sys.Backoff{First: time.Millisecond, Last: 100 * time.Millisecond}
+	for until := time.Now().Add(removePatience); ; time.Sleep(pause.Next()) {
+		err := w.Remove()
+		if !errors.Is(err, ErrHeld) {
+			return err
+		}
+		if time.Now().After(until) {
+			w.release()
+			return err
+		}
+	}
+}
+
+// release comes last: as long as the lock is held no sweep looks inside.
+func (w *Dir) release() {
+	w.dir.Close()
+	w.parent.Close()
+	w.dir, w.parent = nil, nil
 }
 
 // removeKnown reports whether the directory is gone, because nothing was in it

@@ -46,7 +46,8 @@ func removeTree(dirfd int, name string, fd int) error {
 func (r *remover) tree(dirfd int, name string, fd, depth int) error {
 	var err error
 	for tries := 0; tries < 10; tries++ {
-		err = r.contents(fd, depth)
+		var held bool
+		held, err = r.contents(fd, depth)
 		if fd == r.top && r.moved && time.Now().Before(r.until) {
 			// Each time the tree is less deep by about maxOpen levels.
 			r.moved, tries = false, 0
@@ -62,36 +63,44 @@ func (r *remover) tree(dirfd int, name string, fd, depth int) error {
 		if !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EEXIST) {
 			return err
 		}
+		if held {
+			return ErrHeld
+		}
 	}
 	return err
 }
 
 // contents deletes everything in the directory that fd is open on. It goes on
-// after an error so that one undeletable file keeps as little as possible.
-func (r *remover) contents(fd, depth int) error {
+// after an error so that one undeletable file keeps as little as possible. held
+// says that there was nothing but names that stand for removed files.
+func (r *remover) contents(fd, depth int) (held bool, err error) {
 	// As an ordinary user a directory that the command made read-only
 	// cannot be emptied. If this fails the unlinks say why.
 	unix.Fchmod(fd, modePrivate)
 	dup, err := sys.Openat(fd, ".", sys.OpenDir)
 	if err != nil {
-		return err
+		return false, err
 	}
 	f := os.NewFile(uintptr(dup), "")
 	names, err := f.Readdirnames(-1)
 	f.Close()
 	if errors.Is(err, unix.ENOENT) {
-		return nil // it is gone, and was empty
+		return false, nil // it is gone, and was empty
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
+	held = len(names) > 0
 	var first error
 	for _, name := range names {
-		if err := r.entry(fd, name, depth); err != nil && first == nil {
+		held = held && sys.StandsForRemoved(name)
+		err := r.entry(fd, name, depth)
+		// ErrHeld must not hide what stays for good.
+		if err != nil && (first == nil || errors.Is(first, ErrHeld)) {
 			first = fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	return first
+	return held, first
 }
 
 // entry deletes name in dirfd, a directory that is depth levels deep.
@@ -105,6 +114,9 @@ func (r *remover) entry(dirfd int, name string, depth int) error {
 	}
 	if err == nil || errors.Is(err, unix.ENOENT) {
 		return nil
+	}
+	if errors.Is(err, unix.EBUSY) && sys.StandsForRemoved(name) {
+		return ErrHeld // NFS does not rename it once more, as FUSE does
 	}
 	if !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EPERM) {
 		return err
