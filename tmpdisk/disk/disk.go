@@ -122,6 +122,7 @@ func (d *Disk) measure() error {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		d.size = st.Size
+		d.noSeek.Store(!sys.TellsHoles(d.fd))
 		return nil
 	case unix.S_IFBLK:
 	default:
