@@ -157,7 +157,13 @@ func (c *caster) newShape() (*shape, error) {
 	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	defer f.Close()
+	// The disk is closed last: that may have to wait until nobody has its file.
+	defer func() {
+		f.Close()
+		if s.file == nil {
+			d.Close()
+		}
+	}()
 	var image interface {
 		ReadAt([]byte, int64) (int, error)
 	} = f
@@ -165,12 +171,11 @@ func (c *caster) newShape() (*shape, error) {
 	switch {
 	case err == nil:
 		image = s.mold
-		defer d.Close()
 	case errors.Is(err, mold.ErrTooLarge):
 		s.file = d
 		c.maker.host.Debug(fmt.Sprintf("type %s: %v: disks are cloned from a file", cfg.Type, err))
 	default:
-		return nil, errors.Join(err, d.Close())
+		return nil, err
 	}
 	if cfg.TemplateSameUUID {
 		return s, nil
@@ -179,9 +184,7 @@ func (c *caster) newShape() (*shape, error) {
 	if err == nil {
 		return s, nil
 	}
-	if s.file != nil {
-		s.file.Close()
-	}
+	s.file = nil
 	if !errors.Is(err, mkfs.ErrNotUnderstood) {
 		return nil, err
 	}

@@ -14,7 +14,9 @@
 // the administrator's, or by cloning a template that one of these has made. It
 // is opened, and it and the directory are removed, before a client sees it, so
 // that it is gone when its descriptor is closed, even by kill -9. What a killed
-// server was in the middle of making is removed by the next one's start.
+// server was in the middle of making is removed by the next one's start. Where
+// the filesystem gives open files another name, the directory goes when the disk
+// is closed.
 //
 // # Concurrency
 //

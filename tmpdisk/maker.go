@@ -68,13 +68,11 @@ func (m *maker) Fresh(ctx context.Context) (*disk.Disk, error) {
 
 // Filled is Fresh for a disk that fill puts at a path.
 func (m *maker) Filled(ctx context.Context, fill func(ctx context.Context, path string) error) (*disk.Disk, error) {
-	return m.inWorkdir(ctx, func(w *workdir.Dir) error { return fill(ctx, diskIn(w)) })
+	return m.inWorkdir(ctx, func(w *workdir.Dir) error { return fill(ctx, w.Disk()) })
 }
 
-func diskIn(w *workdir.Dir) string { return filepath.Join(w.Path(), "disk") }
-
 // inWorkdir opens the disk that fill has made in a new directory, and removes
-// both.
+// both. Where an open file keeps a name, the directory goes with the disk.
 func (m *maker) inWorkdir(ctx context.Context, fill func(*workdir.Dir) error) (*disk.Disk, error) {
 	w, err := workdir.New(m.parent)
 	if err != nil {
@@ -82,9 +80,18 @@ func (m *maker) inWorkdir(ctx context.Context, fill func(*workdir.Dir) error) (*
 	}
 	var d *disk.Disk
 	if err = fill(w); err == nil {
-		d, err = disk.Open(diskIn(w), m.host.Debug)
+		d, err = disk.Open(w.Disk(), m.host.Debug)
 	}
-	if rmErr := w.Remove(); rmErr != nil {
+	rmErr := w.Remove()
+	if errors.Is(rmErr, workdir.ErrHeld) {
+		if d != nil {
+			d.OnClose(w.RemoveClosed)
+			rmErr = nil
+		} else {
+			rmErr = w.RemoveClosed() // of a command that was killed
+		}
+	}
+	if rmErr != nil {
 		err = errors.Join(err, rmErr)
 		if d != nil {
 			err = errors.Join(err, d.Close())
@@ -104,7 +111,7 @@ func (m *maker) run(ctx context.Context, w *workdir.Dir, user *users.User) error
 	}
 	// An empty file that a command= starts from must be as others are: it may
 	// want to make it a reflink of another one.
-	err := sparse.Create(diskIn(w), m.cfg.Size, m.cfg.Builtin())
+	err := sparse.Create(w.Disk(), m.cfg.Size, m.cfg.Builtin())
 	if errors.Is(err, unix.EFBIG) {
 		return fmt.Errorf("parameter size: %d bytes: more than a file under %s can have: %w", m.cfg.Size, m.parent, err)
 	}
@@ -152,7 +159,7 @@ func (m *maker) runScript(ctx context.Context, w *workdir.Dir, user *users.User)
 }
 
 func (m *maker) newCommand(w *workdir.Dir, user *users.User, older int) command.Command {
-	s := newScript(m.cfg, diskIn(w), older)
+	s := newScript(m.cfg, w.Disk(), older)
 	c := command.Command{
 		Setup:      s.setup,
 		Unexported: s.names,

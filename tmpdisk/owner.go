@@ -16,7 +16,7 @@ import (
 // giveDisk makes user the owner of the disk in w. Nothing of user runs yet, so
 // the path still stands for what the server has just made.
 func giveDisk(w *workdir.Dir, user *users.User) error {
-	return os.Lchown(diskIn(w), user.UID, user.GID)
+	return os.Lchown(w.Disk(), user.UID, user.GID)
 }
 
 // takeDiskBack takes the directory back, and refuses a disk that the server, as
@@ -28,7 +28,7 @@ func takeDiskBack(w *workdir.Dir, user *users.User) error {
 	if err := w.TakeBack(); err != nil {
 		return err
 	}
-	path := diskIn(w)
+	path := w.Disk()
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
 		return fmt.Errorf("open: %s: what the command left: %w", path, err)

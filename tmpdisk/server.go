@@ -14,6 +14,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
 	"nbdkit-tmpdisk-plugin/tmpdisk/template"
 	"nbdkit-tmpdisk-plugin/tmpdisk/workdir"
 )
@@ -92,6 +93,7 @@ func (s *Server) Start() {
 		// A missing TMPDIR is told to each client; it may yet appear.
 		s.host.Debug(fmt.Sprintf("%v (ignored)", err))
 	}
+	s.tryTMPDIR()
 	if s.templates != nil {
 		if err := s.templates.Sweep(); err != nil {
 			// So will be each client's open; here the administrator sees it.
@@ -103,6 +105,27 @@ func (s *Server) Start() {
 		s.caster.begin()
 	}
 	s.pool.Start()
+}
+
+// tryTMPDIR tells the administrator of a filesystem that is second best.
+func (s *Server) tryTMPDIR() {
+	holds, err := workdir.HoldsOpenFiles(s.maker.parent)
+	if err != nil {
+		s.host.Debug(fmt.Sprintf("%v (ignored)", err)) // clients are told
+	}
+	if !holds {
+		return
+	}
+	if s.caster != nil {
+		if fd, err := sparse.Unnamed(s.maker.parent, false); err == nil {
+			unix.Close(fd)
+			return
+		}
+	}
+	s.host.Error(fmt.Sprintf("TMPDIR %s: on this filesystem (FUSE, NFS or the like) a file has a name as long as it is open. "+
+		"So each disk keeps a directory there, and two more descriptors, until its client is gone. "+
+		"What is left when the server ends before its clients is removed when it starts again. "+
+		"A local filesystem, like ext4, xfs, btrfs or tmpfs, is better", s.maker.parent))
 }
 
 // PreConnect looks after a new connection (nbdkit's .preconnect).

@@ -4,7 +4,6 @@
 package tmpdisk
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,7 +64,7 @@ func TestDisksAfterTheBaseHasChanged(t *testing.T) {
 	// All of the shelf's, and one more that is made for a client.
 	var opened []*Disk
 	for range spares + 1 {
-		d, err := s.Open(context.Background())
+		d, err := open(s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +77,7 @@ func TestDisksAfterTheBaseHasChanged(t *testing.T) {
 		s.Close(d)
 	}
 	for i := range 2*spares + 2 {
-		d, err := s.Open(context.Background())
+		d, err := open(s)
 		if err != nil {
 			t.Fatal(err)
 		}

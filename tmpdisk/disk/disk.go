@@ -29,6 +29,7 @@ type Disk struct {
 	preferred uint32
 	readOnly  bool
 	debug     func(string)
+	onClose   func() error // or nil
 
 	touched atomic.Bool
 	closed  atomic.Bool
@@ -121,6 +122,7 @@ func (d *Disk) measure() error {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		d.size = st.Size
+		d.noSeek.Store(!sys.TellsHoles(d.fd))
 		return nil
 	case unix.S_IFBLK:
 	default:
@@ -204,14 +206,25 @@ func (d *Disk) touch() {
 	}
 }
 
+// OnClose has Close call f once the file is closed, and return its error as
+// well. It must come before the first request.
+func (d *Disk) OnClose(f func() error) { d.onClose = f }
+
 // Close frees the disk and, with it, its space (nbdkit's .close). Closing
 // twice is harmless.
 func (d *Disk) Close() error {
 	if d.closed.Swap(true) {
 		return nil
 	}
-	if err := unix.Close(d.fd); err != nil && err != unix.EINTR { // closed even so
-		return fmt.Errorf("close: %w", err)
+	err := unix.Close(d.fd)
+	if err == unix.EINTR { // closed even so
+		err = nil
 	}
-	return nil
+	if err != nil {
+		err = fmt.Errorf("close: %w", err)
+	}
+	if d.onClose != nil {
+		err = errors.Join(err, d.onClose())
+	}
+	return err
 }

@@ -117,6 +117,25 @@ func TestDiskCloseTwice(t *testing.T) {
 	}
 }
 
+func TestDiskOnClose(t *testing.T) {
+	d := blankDisk(t, t.TempDir(), 1)
+	held := errors.New("held")
+	calls := 0
+	d.OnClose(func() error {
+		calls++
+		if _, err := unix.FcntlInt(uintptr(d.fd), unix.F_GETFD, 0); err != unix.EBADF {
+			t.Errorf("got %v, want the file closed before", err)
+		}
+		return held
+	})
+	if err := d.Close(); !errors.Is(err, held) {
+		t.Errorf("got %v, want %v", err, held)
+	}
+	if err := d.Close(); err != nil || calls != 1 {
+		t.Errorf("closed twice: got %v, %d calls, want 1", err, calls)
+	}
+}
+
 // A command may leave a file that cannot be written to.
 func TestDiskReadOnly(t *testing.T) {
 	if os.Getuid() == 0 {

@@ -12,7 +12,8 @@ import (
 // Extents calls add for each run of data or hole among the count bytes at off,
 // in order, without gaps and never beyond them: nbdkit 1.32 aborts on a first
 // extent that is longer than the request. With reqOne it stops after one
-// (nbdkit's .extents). A hole reads as zeroes; data may.
+// (nbdkit's .extents). A hole reads as zeroes; data may. Where the filesystem is
+// not known to tell the truth everything is data, see sys.TellsHoles.
 //
 // Other requests may run meanwhile: what is said about a range that they
 // change is true of some moment of the call. The file's own position is used

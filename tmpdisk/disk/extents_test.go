@@ -8,6 +8,8 @@ import (
 	"errors"
 	"slices"
 	"testing"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 type extent struct {
@@ -73,6 +75,18 @@ func TestExtentsWithoutSeekHole(t *testing.T) {
 	d.noSeek.Store(true)
 	want := []extent{{5, 1000, false}}
 	if got := extentsOf(t, d, 1000, 5, false); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// What may not see data at once is not asked.
+func TestExtentsOfAnUnknownFilesystem(t *testing.T) {
+	d := blankDisk(t, testkit.FUSE(t), 1<<20)
+	if !d.noSeek.Load() {
+		t.Error("the filesystem is asked for holes, want not")
+	}
+	want := []extent{{0, 1 << 20, false}}
+	if got := extentsOf(t, d, 1<<20, 0, false); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -16,6 +16,11 @@ const (
 	allocate  = unix.FALLOC_FL_KEEP_SIZE
 )
 
+// Holes are punched even on filesystems that are not asked where they are, see
+// sys.TellsHoles. A request to punch is a write like others there: it takes its
+// turn among them, and the kernel drops the pages that it had of the range. What
+// is kept back is only the knowledge of where data is.
+
 // fallocateMax bounds one call. tmpfs undoes an allocation that a signal
 // interrupts, so a call that takes longer than signals are apart never ends.
 const fallocateMax = 256 << 20

@@ -13,7 +13,5 @@
 //
 // The package does not make files, nor does it know what is in them: whoever
 // casts opens the file, which must be empty, because zeroes are not written,
-// and removes it after an error. It believes what a file says about its holes:
-// whoever reads a mold makes sure that the filesystem tells the truth, or has
-// flushed the file before. No cast is flushed.
+// and removes it after an error. No cast is flushed.
 package mold

@@ -5,14 +5,11 @@ package mold
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"os"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -43,20 +40,19 @@ func read(f *os.File, limit int64) (*Mold, error) {
 		return nil, err
 	}
 	c := collector{size: st.Size(), limit: limit, seed: maphash.MakeSeed(), known: map[uint64]int{}}
+	if err := sys.SettleHoles(int(f.Fd())); err != nil {
+		return nil, err
+	}
 	scanned := int64(0)
 	for off := int64(0); off < c.size; {
-		data, err := sys.Seek(int(f.Fd()), off, unix.SEEK_DATA)
-		if errors.Is(err, unix.ENXIO) {
-			break // a hole to the end
-		}
+		data, hole, err := sys.NextData(int(f.Fd()), off, c.size)
 		if err != nil {
-			return nil, fmt.Errorf("find data: offset %d: %w", off, err)
+			return nil, err
 		}
-		hole, err := sys.Seek(int(f.Fd()), data, unix.SEEK_HOLE)
-		if err != nil {
-			return nil, fmt.Errorf("find hole: offset %d: %w", data, err)
+		if data == c.size {
+			break
 		}
-		data, hole = max(off, data/blockSize*blockSize), min(hole, c.size)
+		data = max(off, data/blockSize*blockSize)
 		if scanned += hole - data; scanned > scanLimit {
 			return nil, fmt.Errorf("%d bytes of data or more: %w", scanned, ErrTooLarge)
 		}

@@ -76,6 +76,9 @@ func cloneBest(ctx context.Context, dst, src int, o Options) (Result, error) {
 		// What else goes wrong here is not what it seems on every
 		// filesystem; what goes wrong with a copy is.
 	}
+	if err := sys.SettleHoles(src); err != nil {
+		return Result{}, err
+	}
 	var st unix.Stat_t
 	if err := unix.Fstat(src, &st); err != nil {
 		return Result{}, fmt.Errorf("fstat: %w", err)
@@ -83,7 +86,13 @@ func cloneBest(ctx context.Context, dst, src int, o Options) (Result, error) {
 	if err := sys.Retry(func() error { return unix.Ftruncate(dst, st.Size) }); err != nil {
 		return Result{}, fmt.Errorf("truncate: %d bytes: %w", st.Size, err)
 	}
-	c := copier{dst: dst, src: src, readWrite: o.readWriteOnly || o.FindZeroes, findZeroes: o.FindZeroes}
+	// Some filesystems know of holes but do not tell where they are.
+	find := o.FindZeroes
+	if st.Blocks*512 < st.Size {
+		from, to, err := sys.NextData(src, 0, st.Size)
+		find = find || err == nil && from == 0 && to == st.Size
+	}
+	c := copier{dst: dst, src: src, readWrite: o.readWriteOnly || find, findZeroes: find}
 	err := c.copySparse(ctx, st.Size)
 	r := Result{how: byCopyRange, copied: c.copied}
 	if c.readWrite {
@@ -105,22 +114,15 @@ type copier struct {
 
 func (c *copier) copySparse(ctx context.Context, size int64) error {
 	for off := int64(0); off < size; {
-		data, err := sys.Seek(c.src, off, unix.SEEK_DATA)
-		if errors.Is(err, unix.ENXIO) {
-			return nil // a hole to the end
-		}
+		data, hole, err := sys.NextData(c.src, off, size)
 		if err != nil {
-			return fmt.Errorf("find data: offset %d: %w", off, err)
+			return err
 		}
-		hole, err := sys.Seek(c.src, data, unix.SEEK_HOLE)
-		if err != nil {
-			return fmt.Errorf("find hole: offset %d: %w", data, err)
-		}
-		for off = data; off < min(hole, size); {
+		for off = data; off < hole; {
 			if err := sys.ContextError(ctx); err != nil {
 				return err
 			}
-			n, err := c.step(off, min(hole, size, off+copyStep)-off)
+			n, err := c.step(off, min(hole, off+copyStep)-off)
 			if err != nil {
 				return err
 			}

@@ -157,6 +157,19 @@ func TestCloneFindsZeroes(t *testing.T) {
 	}
 }
 
+// A filesystem that does not tell where the holes are.
+func TestCloneFindsZeroesWhereHolesAreNotTold(t *testing.T) {
+	src := sparseFile(t, testkit.FUSE(t), 32<<20, aPiece{0, 1 << 20}, aPiece{20 << 20, 1})
+	dst := emptyFile(t, t.TempDir())
+	if _, err := Clone(context.Background(), int(dst.Fd()), int(src.Fd()), Options{}); err != nil {
+		t.Fatal(err)
+	}
+	sameContent(t, dst, src)
+	if got := allocated(t, dst); got > 2<<20 {
+		t.Errorf("got %d bytes allocated, want about 1 MiB", got)
+	}
+}
+
 func TestCloneStopsWithItsContext(t *testing.T) {
 	dir := t.TempDir()
 	src := sparseFile(t, dir, 2*copyStep, aPiece{0, 2 * copyStep})

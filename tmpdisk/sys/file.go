@@ -5,6 +5,7 @@ package sys
 
 import (
 	"errors"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,4 +64,15 @@ func SameFile(dirfd int, name string, fd int) bool {
 // Seek is lseek(2) without EINTR.
 func Seek(fd int, off int64, whence int) (int64, error) {
 	return Retry2(func() (int64, error) { return unix.Seek(fd, off, whence) })
+}
+
+// StandsForRemoved is whether name looks like one that a filesystem in user
+// space or on the network gives a removed file that is still open.
+func StandsForRemoved(name string) bool {
+	for _, prefix := range []string{".fuse_hidden", ".nfs", ".smb", ".__smb", ".__afs"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
 }

@@ -44,6 +44,10 @@ func (t *Templates) Sweep() error {
 	for _, name := range names {
 		if m := fileName.FindStringSubmatch(name); m != nil {
 			byKey[m[1]] = append(byKey[m[1]], m[2])
+		} else if sys.StandsForRemoved(name) && d.abandoned(name) {
+			if err := d.remove(name); err != nil {
+				t.opts.Debug(fmt.Sprintf("template: sweep: %v (ignored)", err))
+			}
 		}
 	}
 	for key, files := range byKey {
@@ -95,6 +99,14 @@ func (t *Templates) expired(d *dir, key string) bool {
 		return false
 	}
 	return time.Since(time.Unix(st.Mtim.Unix())) > t.opts.Keep
+}
+
+// abandoned is whether a removed file must have lost its server: a template in
+// use has a time of a moment ago, see touch.
+func (d *dir) abandoned(name string) bool {
+	var st unix.Stat_t
+	return unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil &&
+		time.Since(time.Unix(st.Mtim.Unix())) > 24*time.Hour
 }
 
 func (d *dir) names() ([]string, error) {

@@ -42,6 +42,8 @@ func TestTemplateSweep(t *testing.T) {
 		{"live builder", 30 * day, map[string]time.Duration{key("a") + tmp: 99 * day}, []string{key("a")},
 			[]string{key("a") + ".lock", key("a") + tmp}},
 		{"lock of nobody", 30 * day, map[string]time.Duration{key("a") + ".lock": 0}, nil, nil},
+		{"removed while it was open", 0, map[string]time.Duration{".fuse_hidden0001": 2 * day, ".nfs0001": day / 2}, nil,
+			[]string{".nfs0001"}},
 		{"not ours", time.Hour, map[string]time.Duration{"README": day, key("a") + "0": day, key("A"): day, key("a") + ".bak": day}, nil,
 			[]string{"README", key("A"), key("a") + ".bak", key("a") + "0"}},
 	}

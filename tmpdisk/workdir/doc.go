@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
 // Package workdir makes the private directories below TMPDIR in which disks are
-// made, and removes them: when the disk is ready, when it could not be made,
-// and, by a sweep, when the server that made them is dead.
+// made, and removes them: when the disk is ready, or closed if the filesystem
+// needs a name for it until then, when it could not be made, and, by a sweep,
+// when the server that made them is dead.
 //
 // # Concurrency
 //

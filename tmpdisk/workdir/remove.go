@@ -4,10 +4,8 @@
 package workdir
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,138 +13,65 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
-// maxOpen is how many levels of directories a removal has open at once, at
-// most. The server's descriptors are for its clients, and a command can make a
-// tree that is deeper than any limit on them.
-const maxOpen = 16
-
-// remover removes one tree. It goes by descriptors only, follows no symbolic
-// link, and enters no mount: a mount that a killed command left here is
-// detached instead.
-type remover struct {
-	top   int  // the tree's directory
-	moved bool // into top, which therefore must be read again
-	until time.Time
-}
-
-// removePatience is how long a tree may grow while it is removed: somebody
-// else can own a part of it, if a command has let him in.
-const removePatience = 10 * time.Second
-
-// removeTree empties the directory that fd is open on and removes it as name
-// in dirfd.
-func removeTree(dirfd int, name string, fd int) error {
-	r := &remover{top: fd, until: time.Now().Add(removePatience)}
-	return r.tree(dirfd, name, fd, 1)
-}
-
-// tree does that for a directory that is depth levels deep, top being the first.
-// A process that is just dying may still add files, so a directory that is not
-// empty after all is emptied again, a few times.
-func (r *remover) tree(dirfd int, name string, fd, depth int) error {
+// Remove deletes the directory with all that is in it and gives up the lock.
+// What could not be deleted stays for a later sweep and is the error; calling
+// it again after that or after success does nothing.
+//
+// If the error wraps [ErrHeld], nothing has been given up: call RemoveClosed
+// once the file is closed.
+func (w *Dir) Remove() error {
+	if w.parent == nil {
+		return nil
+	}
 	var err error
-	for tries := 0; tries < 10; tries++ {
-		err = r.contents(fd, depth)
-		if fd == r.top && r.moved && time.Now().Before(r.until) {
-			// Each time the tree is less deep by about maxOpen levels.
-			r.moved, tries = false, 0
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		err = unix.Unlinkat(dirfd, name, unix.AT_REMOVEDIR)
-		if err == nil || errors.Is(err, unix.ENOENT) {
-			return nil
-		}
-		if !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EEXIST) {
-			return err
-		}
+	if !w.removeKnown() {
+		err = removeTree(int(w.parent.Fd()), w.name, int(w.dir.Fd()))
 	}
-	return err
-}
-
-// contents deletes everything in the directory that fd is open on. It goes on
-// after an error so that one undeletable file keeps as little as possible.
-func (r *remover) contents(fd, depth int) error {
-	// As an ordinary user a directory that the command made read-only
-	// cannot be emptied. If this fails the unlinks say why.
-	unix.Fchmod(fd, modePrivate)
-	dup, err := sys.Openat(fd, ".", sys.OpenDir)
-	if err != nil {
-		return err
-	}
-	f := os.NewFile(uintptr(dup), "")
-	names, err := f.Readdirnames(-1)
-	f.Close()
-	if errors.Is(err, unix.ENOENT) {
-		return nil // it is gone, and was empty
+	if !errors.Is(err, ErrHeld) {
+		w.release()
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("remove directory: %s: %w", w.full, err)
 	}
-	var first error
-	for _, name := range names {
-		if err := r.entry(fd, name, depth); err != nil && first == nil {
-			first = fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return first
+	return nil
 }
 
-// entry deletes name in dirfd, a directory that is depth levels deep.
-func (r *remover) entry(dirfd int, name string, depth int) error {
-	err := unix.Unlinkat(dirfd, name, 0)
-	if errors.Is(err, unix.EBUSY) {
-		// A file with something mounted on it.
-		if unmount(dirfd, name) == nil {
-			err = unix.Unlinkat(dirfd, name, 0)
+// RemoveClosed is Remove when no file in the directory is open any more. The
+// filesystem may learn of that a moment later, because closing a file does not
+// wait for it: RemoveClosed does, ten seconds at most.
+func (w *Dir) RemoveClosed() error {
+	pause := sys.Backoff{First: time.Millisecond, Last: 100 * time.Millisecond}
+	for until := time.Now().Add(removePatience); ; time.Sleep(pause.Next()) {
+		err := w.Remove()
+		if !errors.Is(err, ErrHeld) {
+			return err
+		}
+		if time.Now().After(until) {
+			w.release()
+			return err
 		}
 	}
-	if err == nil || errors.Is(err, unix.ENOENT) {
-		return nil
-	}
-	if !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EPERM) {
-		return err
-	}
-	fd, openErr := sys.OpenBeneath(dirfd, name)
-	if errors.Is(openErr, unix.EXDEV) {
-		if openErr = unmount(dirfd, name); openErr == nil {
-			fd, openErr = sys.OpenBeneath(dirfd, name)
-		}
-	}
-	if errors.Is(openErr, unix.EACCES) {
-		// The command took its own directory's permissions away.
-		if openErr = unix.Fchmodat(dirfd, name, modePrivate, 0); openErr == nil {
-			fd, openErr = sys.OpenBeneath(dirfd, name)
-		}
-	}
-	if errors.Is(openErr, unix.ENOTDIR) {
-		return err // EPERM, and not a directory: an immutable file
-	}
-	if openErr != nil {
-		return openErr
-	}
-	defer unix.Close(fd)
-	if depth >= maxOpen && r.move(dirfd, name, fd) {
-		return nil
-	}
-	return r.tree(dirfd, name, fd, depth+1)
 }
 
-// move makes name in dirfd, which fd is open on, an entry of the tree's own
-// directory, where it is met again.
-func (r *remover) move(dirfd int, name string, fd int) bool {
-	unix.Fchmod(fd, modePrivate) // its entry ".." is going to be written
-	if unix.Renameat(dirfd, name, r.top, rand.Text()) != nil {
-		return false
-	}
-	r.moved = true
-	return true
+// release comes last: as long as the lock is held no sweep looks inside.
+func (w *Dir) release() {
+	w.dir.Close()
+	w.parent.Close()
+	w.dir, w.parent = nil, nil
 }
 
-// unmount detaches what is mounted on name in dirfd, a directory of ours.
-func unmount(dirfd int, name string) error {
-	path := fmt.Sprintf("/proc/self/fd/%d/%s", dirfd, name)
-	return unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+// removeKnown reports whether the directory is gone, because nothing was in it
+// but the disk. Unlike the walk through a tree it needs no descriptor, and the
+// server may have none left: that may be why the disk could not be made.
+func (w *Dir) removeKnown() bool {
+	wfd := int(w.dir.Fd())
+	unix.Unlinkat(wfd, diskName, 0)
+	var st unix.Stat_t
+	// A command could have replaced the inner directory by a link.
+	if w.inner != "" && unix.Fstatat(wfd, innerName, &st, unix.AT_SYMLINK_NOFOLLOW) == nil &&
+		st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		unix.Unlinkat(wfd, innerName+"/"+diskName, 0)
+		unix.Unlinkat(wfd, innerName, unix.AT_REMOVEDIR)
+	}
+	return unix.Unlinkat(int(w.parent.Fd()), w.name, unix.AT_REMOVEDIR) == nil
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,29 +32,52 @@ func Sweep(parent string, debug func(string)) error {
 		return fmt.Errorf("sweep: %w", err)
 	}
 	defer dir.Close()
+	var held []string
+	sweep := func(name string) {
+		removed, err := sweepOne(int(dir.Fd()), name)
+		path := filepath.Join(parent, name)
+		switch {
+		case errors.Is(err, ErrHeld):
+			held = append(held, name)
+		case err != nil:
+			debug(fmt.Sprintf("sweep: %s: %v (ignored)", path, err))
+		case removed:
+			debug(fmt.Sprintf("sweep: %s: removed, its server is dead", path))
+		}
+	}
 	for {
 		names, err := dir.Readdirnames(256)
 		for _, name := range names {
-			if !validName.MatchString(name) {
-				continue
-			}
-			removed, err := sweepOne(int(dir.Fd()), name)
-			path := filepath.Join(parent, name)
-			switch {
-			case err != nil:
-				debug(fmt.Sprintf("sweep: %s: %v (ignored)", path, err))
-			case removed:
-				debug(fmt.Sprintf("sweep: %s: removed, its server is dead", path))
+			if validName.MatchString(name) {
+				sweep(name)
 			}
 		}
 		if errors.Is(err, io.EOF) {
-			return nil
+			break
 		}
 		if err != nil {
 			return fmt.Errorf("sweep: %w", err)
 		}
 	}
+	// Of a server that has just died.
+	pause := sys.Backoff{First: time.Millisecond, Last: 100 * time.Millisecond}
+	for until := time.Now().Add(sweepPatience); len(held) > 0 && time.Now().Before(until); {
+		time.Sleep(pause.Next())
+		again := held
+		held = nil
+		for _, name := range again {
+			sweep(name)
+		}
+	}
+	for _, name := range held {
+		debug(fmt.Sprintf("sweep: %s: %v (ignored)", filepath.Join(parent, name), ErrHeld))
+	}
+	return nil
 }
+
+// sweepPatience is how long a filesystem may take to notice that files have been
+// closed. Clients wait for it.
+const sweepPatience = 2 * time.Second
 
 var (
 	errNotOurs = errors.New("not made by this user's server")

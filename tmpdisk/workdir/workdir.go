@@ -50,6 +50,12 @@ type Dir struct {
 	inner  string   // "" or the absolute path of what Enter made
 }
 
+// The names that are known beforehand, see removeKnown.
+const (
+	diskName  = "disk"
+	innerName = "d"
+)
+
 // New makes a directory with a new name under parent, of mode 0700
 // whatever the umask, owned by this process and locked.
 func New(parent string) (*Dir, error) {
@@ -141,6 +147,9 @@ func (w *Dir) Path() string {
 	return w.full
 }
 
+// Disk is the path in there that the disk is to have.
+func (w *Dir) Disk() string { return filepath.Join(w.Path(), diskName) }
+
 // Enter makes a directory of mode 0700 inside w, and from then on Path returns
 // that one. The sweep goes by the owner and mode of w, which thus stay what they
 // are when a command changes those of its directory, as `cp -a DIR/. .` does.
@@ -164,16 +173,15 @@ func (w *Dir) GiveTo(uid, gid int) error {
 }
 
 func (w *Dir) makeInner(give func(fd int) error) error {
-	const name = "d"
-	inner := filepath.Join(w.full, name)
+	inner := filepath.Join(w.full, innerName)
 	if w.parent == nil || w.inner != "" {
 		return fmt.Errorf("make directory: %s: %w", inner, os.ErrInvalid)
 	}
 	wfd := int(w.dir.Fd())
-	if err := unix.Mkdirat(wfd, name, modePrivate); err != nil {
+	if err := unix.Mkdirat(wfd, innerName, modePrivate); err != nil {
 		return fmt.Errorf("make directory: %s: %w", inner, err)
 	}
-	fd, err := sys.Openat(wfd, name, sys.OpenDir)
+	fd, err := sys.Openat(wfd, innerName, sys.OpenDir)
 	if err != nil {
 		return fmt.Errorf("open directory: %s: %w", inner, err)
 	}
@@ -209,24 +217,6 @@ func (w *Dir) TakeBack() error {
 	}
 	if err := unix.Fchmod(fd, modePrivate); err != nil {
 		return fmt.Errorf("chmod: %s: %w", w.inner, err)
-	}
-	return nil
-}
-
-// Remove deletes the directory with all that is in it and gives up the lock.
-// What could not be deleted stays for a later sweep and is the error; calling
-// it again after that or after success does nothing.
-func (w *Dir) Remove() error {
-	if w.parent == nil {
-		return nil
-	}
-	err := removeTree(int(w.parent.Fd()), w.name, int(w.dir.Fd()))
-	// The lock goes last: until here no sweep may look inside.
-	w.dir.Close()
-	w.parent.Close()
-	w.dir, w.parent = nil, nil
-	if err != nil {
-		return fmt.Errorf("remove directory: %s: %w", w.full, err)
 	}
 	return nil
 }

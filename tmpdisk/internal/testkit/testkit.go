@@ -76,6 +76,26 @@ func Tmpfs(t testing.TB, size string) string {
 	return dir
 }
 
+// FUSE mounts a directory once more through bindfs, where the filesystem does as
+// those in user space do: it has no unnamed files, no holes to be asked about,
+// and keeps a name for each open file. It is gone after the test.
+func FUSE(t testing.TB) string {
+	t.Helper()
+	if _, err := exec.LookPath("bindfs"); err != nil {
+		t.Skip("needs bindfs")
+	}
+	dir := t.TempDir()
+	if out, err := exec.Command("bindfs", t.TempDir(), dir).CombinedOutput(); err != nil {
+		t.Skipf("needs FUSE: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("fusermount3", "-u", dir).CombinedOutput(); err != nil {
+			t.Errorf("unmount: %v: %s", err, out)
+		}
+	})
+	return dir
+}
+
 // SharedDir is a directory as TMPDIR usually is: everybody may reach and write
 // to it.
 func SharedDir(t testing.TB) string {
