@@ -8,7 +8,7 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-requires loop mkfs.btrfs kernel:btrfs
+requires loop mkfs.btrfs mkfs.ext4 kernel:btrfs
 truncate -s 400M small.img
 mkfs.btrfs -q -f small.img
 use_tmpdir small
@@ -44,7 +44,8 @@ PYTHON
 stop_server "$server"
 
 mkdir "$TMPDIR/templates"
-serve -v "$plugin" size=200M type=ext4 template-dir="$TMPDIR/templates"
+# shellcheck disable=SC2016 # for the command
+serve -v "$plugin" size=200M template-dir="$TMPDIR/templates" command='mkfs.ext4 -q -F "$disk"'
 for _ in 1 2; do
     nbdsh -u "$uri" -c 'h.pread(512, 0)'
 done
