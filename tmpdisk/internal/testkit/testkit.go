@@ -100,7 +100,7 @@ func FUSE(t testing.TB) string {
 // to it.
 func SharedDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "testkit")
+	dir, err := os.MkdirTemp("/var/tmp", "tmpdisk-test-")
 	if err != nil {
 		t.Fatal(err)
 	}
