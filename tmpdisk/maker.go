@@ -113,7 +113,7 @@ func (m *maker) run(ctx context.Context, w *workdir.Dir, user *users.User) error
 	// want to make it a reflink of another one.
 	err := sparse.Create(w.Disk(), m.cfg.Size, m.cfg.Builtin())
 	if errors.Is(err, unix.EFBIG) {
-		return fmt.Errorf("parameter size: %d bytes: more than a file under %s can have: %w", m.cfg.Size, m.parent, err)
+		return fmt.Errorf("parameter size: %d bytes: more than a file under %s can have: %w", m.cfg.Size, m.parent, unix.EFBIG)
 	}
 	if err != nil {
 		return err
