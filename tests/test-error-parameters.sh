@@ -34,6 +34,7 @@ rejected disk size=1M disk=/tmp/x
 rejected no-such-parameter size=1M no-such-parameter=1
 rejected type size=1M type=../../tmp/x
 rejected type size=1M 'type=ext4; id'
+rejected command-link size=1M command=: command-link=yes
 rejected label size=1M type=xfs label=thirteen-char
 rejected client-timeout size=1M client-timeout=1s
 rejected client-timeout size=1M client-timeout=never

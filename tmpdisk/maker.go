@@ -72,7 +72,8 @@ func (m *maker) Filled(ctx context.Context, fill func(ctx context.Context, path 
 }
 
 // inWorkdir opens the disk that fill has made in a new directory, and removes
-// both. Where an open file keeps a name, the directory goes with the disk.
+// both. Where an open file keeps a name, the directory goes with the disk. A disk
+// that is linked to a file elsewhere knows it, see disk.Linked.
 func (m *maker) inWorkdir(ctx context.Context, fill func(*workdir.Dir) error) (*disk.Disk, error) {
 	w, err := workdir.New(m.parent)
 	if err != nil {
@@ -82,7 +83,11 @@ func (m *maker) inWorkdir(ctx context.Context, fill func(*workdir.Dir) error) (*
 	if err = fill(w); err == nil {
 		d, err = disk.Open(w.Disk(), m.host.Debug)
 	}
+	to := linkedTo(w)
 	rmErr := w.Remove()
+	if d != nil && to != "" && d.Named() {
+		d.SetLinked(to)
+	}
 	if errors.Is(rmErr, workdir.ErrHeld) {
 		if d != nil {
 			d.OnClose(w.RemoveClosed)
@@ -113,7 +118,7 @@ func (m *maker) run(ctx context.Context, w *workdir.Dir, user *users.User) error
 	// want to make it a reflink of another one.
 	err := sparse.Create(w.Disk(), m.cfg.Size, m.cfg.Builtin())
 	if errors.Is(err, unix.EFBIG) {
-		return fmt.Errorf("parameter size: %d bytes: more than a file under %s can have: %w", m.cfg.Size, m.parent, err)
+		return fmt.Errorf("parameter size: %d bytes: more than a file under %s can have: %w", m.cfg.Size, m.parent, unix.EFBIG)
 	}
 	if err != nil {
 		return err

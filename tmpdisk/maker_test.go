@@ -164,6 +164,9 @@ func TestMakeSizeBeyondTheFilesystem(t *testing.T) {
 	if !errors.Is(err, unix.EFBIG) {
 		t.Errorf("got %v, want EFBIG", err)
 	}
+	if strings.Contains(err.Error(), "nbdkit-tmpdisk-") {
+		t.Errorf("got %q, want nothing about a directory that is gone", err)
+	}
 }
 
 func TestMakeCancelled(t *testing.T) {

@@ -5,6 +5,7 @@ package tmpdisk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -183,6 +184,11 @@ func (s *Server) make(ctx context.Context) (*Disk, error) {
 		fresh = s.templates.Make
 	}
 	d, err := fresh(ctx)
+	if err == nil {
+		if err = s.notLinked(d); err != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -50,6 +50,8 @@ var parameters = []parameter{
 		parse: (*Config).parseCommandUser, check: (*Config).checkCommandUsers},
 	{name: "command-uids", form: "LOW-HIGH", help: "user numbers that commands run as, one each (root only)",
 		parse: (*Config).parseCommandUIDs},
+	{name: "command-link", form: "refuse|share", help: "what if the command links to a file that stays (default: refuse)",
+		parse: (*Config).parseCommandLink, needs: "command"},
 	{name: "spare-disks", form: "N", help: "a command's disks to keep ready for clients (default 0, at most 10000)",
 		parse: (*Config).parseSpareDisks},
 	{name: "make-jobs", form: "N", help: "commands to run at the same time (default: one per CPU)",
@@ -145,6 +147,14 @@ func (c *Config) checkCommandUsers() error {
 	if c.given["command-user"] && c.given["command-uids"] {
 		return errors.New("command-uids is given as well: leave one of them out")
 	}
+	return nil
+}
+
+func (c *Config) parseCommandLink(value string) error {
+	if value != "refuse" && value != "share" {
+		return fmt.Errorf("%q: give refuse, a client must have its disk to itself, or share, all clients change one file", value)
+	}
+	c.CommandLinkShare = value == "share"
 	return nil
 }
 

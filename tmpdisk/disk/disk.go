@@ -30,6 +30,7 @@ type Disk struct {
 	readOnly  bool
 	debug     func(string)
 	onClose   func() error // or nil
+	linked    string       // see SetLinked
 
 	touched atomic.Bool
 	closed  atomic.Bool
@@ -204,6 +205,19 @@ func (d *Disk) touch() {
 	if !d.touched.Load() {
 		d.touched.Store(true)
 	}
+}
+
+// SetLinked notes that the file has a name that stays, so that others may have
+// it as well: to says which. It must come before the first request.
+func (d *Disk) SetLinked(to string) { d.linked = to }
+
+// Linked is what SetLinked was called with; "" if it was not.
+func (d *Disk) Linked() string { return d.linked }
+
+// Named reports whether it is a file that has a name now.
+func (d *Disk) Named() bool {
+	var st unix.Stat_t
+	return !d.isDevice && unix.Fstat(d.fd, &st) == nil && st.Nlink > 0
 }
 
 // OnClose has Close call f once the file is closed, and return its error as

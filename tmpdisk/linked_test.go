@@ -1,0 +1,65 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+)
+
+func TestLinkedDisks(t *testing.T) {
+	link, hard := `ln -sf "$base" "$disk"`, `ln -f "$base" "$disk"`
+	cases := []struct {
+		name   string
+		pairs  []string
+		shared string // in the error; "" if a client is to be served
+	}{
+		{"a link", []string{"command", link}, "/base"},
+		{"a link to a link", []string{"command", `ln -s "$base" "$disk.2"; ln -sf "$disk.2" "$disk"`}, "/base"},
+		{"a hard link", []string{"command", hard}, "another name"},
+		{"refused by name", []string{"command", link, "command-link", "refuse"}, "/base"},
+		{"meant", []string{"command", link, "command-link", "share"}, ""},
+		{"a hard link that is meant", []string{"command", hard, "command-link", "share"}, ""},
+		{"a template's", []string{"command", link, "template-dir", t.TempDir()}, ""},
+		{"a link beside it", []string{"command", `cp "$base" "$disk.2"; ln -sf disk.2 "$disk"`}, ""},
+		{"a hard link beside it", []string{"command", `cp "$base" "$disk.2"; ln -f "$disk.2" "$disk"`}, ""},
+		{"a copy", []string{"command", `cp --reflink=auto "$base" "$disk"`}, ""},
+	}
+	for _, fs := range []struct {
+		name string
+		dir  func(testing.TB) string
+	}{
+		{"TMPDIR", func(t testing.TB) string { return t.TempDir() }},
+		{"FUSE", testkit.FUSE},
+	} {
+		for _, c := range cases {
+			t.Run(fs.name+"/"+c.name, func(t *testing.T) {
+				dir := fs.dir(t)
+				parent, base := filepath.Join(dir, "tmp"), filepath.Join(dir, "base")
+				if err := os.Mkdir(parent, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				t.Setenv("TMPDIR", parent)
+				if err := os.WriteFile(base, []byte("content"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				s := NewServer(configOf(t, append(c.pairs, "size", "0", "base", base)...), testkit.Host{TB: t})
+				d, err := open(s)
+				if c.shared != "" {
+					testkit.Contains(t, err, c.shared, "share and change", "cp --reflink=auto", "command-link=share")
+				} else if err != nil {
+					t.Error(err)
+				}
+				if err == nil {
+					s.Close(d)
+				}
+				s.Stop()
+				testkit.WantEmpty(t, parent)
+			})
+		}
+	}
+}
