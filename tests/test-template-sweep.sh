@@ -2,8 +2,9 @@
 # Copyright the nbdkit-tmpdisk-plugin authors.
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# A start removes templates that nobody has used for template-keep and what
-# dead builders left, but nothing whose lock is held. Using a template counts.
+# A start, and each template that is made, removes templates that nobody has used
+# for template-keep and what dead builders left, but nothing whose lock is held.
+# Using a template counts.
 
 # shellcheck source=templates.sh
 . "$(dirname "$0")/templates.sh"
@@ -46,3 +47,9 @@ ls "$private" >got
 printf '%s\n' "$b.lock" "$b$tmp" notes | diff - got || fail "other files are left"
 start_and_stop
 [ "$(ls "$private")" = notes ] || fail "left: $(ls "$private")"
+
+# A server that is not started again sweeps as well, when it makes a template.
+serve "$plugin" "${args[@]}"
+(umask 077 && touch -d '31 days ago' "$private/$a")
+begins hello
+wait_for 10 test ! -e "$private/$a" || fail "not swept after a template was made"

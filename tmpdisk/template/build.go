@@ -52,26 +52,35 @@ var errOutdated = errors.New("the template is out of date before it is built")
 func (t *Templates) join(dir *dir, key string) (*visit, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	b, began := t.builds[key], false
-	if b == nil {
-		lock, err := dir.tryLock(key)
-		if err == nil {
-			b, began = t.begin(dir, lock, key), true
-		} else {
-			dir.close()
-			if errors.Is(err, errLocked) && t.failing == key {
-				err = errAlone
-			}
-			return nil, err
-		}
-	} else {
+	if b := t.builds[key]; b != nil {
 		dir.close()
 		if t.failing == key {
 			return nil, errAlone
 		}
+		b.waiting++
+		return &visit{build: b}, nil
 	}
+	lock, err := t.tryLock(dir, key)
+	if err != nil {
+		dir.close()
+		return nil, err
+	}
+	b := t.begin(dir, lock, key)
 	b.waiting++
-	return &visit{b, began}, nil
+	return &visit{b, true}, nil
+}
+
+// tryLock returns errAlone if there is no point in building, nor in waiting for
+// another process to build. With mu.
+func (t *Templates) tryLock(dir *dir, key string) (*lock, error) {
+	if t.short.pauses() {
+		return nil, errAlone
+	}
+	lock, err := dir.tryLock(key)
+	if errors.Is(err, errLocked) && t.failing == key {
+		err = errAlone
+	}
+	return lock, err
 }
 
 // begin starts a build, which takes over dir and lock. With mu.
@@ -87,6 +96,11 @@ func (t *Templates) begin(dir *dir, lock *lock, key string) *build {
 		defer t.running.Done()
 		defer b.cancel(nil)
 		b.run(dir, lock)
+		// Nobody waits any more, and a sweep is one look at the directory.
+		// What nobody uses makes room for the next template.
+		if err := t.Sweep(); err != nil {
+			t.opts.Debug(fmt.Sprintf("%v (ignored)", err))
+		}
 	}()
 	return b
 }
@@ -198,11 +212,15 @@ func (t *Templates) build(ctx context.Context, dir *dir, key string) (*disk.Disk
 		t.debugf(key, "%s, not kept: %v (ignored)", built, err)
 		return t.own(ctx, d, linked)
 	}
-	if err != nil {
+	if err != nil && ctx.Err() != nil {
 		return nil, errors.Join(err, d.Close())
 	}
+	if err != nil {
+		t.notKept(key, err)
+		return t.own(ctx, d, linked)
+	}
 	f.Close()
-	t.setFailing("")
+	t.wasKept()
 	t.debugf(key, "%s, kept %s", built, kept)
 	return t.own(ctx, d, linked)
 }

@@ -54,6 +54,9 @@ func CheckDir(parent string) error {
 		return err
 	}
 	defer unix.Close(pfd)
+	if err := checkWritable(pfd, parent); err != nil {
+		return err
+	}
 	if uid == anyUID {
 		return nil
 	}
@@ -81,7 +84,12 @@ func openDir(parent string, create bool) (*dir, error) {
 	}
 	defer unix.Close(pfd)
 	if create {
-		err := unix.Mkdirat(pfd, dirName(uid), 0o700)
+		// What is there can be cloned even if it has become read-only.
+		err := checkWritable(pfd, parent)
+		if err != nil && !errors.Is(err, unix.EROFS) {
+			return nil, fmt.Errorf("parameter template-dir: %w", err)
+		}
+		err = unix.Mkdirat(pfd, dirName(uid), 0o700)
 		if err != nil && !errors.Is(err, unix.EEXIST) {
 			return nil, fmt.Errorf("parameter template-dir: make directory: %s: %w",
 				filepath.Join(parent, dirName(uid)), err)
@@ -127,12 +135,16 @@ func checkParent(fd, uid int) error {
 		return fmt.Errorf("mode %04o: group or others could replace what is in it: "+
 			"chmod go-w, or name another directory", st.Mode&0o7777)
 	}
+	return nil
+}
+
+func checkWritable(fd int, path string) error {
 	err := unix.Faccessat(fd, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 	switch {
 	case errors.Is(err, unix.EROFS):
-		return fmt.Errorf("%w: templates cannot be kept there", err)
+		return fmt.Errorf("%s: %w: templates cannot be kept there", path, err)
 	case err != nil:
-		return fmt.Errorf("not writable by user %d: %w", os.Geteuid(), err)
+		return fmt.Errorf("%s: not writable by user %d: %w", path, os.Geteuid(), err)
 	}
 	return nil
 }

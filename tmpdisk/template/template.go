@@ -59,6 +59,7 @@ type Templates struct {
 	// Those who cannot build make a disk for themselves, all at a time, and
 	// get their own errors. The next build that leaves a template ends it.
 	failing string
+	short   shortage
 }
 
 // New returns templates of the disks that maker makes. It touches nothing yet.
@@ -114,6 +115,10 @@ func (t *Templates) cloneOrJoin(ctx context.Context, key string) (*disk.Disk, *v
 		return nil, nil, errAlone
 	}
 	dir, err := openDir(t.opts.Dir, true)
+	if lacksRoom(err) {
+		t.notKept(key, err)
+		return nil, nil, errAlone
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -128,6 +133,10 @@ func (t *Templates) cloneOrJoin(ctx context.Context, key string) (*disk.Disk, *v
 		return nil, nil, err
 	}
 	b, err := t.join(dir, key)
+	if lacksRoom(err) {
+		t.notKept(key, err)
+		err = errAlone
+	}
 	return nil, b, err
 }
 
