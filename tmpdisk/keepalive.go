@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -82,6 +83,7 @@ func (k keepaliveSettings) set(fd int) error {
 // keepalive applies client-timeout. It is ready for use once begin returned.
 type keepalive struct {
 	debug    func(string)
+	proc     string // /proc/self
 	settings keepaliveSettings
 	early    atomic.Int64 // connections that may have come before begin
 }
@@ -128,13 +130,8 @@ func (w *keepalive) eachSocket(listens bool, f func(fd int) error) {
 	tolerate := func(err error) {
 		w.debug(fmt.Sprintf("client-timeout: %v (ignored)", err))
 	}
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		tolerate(err)
-	}
-	for _, e := range entries {
-		fd, err := strconv.Atoi(e.Name())
-		if err != nil || !isTCP(fd, listens) {
+	for _, fd := range descriptors(w.proc) {
+		if !isTCP(fd, listens) {
 			continue
 		}
 		// A client may hang up at any time.
@@ -142,6 +139,28 @@ func (w *keepalive) eachSocket(listens bool, f func(fd int) error) {
 			tolerate(fmt.Errorf("descriptor %d: %w", fd, err))
 		}
 	}
+}
+
+// maxTried is how many descriptors are tried where there is no /proc. The server
+// has just started, so it has few, and the kernel gives the lowest free number.
+const maxTried = 1 << 16
+
+// descriptors are the numbers that this process has open according to proc, its
+// directory under /proc; if there is none, numbers that it may have open.
+func descriptors(proc string) []int {
+	var fds []int
+	entries, err := os.ReadDir(filepath.Join(proc, "fd"))
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil {
+			fds = append(fds, fd)
+		}
+	}
+	if err != nil {
+		for fd := range maxTried {
+			fds = append(fds, fd)
+		}
+	}
+	return fds
 }
 
 func isTCP(fd int, listens bool) bool {

@@ -57,7 +57,7 @@ func NewServer(cfg *config.Config, host Host) *Server {
 	s := &Server{
 		host:      host,
 		maker:     newMaker(cfg, host),
-		keepalive: keepalive{debug: host.Debug, settings: settingsFor(cfg.ClientTimeout)},
+		keepalive: keepalive{debug: host.Debug, proc: "/proc/self", settings: settingsFor(cfg.ClientTimeout)},
 	}
 	spares := cfg.SpareDisks
 	switch {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -159,6 +160,28 @@ func (r *remover) move(dirfd int, name string, fd int) bool {
 
 // unmount detaches what is mounted on name in dirfd, a directory of ours.
 func unmount(dirfd int, name string) error {
-	path := fmt.Sprintf("/proc/self/fd/%d/%s", dirfd, name)
-	return unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	return unmountBy("/proc/self/fd", dirfd, name)
+}
+
+// unmountBy finds dirfd in proc, or, where there is no /proc, by a thread that has
+// a working directory of its own: umount takes no descriptor.
+func unmountBy(proc string, dirfd int, name string) error {
+	const flags = unix.MNT_DETACH | unix.UMOUNT_NOFOLLOW
+	dir := fmt.Sprintf("%s/%d", proc, dirfd)
+	if unix.Access(dir, unix.F_OK) == nil {
+		return unix.Unmount(dir+"/"+name, flags)
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // until the thread ends, with the goroutine
+		err := unix.Unshare(unix.CLONE_FS)
+		if err == nil {
+			err = unix.Fchdir(dirfd)
+		}
+		if err == nil {
+			err = unix.Unmount(name, flags)
+		}
+		done <- err
+	}()
+	return <-done
 }

@@ -1,0 +1,110 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package workdir
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+)
+
+// A server that has run out of descriptors still removes what it has made.
+func TestWorkdirRemoveWithoutDescriptors(t *testing.T) {
+	cases := []struct {
+		name string
+		fill func(w *Dir) error
+	}{
+		{"empty", func(w *Dir) error { return nil }},
+		{"the disk", func(w *Dir) error { return os.WriteFile(w.Disk(), nil, 0o600) }},
+		{"a command's directory", func(w *Dir) error { return w.Enter() }},
+		{"a command's disk", func(w *Dir) error {
+			return errors.Join(w.Enter(), os.WriteFile(w.Disk(), nil, 0o600))
+		}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			parent := t.TempDir()
+			w := makeWorkdir(t, parent)
+			if err := c.fill(w); err != nil {
+				t.Fatal(err)
+			}
+			var err error
+			withoutDescriptors(t, func() { err = w.Remove() })
+			if err != nil {
+				t.Errorf("got %v", err)
+			}
+			testkit.WantEmpty(t, parent)
+		})
+	}
+}
+
+// withoutDescriptors runs f while this process can open nothing.
+func withoutDescriptors(t *testing.T, f func()) {
+	t.Helper()
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	f()
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What a command puts in place of its directory is not followed.
+func TestWorkdirInnerReplacedByALink(t *testing.T) {
+	parent, outside := t.TempDir(), t.TempDir()
+	w := makeWorkdir(t, parent)
+	if err := errors.Join(w.Enter(), os.WriteFile(outside+"/disk", nil, 0o600),
+		os.Remove(w.Path()), os.Symlink(outside, w.Path())); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Remove(); err != nil {
+		t.Errorf("got %v", err)
+	}
+	testkit.WantEmpty(t, parent)
+	if _, err := os.Stat(outside + "/disk"); err != nil {
+		t.Errorf("got %v, want what the link points at unharmed", err)
+	}
+}
+
+func TestUnmountWithoutProc(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	dir := t.TempDir()
+	if err := os.Mkdir(dir+"/mount", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpdisk-test", dir+"/mount", "tmpfs", 0, ""); err != nil {
+		t.Skipf("mount: %v", err)
+	}
+	defer unix.Unmount(dir+"/mount", unix.MNT_DETACH)
+	before, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := sys.Openat(unix.AT_FDCWD, dir, sys.OpenDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unmountBy(t.TempDir(), fd, "mount"); err != nil {
+		t.Errorf("got %v", err)
+	}
+	if err := os.Remove(dir + "/mount"); err != nil {
+		t.Errorf("got %v, want nothing mounted", err)
+	}
+	if after, err := os.Getwd(); after != before || err != nil {
+		t.Errorf("got %s, %v as working directory, want %s", after, err, before)
+	}
+}
