@@ -52,12 +52,12 @@ func Find(image ondisk.Image) ([]ondisk.Region, error) {
 	if err := checkSuper(super, image.Size); err != nil {
 		return nil, err
 	}
-	roots, devices, err := readArray(super)
+	roots, err := treeRoots(super)
 	if err != nil {
 		return nil, err
 	}
-	tree, err := findChunkTree(super, roots, image)
-	return append(findSupers(super, devices), tree), err
+	tree, err := findTree(super, roots, image)
+	return append(findSupers(super), tree), err
 }
 
 // metadataUUID is the UUID that all trees have.
@@ -68,14 +68,15 @@ func metadataUUID(super []byte) []byte {
 	return super[atUUID:][:16]
 }
 
-// findSupers makes all copies of first, but for their addresses. devices are
-// where it has the device's UUID.
-func findSupers(first []byte, devices []int) []ondisk.Region {
+// findSupers makes all copies of first, but for their addresses. The UUID of the
+// device is also in the array of chunks.
+func findSupers(first []byte) []ondisk.Region {
 	order := binary.LittleEndian
 	features := order.Uint64(first[atIncompat:]) | metaUUIDBit
+	used := atArray + int(order.Uint32(first[atArrayLength:]))
 	fields := []ondisk.Field{
 		{Offsets: []int{atUUID}, Of: ondisk.UUID},
-		{Offsets: devices, Of: ondisk.SecondUUID},
+		{Offsets: devicesIn(first, first[:used], atDeviceID), Of: ondisk.SecondUUID},
 		{Offsets: []int{atIncompat}, Of: ondisk.Always(order.AppendUint64(nil, features))},
 		{Offsets: []int{atMetaUUID}, Of: ondisk.Always(metadataUUID(first))},
 	}
@@ -110,7 +111,7 @@ func checkSuper(super []byte, size int64) error {
 	if c.Err != nil {
 		return c.Err
 	}
-	if !bytes.Equal(super[atDeviceFSID:][:16], metadataUUID(super)) {
+	if ondisk.IsZero(super[atDeviceUUID:][:16]) || !bytes.Equal(super[atDeviceFSID:][:16], metadataUUID(super)) {
 		return ondisk.NotUnderstood("the device is of another filesystem")
 	}
 	if node := c.Order.Uint32(super[atNodeSize:]); node < 4<<10 || node > 64<<10 || node&(node-1) != 0 {
