@@ -19,8 +19,8 @@ import (
 
 const odd = 1234567 // bytes, a multiple of nothing
 
-// types has the smallest size that each mkfs takes, and what is large for it.
-var types = []struct {
+// sizes has the smallest that each mkfs takes, and what is large for it.
+var sizes = []struct {
 	names, label string
 	smallest     int64
 	sizes        []int64 // the first is that of the disk with a label
@@ -42,28 +42,18 @@ var types = []struct {
 	{"minix", "", 10 * kit.KiB, []int64{kit.MiB + odd, 64 * kit.MiB, kit.GiB, kit.GiB + odd, 16 * kit.GiB, 64 * kit.GiB}},
 }
 
-// small is a size for each type, made fast.
-func small(fsType string) int64 {
-	switch fsType {
-	case "xfs", "btrfs", "f2fs":
-		return kit.GiB
+// eachType runs a test for each type on a disk of a size that is made fast.
+func eachType(t *testing.T, run func(t *testing.T, fsType string, size int64)) {
+	for _, fsType := range strings.Fields("ext2 ext3 ext4 swap fat vfat msdos exfat ntfs minix") {
+		t.Run(fsType, func(t *testing.T) { run(t, fsType, 8*kit.MiB) })
 	}
-	return 8 * kit.MiB
-}
-
-// eachType runs a test for each type.
-func eachType(t *testing.T, run func(t *testing.T, fsType string)) {
-	for _, c := range types {
-		for _, fsType := range strings.Fields(c.names) {
-			if fsType != "vfat" || c.smallest == kit.GiB {
-				t.Run(fsType, func(t *testing.T) { run(t, fsType) })
-			}
-		}
+	for _, fsType := range strings.Fields("xfs btrfs f2fs") {
+		t.Run(fsType, func(t *testing.T) { run(t, fsType, kit.GiB) })
 	}
 }
 
 func TestStamp(t *testing.T) {
-	for _, c := range types {
+	for _, c := range sizes {
 		for _, fsType := range strings.Fields(c.names) {
 			for _, size := range append([]int64{c.smallest}, c.sizes...) {
 				t.Run(fmt.Sprintf("%s %d", fsType, size), func(t *testing.T) {
@@ -190,7 +180,7 @@ func shown(fsType string, id stamp.ID) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
 
-// An identity on the disk. Those of which kept is set stay somewhere else.
+// An identity on the disk. The mold's may stay somewhere else if kept is set.
 type identity struct {
 	off    int64
 	length int
@@ -206,7 +196,11 @@ var onDisk = map[string][]identity{
 	"f2fs":  {{1024 + 108, 16, false}},
 	"swap":  {{1036, 16, false}},
 	"ntfs":  {{72, 8, false}},
-	"exfat": {{100, 4, true}}, // short enough to be anywhere by chance
+	// These are short enough to be anywhere by chance. Small FATs are meant.
+	"exfat": {{100, 4, true}},
+	"fat":   {{39, 4, true}},
+	"vfat":  {{39, 4, true}},
+	"msdos": {{39, 4, true}},
 }
 
 // identities are those that must be nowhere any more.
