@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -15,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
-	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
+	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs/stamp"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mold"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
@@ -43,9 +44,9 @@ type caster struct {
 
 // A shape is what disks are made from.
 type shape struct {
-	mold  *mold.Mold // nil if it were too large; then:
-	file  *disk.Disk // is cloned
-	stamp mkfs.Stamp // nil leaves the mold's identity
+	mold  *mold.Mold   // nil if it were too large; then:
+	file  *disk.Disk   // is cloned
+	stamp *stamp.Stamp // nil leaves the mold's identity
 	// singly means that mkfs runs for each disk. The rest is nil then.
 	singly bool
 }
@@ -164,9 +165,7 @@ func (c *caster) newShape() (*shape, error) {
 			d.Close()
 		}
 	}()
-	var image interface {
-		ReadAt([]byte, int64) (int, error)
-	} = f
+	var image io.ReaderAt = f
 	s.mold, err = mold.Read(f, maxMold)
 	switch {
 	case err == nil:
@@ -180,12 +179,12 @@ func (c *caster) newShape() (*shape, error) {
 	if cfg.TemplateSameUUID {
 		return s, nil
 	}
-	s.stamp, err = mkfs.NewStamp(cfg.Type, cfg.Size, image)
+	s.stamp, err = stamp.New(cfg.Type, cfg.Size, image)
 	if err == nil {
 		return s, nil
 	}
 	s.file = nil
-	if !errors.Is(err, mkfs.ErrNotUnderstood) {
+	if !errors.Is(err, stamp.ErrNotUnderstood) {
 		return nil, err
 	}
 	c.maker.host.Error(fmt.Sprintf("type %s: mkfs runs for each disk: its result cannot be given other UUIDs: %v", cfg.Type, err))
@@ -223,9 +222,9 @@ func (s *shape) fillFile(ctx context.Context, path string) error {
 
 // fill gives the empty file fd the content of s with an identity of its own.
 func (s *shape) fill(ctx context.Context, fd int) error {
-	var patches []mkfs.Patch
+	var patches []stamp.Patch
 	if s.stamp != nil {
-		var id mkfs.ID
+		var id stamp.ID
 		rand.Read(id[:]) // never fails since Go 1.24
 		patches = s.stamp.Patches(id)
 	}

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
 // Package mkfs knows the built-in types of filesystem: which program makes
-// each, with which options, what a label may be, and where the identity of each
-// stands on the disk.
+// each, with which options, and what a label may be. Package stamp below it gives
+// each disk an identity of its own.
 //
 // # Concurrency
 //

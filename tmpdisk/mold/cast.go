@@ -9,21 +9,21 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
+	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs/stamp"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // Cast gives the file that fd is open on, which must be empty, the size and
 // the content of the mold, with the patches, which must be in ascending order
 // and not overlap, in place of its bytes. After an error the file is of no use.
-func (m *Mold) Cast(fd int, patches []mkfs.Patch) error {
+func (m *Mold) Cast(fd int, patches []stamp.Patch) error {
 	if err := m.cast(fd, patches); err != nil {
 		return fmt.Errorf("cast: %w", err)
 	}
 	return nil
 }
 
-func (m *Mold) cast(fd int, patches []mkfs.Patch) error {
+func (m *Mold) cast(fd int, patches []stamp.Patch) error {
 	if err := sys.Retry(func() error { return unix.Ftruncate(fd, m.size) }); err != nil {
 		return fmt.Errorf("truncate: %d bytes: %w", m.size, err)
 	}
@@ -48,7 +48,7 @@ func (m *Mold) cast(fd int, patches []mkfs.Patch) error {
 }
 
 // Patch writes patches, as in Cast, over what the file has that fd is open on.
-func Patch(fd int, patches []mkfs.Patch) error {
+func Patch(fd int, patches []stamp.Patch) error {
 	w := writer{fd: fd}
 	for _, p := range patches {
 		if err := w.add(p.Off, p.Data); err != nil {

@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
+	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs/stamp"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mold"
 )
 
@@ -80,12 +80,12 @@ func block(c string, n int) string { return string(bytes.Repeat([]byte(c), n*4*k
 
 func TestCast(t *testing.T) {
 	image := map[int64]string{0: "first", 20 * k: block("a", 3), 64 * k: block("x", 40), 500 * k: "at the end"}
-	patch := func(off int64, s string) mkfs.Patch { return mkfs.Patch{Off: off, Data: []byte(s)} }
+	patch := func(off int64, s string) stamp.Patch { return stamp.Patch{Off: off, Data: []byte(s)} }
 	cases := []struct {
 		name    string
 		size    int64
 		image   map[int64]string
-		patches []mkfs.Patch
+		patches []stamp.Patch
 	}{
 		{"nothing", 0, nil, nil},
 		{"all zeroes", 1 << 20, nil, nil},
@@ -94,17 +94,17 @@ func TestCast(t *testing.T) {
 		{"size not in blocks", 8*k + 77, map[int64]string{8 * k: "abc"}, nil},
 		{"repeated to an odd end", 400*k + 5, map[int64]string{0: block("x", 100) + "xxxxx"}, nil},
 		{"more segments than one write takes", 10 << 20, map[int64]string{0: strings.Repeat(block("a", 1)+block("b", 1), 1200)}, nil},
-		{"in a block", 1 << 20, image, []mkfs.Patch{patch(1, "FIR"), patch(4, "ST")}},
-		{"in a hole", 1 << 20, image, []mkfs.Patch{patch(600*k+3, "hole")}},
-		{"only in holes", 1 << 20, nil, []mkfs.Patch{patch(0, "a"), patch(1, "b"), patch(99999, "c")}},
-		{"from a hole into a run", 1 << 20, image, []mkfs.Patch{patch(20*k-5, "123456789")}},
-		{"from a run into a hole", 1 << 20, image, []mkfs.Patch{patch(32*k-5, "123456789")}},
-		{"over a run", 1 << 20, image, []mkfs.Patch{patch(19*k, block("p", 4))}},
-		{"over two runs", 1 << 20, image, []mkfs.Patch{patch(2, block("q", 8))}},
-		{"in repeated blocks", 1 << 20, image, []mkfs.Patch{patch(70*k+1, "one"), patch(80*k-1, "two")}},
-		{"over all", 1 << 20, image, []mkfs.Patch{patch(0, block("z", 256))}},
-		{"at the very end", 4*k + 3, map[int64]string{0: "x"}, []mkfs.Patch{patch(4*k+1, "ab")}},
-		{"empty", 1 << 20, image, []mkfs.Patch{patch(0, ""), patch(0, ""), patch(1<<20, "")}},
+		{"in a block", 1 << 20, image, []stamp.Patch{patch(1, "FIR"), patch(4, "ST")}},
+		{"in a hole", 1 << 20, image, []stamp.Patch{patch(600*k+3, "hole")}},
+		{"only in holes", 1 << 20, nil, []stamp.Patch{patch(0, "a"), patch(1, "b"), patch(99999, "c")}},
+		{"from a hole into a run", 1 << 20, image, []stamp.Patch{patch(20*k-5, "123456789")}},
+		{"from a run into a hole", 1 << 20, image, []stamp.Patch{patch(32*k-5, "123456789")}},
+		{"over a run", 1 << 20, image, []stamp.Patch{patch(19*k, block("p", 4))}},
+		{"over two runs", 1 << 20, image, []stamp.Patch{patch(2, block("q", 8))}},
+		{"in repeated blocks", 1 << 20, image, []stamp.Patch{patch(70*k+1, "one"), patch(80*k-1, "two")}},
+		{"over all", 1 << 20, image, []stamp.Patch{patch(0, block("z", 256))}},
+		{"at the very end", 4*k + 3, map[int64]string{0: "x"}, []stamp.Patch{patch(4*k+1, "ab")}},
+		{"empty", 1 << 20, image, []stamp.Patch{patch(0, ""), patch(0, ""), patch(1<<20, "")}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -157,13 +157,13 @@ func TestRandom(t *testing.T) {
 		}
 		m := readMold(t, src)
 		wantContent(t, "ReadAt", m, want)
-		var patches []mkfs.Patch
+		var patches []stamp.Patch
 		for off := r.Int64N(64 * k); off < size; {
 			data := make([]byte, min(r.Int64N(1<<(1+r.IntN(14))), size-off))
 			for i := range data {
 				data[i] = byte(r.Int())
 			}
-			patches = append(patches, mkfs.Patch{Off: off, Data: data})
+			patches = append(patches, stamp.Patch{Off: off, Data: data})
 			copy(want[off:], data)
 			off += int64(len(data)) + r.Int64N(1<<r.IntN(20))
 		}
@@ -180,7 +180,7 @@ func TestRandom(t *testing.T) {
 // The mold's bytes are not written where a patch is written as well.
 func TestWritesOnce(t *testing.T) {
 	m := readMold(t, fileOf(t, 1<<20, map[int64]string{0: block("a", 4), 512 * k: block("b", 1)}))
-	patches := []mkfs.Patch{{Off: 10, Data: []byte("patch")}, {Off: 4090, Data: []byte("over the edge")}}
+	patches := []stamp.Patch{{Off: 10, Data: []byte("patch")}, {Off: 4090, Data: []byte("over the edge")}}
 	f := create(t, t.TempDir())
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -227,13 +227,13 @@ func TestPatchesOutOfPlace(t *testing.T) {
 	m := readMold(t, fileOf(t, 1<<20, nil))
 	cases := []struct {
 		name    string
-		patches []mkfs.Patch
+		patches []stamp.Patch
 	}{
-		{"descending", []mkfs.Patch{{Off: 10, Data: []byte("a")}, {Off: 5, Data: []byte("b")}}},
-		{"overlapping", []mkfs.Patch{{Off: 5, Data: []byte("ab")}, {Off: 6, Data: []byte("b")}}},
-		{"past the end", []mkfs.Patch{{Off: 1<<20 - 1, Data: []byte("ab")}}},
-		{"far past the end", []mkfs.Patch{{Off: 1<<63 - 1, Data: []byte("ab")}}},
-		{"before the beginning", []mkfs.Patch{{Off: -1, Data: []byte("ab")}}},
+		{"descending", []stamp.Patch{{Off: 10, Data: []byte("a")}, {Off: 5, Data: []byte("b")}}},
+		{"overlapping", []stamp.Patch{{Off: 5, Data: []byte("ab")}, {Off: 6, Data: []byte("b")}}},
+		{"past the end", []stamp.Patch{{Off: 1<<20 - 1, Data: []byte("ab")}}},
+		{"far past the end", []stamp.Patch{{Off: 1<<63 - 1, Data: []byte("ab")}}},
+		{"before the beginning", []stamp.Patch{{Off: -1, Data: []byte("ab")}}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -9,29 +9,27 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
-	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
+	kit "nbdkit-tmpdisk-plugin/tmpdisk/internal/imagekit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs/stamp"
 )
 
-// mounted has the types that are to survive a crash, with their checkers and
-// how to see that there is something in the log.
+// mounted has the types that are to survive a crash, and how to see that there
+// is something in the log.
 var mounted = []struct {
 	fsType string
-	check  []string
 	dirty  []string // command
 	wants  *regexp.Regexp
 }{
-	{"ext4", []string{"e2fsck", "-f", "-n"}, []string{"dumpe2fs", "-h"}, regexp.MustCompile("needs_recovery")},
-	{"xfs", []string{"xfs_repair", "-n", "-f"}, []string{"xfs_repair", "-n", "-f"}, regexp.MustCompile("valuable metadata changes in a log")},
-	{"btrfs", []string{"btrfs", "check", "--readonly"}, []string{"btrfs", "inspect-internal", "dump-super"},
+	{"ext4", []string{"dumpe2fs", "-h"}, regexp.MustCompile("needs_recovery")},
+	{"xfs", []string{"xfs_repair", "-n", "-f"}, regexp.MustCompile("valuable metadata changes in a log")},
+	{"btrfs", []string{"btrfs", "inspect-internal", "dump-super"},
 		regexp.MustCompile(`log_root\s+[1-9]`)},
 }
 
@@ -46,15 +44,15 @@ func TestMounted(t *testing.T) {
 			fill(t, dirOne, "one")
 			fill(t, dirTwo, "two")
 			crashed := filepath.Join(filepath.Dir(one), "crashed")
-			must(t, "cp", "--sparse=always", one, crashed)
+			kit.Must(t, "cp", "--sparse=always", one, crashed)
 			wantFilled(t, dirOne, "one")
 			wantFilled(t, dirTwo, "two")
 			unmount(t, dirOne)
 			unmount(t, dirTwo)
 
 			// What is dirty may well be an error to the program.
-			out, _ := exec.Command(program(t, c.dirty[0]), append(c.dirty[1:], crashed)...).CombinedOutput()
-			if !c.wants.Match(out) {
+			out, _ := kit.Run(t, append(c.dirty, crashed)...)
+			if !c.wants.MatchString(out) {
 				t.Errorf("%s: got %q, want %q: nothing is to be replayed", c.dirty[0], out, c.wants)
 			}
 			dir := mount(t, c.fsType, crashed)
@@ -64,7 +62,7 @@ func TestMounted(t *testing.T) {
 			}
 			unmount(t, dir)
 			for _, disk := range []string{one, two, crashed} {
-				must(t, append(c.check, disk)...)
+				kit.WantClean(t, c.fsType, disk)
 			}
 		})
 	}
@@ -96,21 +94,15 @@ func needMounts(t *testing.T, fsType string) {
 // castStamped returns two disks of one mold.
 func castStamped(t *testing.T, fsType string) (one, two string) {
 	t.Helper()
-	m := readMold(t, makeImage(t, fsType, 1<<30))
-	stamp, err := mkfs.NewStamp(fsType, m.Size(), m)
-	if errors.Is(err, mkfs.ErrNotUnderstood) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := readMold(t, kit.New(t, kit.Case{Type: fsType, Size: kit.GiB}))
+	stamping := kit.Understood(t, fsType, m.Size(), m)
 	dir := t.TempDir()
 	var names []string
 	for range 2 {
 		f := create(t, dir)
-		var id mkfs.ID
+		var id stamp.ID
 		rand.Read(id[:])
-		if err := m.Cast(int(f.Fd()), stamp.Patches(id)); err != nil {
+		if err := m.Cast(int(f.Fd()), stamping.Patches(id)); err != nil {
 			t.Fatal(err)
 		}
 		names = append(names, f.Name())
@@ -122,7 +114,7 @@ func castStamped(t *testing.T, fsType string) (one, two string) {
 func mount(t *testing.T, fsType, disk string) string {
 	t.Helper()
 	dir := t.TempDir()
-	must(t, "mount", "-t", fsType, "-o", "loop", disk, dir)
+	kit.Must(t, "mount", "-t", fsType, "-o", "loop", disk, dir)
 	t.Cleanup(func() {
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
 			t.Error(err) // EINVAL: has been unmounted
@@ -133,16 +125,7 @@ func mount(t *testing.T, fsType, disk string) string {
 
 func unmount(t *testing.T, dir string) {
 	t.Helper()
-	must(t, "umount", dir)
-}
-
-func must(t *testing.T, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(program(t, args[0]), args[1:]...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
+	kit.Must(t, "umount", dir)
 }
 
 // fill writes files that are flushed, and in between some that are not.

@@ -15,13 +15,8 @@ import (
 const (
 	// scanLimit is how many bytes Read looks at before it gives up: without
 	// holes, as on filesystems that have none, zeroes take time as well.
-	scanLimit = 4 << 30
-	// fillLength is how much of a repeated block is written with one
-	// segment. It stays in a processor's cache.
-	fillLength = 64 << 10
-
-	blocksInFill = fillLength / blockSize
-	readLength   = 1 << 20
+	scanLimit  = 4 << 30
+	readLength = 1 << 20
 )
 
 // Read returns the mold of the file that f is open on, whose offset it moves.
@@ -60,7 +55,7 @@ func read(f *os.File, limit int64) (*Mold, error) {
 			return nil, err
 		}
 	}
-	return c.mold()
+	return c.mold(), nil
 }
 
 // A collector keeps blocks that are not zero, each content once.
@@ -82,6 +77,8 @@ type repeat struct {
 
 const repeatMemory = 80 // bytes, about, for a repeat and its piece
 
+func (c *collector) kept() int64 { return int64(len(c.blocks) + len(c.repeats)*repeatMemory) }
+
 func (r repeat) end() int64 { return r.off + int64(r.length)*r.times*blockSize }
 
 // readRange reads whole blocks from off, until end is reached. It returns where
@@ -101,7 +98,7 @@ func (c *collector) readRange(f *os.File, off, end int64) (int64, error) {
 				c.add(off+int64(b), block)
 			}
 		}
-		if int64(len(c.blocks)+len(c.repeats)*repeatMemory) > c.limit {
+		if c.kept() > c.limit {
 			return 0, fmt.Errorf("more than %d bytes: %w", c.limit, ErrTooLarge)
 		}
 	}
@@ -140,25 +137,12 @@ func (c *collector) index(block []byte) int {
 	return i
 }
 
-// mold makes pieces of what was collected. Of blocks that are repeated often,
-// larger spans are kept, so that fewer segments need be written.
-func (c *collector) mold() (*Mold, error) {
-	m := &Mold{size: c.size, pieces: make([]piece, len(c.repeats))}
+// mold makes pieces of what was collected.
+func (c *collector) mold() *Mold {
+	m := &Mold{size: c.size, kept: c.kept(), pieces: make([]piece, len(c.repeats))}
 	blocks := bytes.Clone(c.blocks) // without the room to grow
-	fills := map[int][]byte{}
 	for i, r := range c.repeats {
-		data := blocks[r.first*blockSize:][:r.length*blockSize]
-		if r.times >= 2*blocksInFill {
-			if fills[r.first] == nil {
-				fills[r.first] = bytes.Repeat(data, blocksInFill)
-			}
-			data = fills[r.first]
-		}
-		m.pieces[i] = piece{r.off, r.end(), data}
+		m.pieces[i] = piece{r.off, r.end(), blocks[r.first*blockSize:][:r.length*blockSize]}
 	}
-	m.kept = int64(len(blocks) + len(c.repeats)*repeatMemory + len(fills)*fillLength)
-	if m.kept > c.limit {
-		return nil, fmt.Errorf("%d bytes: %w", m.kept, ErrTooLarge)
-	}
-	return m, nil
+	return m
 }
