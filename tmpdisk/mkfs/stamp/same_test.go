@@ -66,11 +66,15 @@ func TestCastIsWhatMkfsMakes(t *testing.T) {
 	}
 }
 
-// wantSame compares in pieces of 1 MiB, all of them.
+// wantSame compares in pieces of 1 MiB, all that are not holes in both.
 func wantSame(t *testing.T, got, want *os.File, size int64, may []span) {
 	t.Helper()
 	a, b := make([]byte, kit.MiB), make([]byte, kit.MiB)
-	for off := int64(0); off < size; off += kit.MiB {
+	for off := int64(0); ; off += kit.MiB {
+		off = max(off, min(nextData(t, got, off), nextData(t, want, off))/kit.MiB*kit.MiB)
+		if off >= size {
+			return
+		}
 		_, err := got.ReadAt(a, off)
 		if _, err2 := want.ReadAt(b, off); err != nil || err2 != nil {
 			t.Fatal(err, err2)

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -227,13 +228,11 @@ func read(t testing.TB, f *os.File, off int64, n int) []byte {
 func wantNowhere(t *testing.T, f *os.File, identities [][]byte) {
 	t.Helper()
 	for off := int64(0); len(identities) > 0; {
-		start, err := unix.Seek(int(f.Fd()), off, unix.SEEK_DATA)
-		if err == unix.ENXIO {
+		start := nextData(t, f, off)
+		if start == math.MaxInt64 {
 			return
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		var err error
 		if off, err = unix.Seek(int(f.Fd()), start, unix.SEEK_HOLE); err != nil {
 			t.Fatal(err)
 		}
@@ -244,6 +243,19 @@ func wantNowhere(t *testing.T, f *os.File, identities [][]byte) {
 			}
 		}
 	}
+}
+
+// nextData is where f's first byte from off on is that is in no hole.
+func nextData(t *testing.T, f *os.File, off int64) int64 {
+	t.Helper()
+	start, err := unix.Seek(int(f.Fd()), off, unix.SEEK_DATA)
+	if err == unix.ENXIO {
+		return math.MaxInt64
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return start
 }
 
 // An independent reader finds a backup superblock right, checksum included.
