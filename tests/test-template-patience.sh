@@ -13,7 +13,7 @@ came() {
 }
 
 left() {
-    [ "$(grep -c 'error: open: .*canceled' "$log")" -ge "$1" ]
+    [ "$(grep -c 'error: open: the client has gone' "$log")" -ge "$1" ]
 }
 
 # impatient N: the server's Nth client, killed while its disk is being made.

@@ -11,7 +11,7 @@
 
 requires fuse bindfs
 mkdir below mnt
-bindfs below mnt
+bindfs -o fsname=tmpdisk-test below mnt
 at_exit "fusermount3 -u '$work/mnt'"
 mkdir -m 700 mnt/tmp mnt/templates
 export TMPDIR=$work/mnt/tmp

@@ -85,7 +85,7 @@ func FUSE(t testing.TB) string {
 		t.Skip("needs bindfs")
 	}
 	dir := t.TempDir()
-	if out, err := exec.Command("bindfs", t.TempDir(), dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("bindfs", "-o", "fsname=tmpdisk-test", t.TempDir(), dir).CombinedOutput(); err != nil {
 		t.Skipf("needs FUSE: %v: %s", err, out)
 	}
 	t.Cleanup(func() {
