@@ -2,8 +2,8 @@
 # Copyright the nbdkit-tmpdisk-plugin authors.
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Clients of a built-in type have filesystems with other UUIDs, all clean,
-# cloned or not; with template-uuid=same, and those of a command, the same.
+# Clients of a built-in type have filesystems with other UUIDs, all clean, even
+# with template-dir; with template-uuid=same, and those of a command, the same.
 
 # shellcheck source=templates.sh
 . "$(dirname "$0")/templates.sh"
