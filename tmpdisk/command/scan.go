@@ -60,6 +60,9 @@ func (h *hunt) kill(deadline time.Time) error {
 		}
 		if len(found) == 0 {
 			empty++
+			if enough > 2 { // what is just forking comes to be seen
+				time.Sleep(2 * time.Millisecond)
+			}
 			continue
 		}
 		empty, enough = 0, 4

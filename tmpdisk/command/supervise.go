@@ -146,8 +146,9 @@ func (p *process) await(ctx context.Context, timeout time.Duration) error {
 // end kills whatever is left of the command and waits until it is gone.
 func (p *process) end() error {
 	// Only a process that the kernel itself has blocked, on a dead NFS
-	// server say, takes longer than an instant to die.
-	const patience = 10 * time.Second
+	// server say, or a machine with far too much to do, takes longer than an
+	// instant.
+	const patience = 30 * time.Second
 	deadline := time.Now().Add(patience)
 	pid := p.cmd.Process.Pid
 	var err error
