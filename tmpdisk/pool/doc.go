@@ -10,7 +10,8 @@
 // client that finds a spare disk gets it at once. If that disk proves out of
 // date it is dropped, and the client tries the next one. A client that finds no
 // spare disk joins the queue. Each disk that is made or returned goes to the
-// client at the head of the queue.
+// client at the head of the queue. If its making began before the client came,
+// and it proves out of date, the client joins the queue again.
 //
 // Each client in the queue has a right to one maker. A maker is one run of the
 // function that makes a disk. The makers of clients start in the order of the
@@ -43,5 +44,6 @@
 // It has no time limit for a maker: the function that makes disks must see to
 // that. It closes the disks on its shelf, but not those that clients hold. It
 // does not search its shelf for disks that are out of date: it asks only about
-// the disk that it is about to hand out or take back.
+// the disk that it is about to hand out or take back, and not about one whose
+// making began after its client came.
 package pool

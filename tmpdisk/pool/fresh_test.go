@@ -7,6 +7,7 @@ import (
 	"context"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 func TestPoolStaleOnShelf(t *testing.T) {
@@ -73,6 +74,34 @@ func TestPoolStaleReturned(t *testing.T) {
 	b.next().ok(2)
 	c.wants(2)
 	b.idle(0)
+}
+
+// A maker may have been at work when what decides the content changed.
+func TestPoolStaleBegunBeforeClientCame(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		began      time.Duration // before the client came
+		wantServed int64
+	}{
+		{"begun before the client came", time.Second, 2},
+		{"begun for the client", 0, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: 1, Fresh: isFresh})
+			b.Start()
+			m := b.next()
+			b.clock.advance(c.began)
+			client := b.join()
+			stale := &fakeDisk{id: 1}
+			stale.stale.Store(true)
+			m.end <- outcome[*fakeDisk]{disk: stale}
+			b.next().ok(2)
+			client.wants(c.wantServed)
+			if got, want := stale.closed.Load() == 1, c.wantServed != 1; got != want {
+				t.Errorf("stale disk closed: got %v, want %v", got, want)
+			}
+		})
+	}
 }
 
 func TestPoolAsksFreshWithoutLock(t *testing.T) {

@@ -82,11 +82,10 @@ func (p *Pool[T]) run(ctx context.Context, m *maker[T]) {
 			err = fmt.Errorf("make disk: panic: %v", v)
 			p.opts.LogError(fmt.Sprintf("%v\n%s", err, debug.Stack()))
 		}
-		took := p.opts.clock.Now().Sub(began)
 		if err != nil {
-			p.failed(m, err, took)
+			p.failed(m, err, p.opts.clock.Now().Sub(began))
 		} else {
-			p.made(m, disk, took)
+			p.made(m, disk, began)
 		}
 	}()
 	if m.spare && p.opts.Room != nil {
@@ -100,8 +99,8 @@ func (p *Pool[T]) run(ctx context.Context, m *maker[T]) {
 
 // made books a maker that returned a disk. If the disk goes to another client,
 // the maker's own keeps its place in the queue and may have another maker.
-func (p *Pool[T]) made(m *maker[T], disk T, took time.Duration) {
-	p.debugf("disk made in %s", short(took))
+func (p *Pool[T]) made(m *maker[T], disk T, began time.Time) {
+	p.debugf("disk made in %s", short(p.opts.clock.Now().Sub(began)))
 	p.mu.Lock()
 	defer p.unlock()
 	p.ended(m)
@@ -114,7 +113,7 @@ func (p *Pool[T]) made(m *maker[T], disk T, took time.Duration) {
 		p.refill = refill{}
 		p.later = append(p.later, func() { p.debugf("spare disks can be made again") })
 	}
-	p.place(disk, "as it was made")
+	p.place(disk, began, "as it was made")
 	p.fill()
 }
 

@@ -76,9 +76,10 @@ type waiter[T Disk] struct {
 }
 
 type outcome[T Disk] struct {
-	disk T
-	from string // for the debug line
-	err  error
+	disk  T
+	began time.Time // when its making did; zero of a disk that was ready
+	from  string    // for the debug line
+	err   error
 }
 
 // New returns a pool of disks that makeDisk makes. It makes none before Start
@@ -124,7 +125,9 @@ func (p *Pool[T]) Get(ctx context.Context) (T, error) {
 		if got.err != nil {
 			return none, got.err
 		}
-		if w == nil && !p.opts.Fresh(got.disk) {
+		// What was begun for this client, or after it came, is as new as can
+		// be, even if making a disk puts it out of date.
+		if got.began.Before(came) && !p.opts.Fresh(got.disk) {
 			p.close(got.disk, outOfDate)
 			continue
 		}
@@ -183,7 +186,7 @@ func (p *Pool[T]) Put(disk T) {
 	p.opts.Debug("disk returned untouched")
 	p.mu.Lock()
 	defer p.unlock()
-	p.place(disk, "from a client that did not use it")
+	p.place(disk, time.Time{}, "from a client that did not use it")
 }
 
 // Stop cancels the makers, fails the clients that wait, closes the disks on the

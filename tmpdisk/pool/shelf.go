@@ -43,14 +43,14 @@ func (p *Pool[T]) missing() int {
 	return max(0, p.opts.Spares-len(p.shelf))
 }
 
-// place gives a disk to the client that has waited longest. If none waits, the
-// disk goes to the shelf or is dropped. With mu.
-func (p *Pool[T]) place(disk T, from string) {
+// place gives a disk, whose making began then, to the client that has waited
+// longest. If none waits, the disk goes to the shelf or is dropped. With mu.
+func (p *Pool[T]) place(disk T, began time.Time, from string) {
 	switch {
 	case p.stopped:
 		p.drop(disk, "the server is shutting down")
 	case len(p.queue) > 0:
-		p.serve(p.queue[0], outcome[T]{disk: disk, from: from})
+		p.serve(p.queue[0], outcome[T]{disk: disk, began: began, from: from})
 	case len(p.shelf) > p.opts.Spares:
 		p.drop(disk, "nobody waits for it and enough are ready")
 	default:
