@@ -5,6 +5,7 @@ package disk
 
 import (
 	"fmt"
+	"math"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,12 +39,17 @@ func (d *Disk) Extents(count uint32, off uint64, reqOne bool, add func(off, leng
 	return nil
 }
 
+// seekEnd is where the last page that a file can have begins. tmpfs has it
+// wrong when asked what is there (Linux 6.18): it is a hole, whatever was written.
+const seekEnd = math.MaxInt64 &^ 4095
+
 // extent says what begins at off, and where it ends, which is at end at the
 // latest and after off.
 func (d *Disk) extent(off, end uint64) (next uint64, hole bool, err error) {
-	if d.noSeek.Load() {
+	if d.noSeek.Load() || off >= seekEnd {
 		return end, false, nil
 	}
+	end = min(end, seekEnd)
 	data, err := unix.Seek(d.fd, int64(off), unix.SEEK_DATA)
 	switch {
 	case err == unix.ENXIO: // no data from here on

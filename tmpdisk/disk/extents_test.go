@@ -6,6 +6,8 @@ package disk
 import (
 	"bytes"
 	"errors"
+	"math"
+	"os"
 	"slices"
 	"testing"
 
@@ -113,5 +115,24 @@ func TestExtentsOfTheLargestCount(t *testing.T) {
 	}
 	if sum != count {
 		t.Errorf("got extents of %d bytes, want %d", sum, uint64(count))
+	}
+}
+
+// tmpfs can have the largest file there can be.
+func TestExtentsOfLargestFile(t *testing.T) {
+	dir, err := os.MkdirTemp("/dev/shm", "tmpdisk-test-")
+	if err != nil {
+		t.Skip("needs /dev/shm: ", err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	const size, page = math.MaxInt64, 4096
+	d := blankDisk(t, dir, size)
+	if err := d.PWrite([]byte{1}, size-1); err != nil {
+		t.Fatal(err)
+	}
+	const last = size - (page - 1) // the page is a byte short
+	want := []extent{{last - page, page, true}, {last, page - 1, false}}
+	if got := extentsOf(t, d, 2*page-1, last-page, false); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
