@@ -66,10 +66,9 @@ func (w *Dir) release() {
 func (w *Dir) removeKnown() bool {
 	wfd := int(w.dir.Fd())
 	unix.Unlinkat(wfd, diskName, 0)
-	var st unix.Stat_t
-	// A command could have replaced the inner directory by a link.
-	if w.inner != "" && unix.Fstatat(wfd, innerName, &st, unix.AT_SYMLINK_NOFOLLOW) == nil &&
-		st.Mode&unix.S_IFMT == unix.S_IFDIR {
+	// A command could have replaced the inner directory by a link, or mounted
+	// something on it: what is in there is not ours to remove.
+	if w.inner != "" && sys.PlainDir(wfd, innerName) {
 		unix.Unlinkat(wfd, innerName+"/"+diskName, 0)
 		unix.Unlinkat(wfd, innerName, unix.AT_REMOVEDIR)
 	}

@@ -299,6 +299,34 @@ func TestWorkdirRemoveDetachesMounts(t *testing.T) {
 	}
 }
 
+// What a command has mounted on its own directory may have a file with the
+// disk's name.
+func TestWorkdirRemoveMountOnInner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	parent, outside := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(outside+"/disk", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := makeWorkdir(t, parent)
+	if err := w.Enter(); err != nil {
+		t.Fatal(err)
+	}
+	inner := w.Path()
+	if err := unix.Mount(outside, inner, "", unix.MS_BIND, ""); err != nil {
+		t.Skipf("mount: %v", err)
+	}
+	defer unix.Unmount(inner, unix.MNT_DETACH)
+	if err := w.Remove(); err != nil {
+		t.Errorf("got %v", err)
+	}
+	testkit.WantEmpty(t, parent)
+	if _, err := os.Stat(outside + "/disk"); err != nil {
+		t.Errorf("got %v, want what was mounted unharmed", err)
+	}
+}
+
 func TestWorkdirEnter(t *testing.T) {
 	parent := t.TempDir()
 	w := makeWorkdir(t, parent)
