@@ -12,13 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 	"nbdkit-tmpdisk-plugin/tmpdisk/workdir"
 )
 
-// linkedTo says what the disk in w is called elsewhere, as far as can be seen
+// linkedTo says what the disk in w, under parent, is called elsewhere, as far as can be seen
 // now; "" if it looks as if it goes with w. The number of its names alone does
 // not tell later: on NFS a removed file has one as long as it is open.
-func linkedTo(w *workdir.Dir) string {
+func linkedTo(w *workdir.Dir, parent string) string {
 	path := w.Disk()
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSymlink != 0 {
 		to, err := filepath.EvalSymlinks(path)
@@ -29,6 +30,9 @@ func linkedTo(w *workdir.Dir) string {
 		if within, err := filepath.EvalSymlinks(w.Path()); err != nil || !strings.HasPrefix(path, within+"/") {
 			return path
 		}
+	}
+	if !sys.SameMount(parent+"/.", path) {
+		return "a file that it has mounted"
 	}
 	var st unix.Stat_t
 	if unix.Lstat(path, &st) == nil && st.Nlink > 1 {

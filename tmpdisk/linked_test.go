@@ -6,7 +6,10 @@ package tmpdisk
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
@@ -27,6 +30,10 @@ func TestLinkedDisks(t *testing.T) {
 		{"a template's", []string{"command", link, "template-dir", t.TempDir()}, ""},
 		{"a link beside it", []string{"command", `cp "$base" "$disk.2"; ln -sf disk.2 "$disk"`}, ""},
 		{"a hard link beside it", []string{"command", `cp "$base" "$disk.2"; ln -f "$disk.2" "$disk"`}, ""},
+		{"a mount", []string{"command", `mount --bind "$base" "$disk"`}, "mounted"},
+		{"a link into a mount beside it", []string{"command",
+			`mkdir "$disk.d"; mount --bind "${base%/*}" "$disk.d"; ln -sf "$disk.d/base" "$disk"`}, "mounted"},
+		{"a mount that is meant", []string{"command", `mount --bind "$base" "$disk"`, "command-link", "share"}, ""},
 		{"a copy", []string{"command", `cp --reflink=auto "$base" "$disk"`}, ""},
 	}
 	for _, fs := range []struct {
@@ -38,6 +45,9 @@ func TestLinkedDisks(t *testing.T) {
 	} {
 		for _, c := range cases {
 			t.Run(fs.name+"/"+c.name, func(t *testing.T) {
+				if strings.Contains(c.name, "mount") && !canMount(t) {
+					t.Skip("needs to mount")
+				}
 				dir := fs.dir(t)
 				parent, base := filepath.Join(dir, "tmp"), filepath.Join(dir, "base")
 				if err := os.Mkdir(parent, 0o700); err != nil {
@@ -62,4 +72,9 @@ func TestLinkedDisks(t *testing.T) {
 			})
 		}
 	}
+}
+
+func canMount(t *testing.T) bool {
+	dir := t.TempDir()
+	return unix.Mount(dir, dir, "", unix.MS_BIND, "") == nil && unix.Unmount(dir, 0) == nil
 }

@@ -83,7 +83,7 @@ func (m *maker) inWorkdir(ctx context.Context, fill func(*workdir.Dir) error) (*
 	if err = fill(w); err == nil {
 		d, err = disk.Open(w.Disk(), m.host.Debug)
 	}
-	to := linkedTo(w)
+	to := linkedTo(w, m.parent)
 	rmErr := w.Remove()
 	if d != nil && to != "" && d.Named() {
 		d.SetLinked(to)
