@@ -62,6 +62,7 @@ func TestConfigRefuses(t *testing.T) {
 		{"no size", nil, []string{"parameter size: missing", "size=1G"}},
 		{"size 0 without a command", []string{"size", "0"}, []string{"parameter size: 0", "command="}},
 		{"size negative", []string{"size", "-1M"}, []string{`parameter size: "-1M": negative`}},
+		{"a variable that nbdkit takes for the size", []string{"size", "_x=1"}, []string{`parameter size: "_x=1": `, "begin with a letter", "another name"}},
 		{"size in a form that nbdkit lacks", []string{"size", "16GB"}, []string{`parameter size: "16GB": `, "as in size=500M or size=16G"}},
 		{"size garbage", []string{"size", "lots"}, []string{`parameter size: "lots": `}},
 		{"size empty", []string{"size", ""}, []string{`parameter size: "": `}},

@@ -69,6 +69,10 @@ var parameters = []parameter{
 }
 
 func (c *Config) parseSize(value string) error {
+	if name, _, ok := strings.Cut(value, "="); ok {
+		return fmt.Errorf("%q: nbdkit takes this for the size, because %s does not begin with a letter "+
+			"or has something other than letters, digits and _-. in it: choose another name", value, printable(name))
+	}
 	size, err := c.host.ParseSize(value)
 	if err == nil && size < 0 {
 		err = errors.New("negative")
