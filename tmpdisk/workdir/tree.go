@@ -58,6 +58,10 @@ func (r *remover) tree(dirfd int, name string, fd, depth int) error {
 			return err
 		}
 		err = unix.Unlinkat(dirfd, name, unix.AT_REMOVEDIR)
+		// Something mounted on the tree's own directory.
+		for errors.Is(err, unix.EBUSY) && unmount(dirfd, name) == nil {
+			err = unix.Unlinkat(dirfd, name, unix.AT_REMOVEDIR)
+		}
 		if err == nil || errors.Is(err, unix.ENOENT) {
 			return nil
 		}
@@ -107,11 +111,9 @@ func (r *remover) contents(fd, depth int) (held bool, err error) {
 // entry deletes name in dirfd, a directory that is depth levels deep.
 func (r *remover) entry(dirfd int, name string, depth int) error {
 	err := unix.Unlinkat(dirfd, name, 0)
-	if errors.Is(err, unix.EBUSY) {
-		// A file with something mounted on it.
-		if unmount(dirfd, name) == nil {
-			err = unix.Unlinkat(dirfd, name, 0)
-		}
+	// A file with something mounted on it, or several things.
+	for errors.Is(err, unix.EBUSY) && unmount(dirfd, name) == nil {
+		err = unix.Unlinkat(dirfd, name, 0)
 	}
 	if err == nil || errors.Is(err, unix.ENOENT) {
 		return nil
@@ -123,7 +125,7 @@ func (r *remover) entry(dirfd int, name string, depth int) error {
 		return err
 	}
 	fd, openErr := sys.OpenBeneath(dirfd, name)
-	if errors.Is(openErr, unix.EXDEV) {
+	for errors.Is(openErr, unix.EXDEV) {
 		if openErr = unmount(dirfd, name); openErr == nil {
 			fd, openErr = sys.OpenBeneath(dirfd, name)
 		}

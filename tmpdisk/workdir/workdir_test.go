@@ -299,6 +299,52 @@ func TestWorkdirRemoveDetachesMounts(t *testing.T) {
 	}
 }
 
+func TestWorkdirRemoveStackedMounts(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	cases := []struct {
+		name string
+		make func(w *Dir) (on string, err error)
+		what string // in the other directory
+	}{
+		{"on a directory", func(w *Dir) (string, error) {
+			return w.Path() + "/x", os.Mkdir(w.Path()+"/x", 0o700)
+		}, ""},
+		{"on a file", func(w *Dir) (string, error) {
+			return w.Path() + "/x", os.WriteFile(w.Path()+"/x", nil, 0o600)
+		}, "/file"},
+		{"on the disk's directory", func(w *Dir) (string, error) { return w.Path() + "/d", w.Enter() }, ""},
+		{"above it", func(w *Dir) (string, error) { return w.Path(), nil }, ""},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			parent, outside := t.TempDir(), t.TempDir()
+			if err := os.WriteFile(outside+"/file", nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			w := makeWorkdir(t, parent)
+			on, err := c.make(w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				if err := unix.Mount(outside+c.what, on, "", unix.MS_BIND, ""); err != nil {
+					t.Skipf("mount: %v", err)
+				}
+				defer unix.Unmount(on, unix.MNT_DETACH)
+			}
+			if err := w.Remove(); err != nil {
+				t.Errorf("got %v", err)
+			}
+			testkit.WantEmpty(t, parent)
+			if _, err := os.Stat(outside + "/file"); err != nil {
+				t.Errorf("got %v, want what was mounted unharmed", err)
+			}
+		})
+	}
+}
+
 // What a command has mounted on its own directory may have a file with the
 // disk's name.
 func TestWorkdirRemoveMountOnInner(t *testing.T) {
