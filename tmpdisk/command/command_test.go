@@ -106,6 +106,7 @@ func TestLineNumbersInEachShell(t *testing.T) {
 			defer script.Close()
 			cmd := exec.Command(path, append(sh[1:], "-c", runText, "command")...)
 			cmd.ExtraFiles = []*os.File{nil, setup, script}
+			cmd.Env = []string{"PATH=/usr/bin:/bin"} // dash calls differently what it may not look for
 			out, _ := cmd.CombinedOutput()
 			got := cleanShellMessages(string(out))
 			for _, want := range []string{`\b1: no_such_2: not found|line 1: no_such_2`, `\b3: no_such_3: not found|line 3: no_such_3`} {
