@@ -10,9 +10,9 @@
 
 use_go
 declare -A may=(
-    [sys]="" [pool]="" [mkfs]="mkfs"
+    [sys]="" [privdir]="sys" [pool]="" [mkfs]="mkfs"
     [disk]="sys sparse" [sparse]="sys" [workdir]="sys" [users]="sys"
-    [command]="users sys" [mold]="mkfs sparse sys" [template]="disk sparse sys"
+    [command]="users sys" [mold]="mkfs sparse sys" [template]="disk privdir sparse sys"
     [config]="users mkfs template"
 )
 module=nbdkit-tmpdisk-plugin/tmpdisk

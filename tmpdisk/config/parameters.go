@@ -192,7 +192,7 @@ func (c *Config) checkTemplateDir() error {
 	if c.TemplateDir == "" {
 		return nil
 	}
-	return template.CheckDir(c.TemplateDir)
+	return template.Directories.Check(c.TemplateDir)
 }
 
 func (c *Config) parseTemplateKeep(value string) (err error) {

@@ -49,11 +49,11 @@ var errOutdated = errors.New("the template is out of date before it is built")
 
 // join returns the build of key, which it begins if there is none, and takes
 // over dir. The error is errLocked if another process builds, or errAlone.
-func (t *Templates) join(dir *dir, key string) (*visit, error) {
+func (t *Templates) join(dir dir, key string) (*visit, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if b := t.builds[key]; b != nil {
-		dir.close()
+		dir.Close()
 		if t.failing == key {
 			return nil, errAlone
 		}
@@ -62,7 +62,7 @@ func (t *Templates) join(dir *dir, key string) (*visit, error) {
 	}
 	lock, err := t.tryLock(dir, key)
 	if err != nil {
-		dir.close()
+		dir.Close()
 		return nil, err
 	}
 	b := t.begin(dir, lock, key)
@@ -72,7 +72,7 @@ func (t *Templates) join(dir *dir, key string) (*visit, error) {
 
 // tryLock returns errAlone if there is no point in building, nor in waiting for
 // another process to build. With mu.
-func (t *Templates) tryLock(dir *dir, key string) (*lock, error) {
+func (t *Templates) tryLock(dir dir, key string) (*lock, error) {
 	if t.short.pauses() {
 		return nil, errAlone
 	}
@@ -84,7 +84,7 @@ func (t *Templates) tryLock(dir *dir, key string) (*lock, error) {
 }
 
 // begin starts a build, which takes over dir and lock. With mu.
-func (t *Templates) begin(dir *dir, lock *lock, key string) *build {
+func (t *Templates) begin(dir dir, lock *lock, key string) *build {
 	b := &build{t: t, key: key, done: make(chan struct{})}
 	b.ctx, b.cancel = context.WithCancelCause(t.ctx)
 	if old := t.newest; old != nil && old.waiting == 0 {
@@ -107,7 +107,7 @@ func (t *Templates) begin(dir *dir, lock *lock, key string) *build {
 
 // run is the goroutine of a build. It books an outcome even if the maker
 // panics or calls [runtime.Goexit].
-func (b *build) run(dir *dir, lock *lock) {
+func (b *build) run(dir dir, lock *lock) {
 	var d *disk.Disk
 	err := errors.New("make disk: the maker did not return")
 	defer func() {
@@ -116,7 +116,7 @@ func (b *build) run(dir *dir, lock *lock) {
 			b.t.opts.Error(fmt.Sprintf("%v\n%s", err, debug.Stack()))
 		}
 		lock.release()
-		dir.close()
+		dir.Close()
 		b.ended(d, err)
 	}()
 	d, err = b.t.build(b.ctx, dir, b.key)
@@ -173,7 +173,7 @@ func (v *visit) wait(ctx context.Context) (*disk.Disk, error) {
 
 // build makes a disk and keeps a copy, with the lock of key. The disk that was
 // made is returned, whether or not the copy could be kept.
-func (t *Templates) build(ctx context.Context, dir *dir, key string) (*disk.Disk, error) {
+func (t *Templates) build(ctx context.Context, dir dir, key string) (*disk.Disk, error) {
 	// It may have been finished before the lock was taken.
 	f, err := dir.template(key)
 	if err == nil {

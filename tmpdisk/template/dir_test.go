@@ -67,14 +67,14 @@ func TestTemplateParent(t *testing.T) {
 			dir := t.TempDir()
 			chmod(t, dir, 0o700)
 			value := tt.spoil(t, dir)
-			err := CheckDir(value)
+			err := Directories.Check(value)
 			if tt.want == nil && err != nil {
 				t.Errorf("got %v, want no error", err)
 			}
 			if tt.want != nil {
 				testkit.Contains(t, err, append(tt.want, value)...)
 			}
-			if _, err := os.Stat(filepath.Join(value, dirName(os.Geteuid()))); err == nil {
+			if _, err := os.Stat(filepath.Join(value, Directories.DirName())); err == nil {
 				t.Error("the check has made a directory")
 			}
 			d, err := openDir(value, true)
@@ -82,7 +82,7 @@ func TestTemplateParent(t *testing.T) {
 				if err != nil {
 					t.Fatalf("got %v, want no error", err)
 				}
-				d.close()
+				d.Close()
 				return
 			}
 			testkit.Contains(t, err, append(tt.want, "parameter template-dir: ", value)...)
@@ -191,9 +191,9 @@ func TestTemplateDirMode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.close()
+		d.Close()
 	}
-	info, err := os.Stat(filepath.Join(parent, dirName(os.Geteuid())))
+	info, err := os.Stat(filepath.Join(parent, Directories.DirName()))
 	if err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("got mode %v, %v, want 0700", info.Mode(), err)
 	}

@@ -20,7 +20,7 @@ import (
 // Whoever holds the lock removes its file. So whoever gets the lock of a file
 // that has no name any more has nothing, and tries again.
 type lock struct {
-	dir  *dir
+	dir  dir
 	name string
 	f    *os.File
 }
@@ -29,15 +29,15 @@ type lock struct {
 var errLocked = errors.New("locked by another")
 
 // tryLock returns errLocked if somebody else has the lock of key.
-func (d *dir) tryLock(key string) (*lock, error) {
+func (d dir) tryLock(key string) (*lock, error) {
 	name := key + ".lock"
 	for range 100 {
-		f, err := d.open(name, unix.O_RDWR|unix.O_CREAT)
+		f, err := d.Open(name, unix.O_RDWR|unix.O_CREAT)
 		if err != nil {
 			return nil, err
 		}
 		err = sys.Flock(int(f.Fd()))
-		if err == nil && sys.SameFile(d.fd, name, int(f.Fd())) {
+		if err == nil && sys.SameFile(d.FD(), name, int(f.Fd())) {
 			return &lock{d, name, f}, nil
 		}
 		f.Close()
@@ -46,7 +46,7 @@ func (d *dir) tryLock(key string) (*lock, error) {
 		}
 		if err != nil {
 			return nil, fmt.Errorf("parameter template-dir: lock: %s: %w: "+
-				"name a directory on a filesystem that has locks", d.join(name), err)
+				"name a directory on a filesystem that has locks", d.Join(name), err)
 		}
 	}
 	return nil, errLocked // others are at it
@@ -55,6 +55,6 @@ func (d *dir) tryLock(key string) (*lock, error) {
 // release gives up the lock.
 func (l *lock) release() {
 	// If this fails the next sweep removes the file: nobody depends on it.
-	unix.Unlinkat(l.dir.fd, l.name, 0)
+	unix.Unlinkat(l.dir.FD(), l.name, 0)
 	l.f.Close()
 }

@@ -86,7 +86,7 @@ func newTemplates(t testing.TB, dir string, m Maker) *Templates {
 var errEnd = errors.New("the test ends")
 
 func privateDir(m *Templates) string {
-	return filepath.Join(m.opts.Dir, dirName(os.Geteuid()))
+	return filepath.Join(m.opts.Dir, Directories.DirName())
 }
 
 func closeDisk(t testing.TB, d *disk.Disk) {

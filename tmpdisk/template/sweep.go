@@ -6,7 +6,6 @@ package template
 import (
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
@@ -29,23 +29,23 @@ var fileName = regexp.MustCompile(`^([0-9a-f]{64})(|\.lock|\.tmp\.[0-9a-f]{20})$
 // trusted. What could not be removed is a debug line.
 func (t *Templates) Sweep() error {
 	d, err := openDir(t.opts.Dir, false)
-	if errors.Is(err, errNoDir) {
+	if errors.Is(err, privdir.ErrNone) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer d.close()
-	names, err := d.names()
+	defer d.Close()
+	names, err := d.Names()
 	if err != nil {
-		return fmt.Errorf("parameter template-dir: sweep: %s: %w", d.path, err)
+		return fmt.Errorf("parameter template-dir: sweep: %s: %w", d.Path(), err)
 	}
 	byKey := map[string][]string{} // what follows the key
 	for _, name := range names {
 		if m := fileName.FindStringSubmatch(name); m != nil {
 			byKey[m[1]] = append(byKey[m[1]], m[2])
 		} else if sys.StandsForRemoved(name) && d.abandoned(name) {
-			if err := d.remove(name); err != nil {
+			if err := d.Remove(name); err != nil {
 				t.opts.Debug(fmt.Sprintf("template: sweep: %v (ignored)", err))
 			}
 		}
@@ -62,7 +62,7 @@ func (t *Templates) Sweep() error {
 	return nil
 }
 
-func (t *Templates) sweepKey(d *dir, key string, files []string) error {
+func (t *Templates) sweepKey(d dir, key string, files []string) error {
 	lock, err := d.tryLock(key)
 	if errors.Is(err, errLocked) {
 		t.debugf(key, "sweep: in use")
@@ -78,13 +78,13 @@ func (t *Templates) sweepKey(d *dir, key string, files []string) error {
 		if !strings.HasPrefix(file, ".tmp.") {
 			continue
 		}
-		if err := d.remove(key + file); err != nil {
+		if err := d.Remove(key + file); err != nil {
 			return err
 		}
 		t.debugf(key, "sweep: removed %s, its builder is dead", key+file)
 	}
 	if slices.Contains(files, "") && t.expired(d, key) {
-		if err := d.remove(key); err != nil {
+		if err := d.Remove(key); err != nil {
 			return err
 		}
 		t.debugf(key, "sweep: removed, not used for %s", t.opts.Keep)
@@ -93,9 +93,9 @@ func (t *Templates) sweepKey(d *dir, key string, files []string) error {
 }
 
 // expired is false if it cannot be known.
-func (t *Templates) expired(d *dir, key string) bool {
+func (t *Templates) expired(d dir, key string) bool {
 	var st unix.Stat_t
-	if t.opts.Keep == 0 || unix.Fstatat(d.fd, key, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+	if t.opts.Keep == 0 || unix.Fstatat(d.FD(), key, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
 		return false
 	}
 	return time.Since(time.Unix(st.Mtim.Unix())) > t.opts.Keep
@@ -103,25 +103,8 @@ func (t *Templates) expired(d *dir, key string) bool {
 
 // abandoned is whether a removed file must have lost its server: a template in
 // use has a time of a moment ago, see touch.
-func (d *dir) abandoned(name string) bool {
+func (d dir) abandoned(name string) bool {
 	var st unix.Stat_t
-	return unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil &&
+	return unix.Fstatat(d.FD(), name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil &&
 		time.Since(time.Unix(st.Mtim.Unix())) > 24*time.Hour
-}
-
-func (d *dir) names() ([]string, error) {
-	fd, err := sys.Openat(d.fd, ".", sys.OpenDir)
-	if err != nil {
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), d.path)
-	defer f.Close()
-	return f.Readdirnames(-1)
-}
-
-func (d *dir) remove(name string) error {
-	if err := unix.Unlinkat(d.fd, name, 0); err != nil && err != unix.ENOENT {
-		return fmt.Errorf("remove: %s: %w", d.join(name), err)
-	}
-	return nil
 }

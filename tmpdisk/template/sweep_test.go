@@ -55,7 +55,7 @@ func TestTemplateSweep(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer d.close()
+			defer d.Close()
 			for _, k := range tt.locked {
 				lock, err := d.tryLock(k)
 				if err != nil {
@@ -102,7 +102,7 @@ func TestTemplateLockOfMany(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.close()
+	defer d.Close()
 	var holders, got atomic.Int32
 	var wg sync.WaitGroup
 	for range 8 {
@@ -138,7 +138,7 @@ func TestTemplateLockIsOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.close()
+	defer d.Close()
 	for range 3 {
 		lock, err := d.tryLock("k")
 		if err != nil {

@@ -124,12 +124,12 @@ func (t *Templates) cloneOrJoin(ctx context.Context, key string) (*disk.Disk, *v
 	}
 	f, err := dir.template(key)
 	if err == nil {
-		defer dir.close()
+		defer dir.Close()
 		d, err := t.clone(ctx, dir, key, f)
 		return d, nil, err
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		dir.close()
+		dir.Close()
 		return nil, nil, err
 	}
 	b, err := t.join(dir, key)
@@ -155,7 +155,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // clone makes a disk of the template that f is open on, and closes f. Whatever
 // becomes of the template's name meanwhile, f stays what it is.
-func (t *Templates) clone(ctx context.Context, dir *dir, key string, f *os.File) (*disk.Disk, error) {
+func (t *Templates) clone(ctx context.Context, dir dir, key string, f *os.File) (*disk.Disk, error) {
 	defer f.Close()
 	began := time.Now()
 	if err := dir.touch(key); err != nil {

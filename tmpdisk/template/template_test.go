@@ -155,7 +155,7 @@ func TestTemplateWaiterIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer dir.close()
+	defer dir.Close()
 	lock, err := dir.tryLock(m.maker.Key())
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,156 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package privdir
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+)
+
+// anyUID stands for a user that is not known yet: root may be about to become
+// another (nbdkit -u).
+const anyUID = -1
+
+// A Kind is what a parameter of ours keeps in such directories.
+type Kind struct {
+	Parameter string // for errors
+	Name      string // the directory's; the user's number is added
+}
+
+// DirName is the name of this user's directory.
+func (k Kind) DirName() string { return k.dirName(os.Geteuid()) }
+
+func (k Kind) dirName(uid int) string { return k.Name + "-" + strconv.Itoa(uid) }
+
+// ErrNone says that nothing was ever kept.
+var ErrNone = errors.New("no private directory")
+
+// Check finds out without a side effect whether Open will succeed, as far as
+// that can be known. Its errors do not name the parameter.
+func (k Kind) Check(parent string) error {
+	uid := os.Geteuid()
+	if uid == 0 {
+		uid = anyUID
+	}
+	pfd, err := openParent(parent, uid)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(pfd)
+	if err := checkWritable(pfd, parent); err != nil {
+		return err
+	}
+	if uid == anyUID {
+		return nil
+	}
+	d, err := k.openIn(pfd, parent, uid)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d.Close()
+	return nil
+}
+
+// Open opens this user's directory in parent, and makes it if create is set. If
+// not, the error is ErrNone where there is none. Other errors name the parameter.
+func (k Kind) Open(parent string, create bool) (*Dir, error) {
+	d, err := k.open(parent, create)
+	if err != nil && !errors.Is(err, ErrNone) {
+		err = fmt.Errorf("parameter %s: %w", k.Parameter, err)
+	}
+	return d, err
+}
+
+func (k Kind) open(parent string, create bool) (*Dir, error) {
+	uid := os.Geteuid()
+	pfd, err := openParent(parent, uid)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(pfd)
+	if create {
+		// What is there can be read even if it has become read-only.
+		err := checkWritable(pfd, parent)
+		if err != nil && !errors.Is(err, unix.EROFS) {
+			return nil, err
+		}
+		err = unix.Mkdirat(pfd, k.dirName(uid), 0o700)
+		if err != nil && !errors.Is(err, unix.EEXIST) {
+			return nil, fmt.Errorf("make directory: %s: %w", filepath.Join(parent, k.dirName(uid)), err)
+		}
+	}
+	d, err := k.openIn(pfd, parent, uid)
+	if errors.Is(err, unix.ENOENT) && !create {
+		return nil, ErrNone
+	}
+	return d, err
+}
+
+func (k Kind) openIn(pfd int, parent string, uid int) (*Dir, error) {
+	name := k.dirName(uid)
+	path := filepath.Join(parent, name)
+	fd, err := openChecked(pfd, name, sys.OpenDir, unix.S_IFDIR, uid)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &Dir{fd: fd, path: path, parameter: k.Parameter}, nil
+}
+
+// A Dir is such a directory, open.
+type Dir struct {
+	fd              int
+	path, parameter string
+}
+
+// FD is the open directory's descriptor, until Close.
+func (d *Dir) FD() int { return d.fd }
+
+// Path is the directory's path, and Join that of what is in it.
+func (d *Dir) Path() string { return d.path }
+
+func (d *Dir) Join(name string) string { return filepath.Join(d.path, name) }
+
+// Close frees the descriptor.
+func (d *Dir) Close() { unix.Close(d.fd) }
+
+// Open opens a regular file in d, and checks that it is this user's alone. A new
+// file has mode 0600. The error wraps ENOENT if there is none, and names the
+// parameter.
+func (d *Dir) Open(name string, flags int) (*os.File, error) {
+	const safe = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+	fd, err := openChecked(d.fd, name, flags|safe, unix.S_IFREG, os.Geteuid())
+	if err != nil {
+		return nil, fmt.Errorf("parameter %s: %s: %w", d.parameter, d.Join(name), err)
+	}
+	return os.NewFile(uintptr(fd), d.Join(name)), nil
+}
+
+// Names lists what is in d.
+func (d *Dir) Names() ([]string, error) {
+	fd, err := sys.Openat(d.fd, ".", sys.OpenDir)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), d.path)
+	defer f.Close()
+	return f.Readdirnames(-1)
+}
+
+// Remove removes a file. It is no error if there is none.
+func (d *Dir) Remove(name string) error {
+	if err := unix.Unlinkat(d.fd, name, 0); err != nil && err != unix.ENOENT {
+		return fmt.Errorf("remove: %s: %w", d.Join(name), err)
+	}
+	return nil
+}
