@@ -3,6 +3,8 @@
 
 package nbdkit
 
+import "sync/atomic"
+
 // Connection has neither methods nor fields. It may be embedded in the type that
 // implements [ConnectionInterface], which plugins written for other bindings do.
 type Connection struct{}
@@ -143,4 +145,25 @@ type Cacher interface {
 // all requests that have flags or that fail.
 type DirectFDer interface {
 	DirectFD() int
+}
+
+// DirectGater is for a [DirectFDer] that must be able to stop the bindings from
+// serving .pread and .pwrite without Go. DirectGate is called once, after
+// DirectFD. A nil word is no gate.
+//
+// The low 32 bits of word count the requests that the bindings have in progress,
+// reads and writes together. read and write are masks of bits above those: a read
+// goes past Go only while word has a bit of read, a write only while it has one
+// of write. The others come to PRead and PWrite, and are not counted. (A request
+// that finds its bit clear does raise the count, for an instant.)
+//
+// The plugin changes its bits by word.And and word.Or only, never by Store. The
+// low bits of what word.And returns are the number of requests that began before
+// it cleared the bits. All of those have ended when the low bits have since been
+// 0 once, and none goes past Go until the bits are set again.
+//
+// Several connections may have one word. It is memory of Go's, and the bindings
+// pin it until Close has returned.
+type DirectGater interface {
+	DirectGate() (word *atomic.Uint64, read, write uint64)
 }

@@ -9,7 +9,13 @@
 
    Go gets a connection's first request, and every one until one has succeeded:
    so it knows that the client has begun. After that it gets only the requests
-   that do not simply succeed here, so that all errors are Go's. */
+   that do not simply succeed here, so that all errors are Go's.
+
+   A gate (DirectGater) can stop that at any time. How many requests are in
+   progress and whether the next may begin are in one word, which is changed by
+   single read-modify-write instructions only. So whoever clears the bits learns
+   in the same instruction how many it was too late for: a request comes either
+   before it, and is in that number, or after it, and sees the bits cleared. */
 
 #define _FILE_OFFSET_BITS 64
 
@@ -37,6 +43,28 @@ transfer (int fd, bool write, char *p, uint32_t count, uint64_t offset)
   return true;
 }
 
+static inline void
+leave (struct gonbdkit_connection *c)
+{
+  if (c->gate != NULL)
+    __atomic_fetch_sub (c->gate, 1, __ATOMIC_RELEASE);
+}
+
+/* Whether a request may be done here. If so, leave must follow. */
+static inline bool
+enter (struct gonbdkit_connection *c, bool write)
+{
+  uint64_t old;
+
+  if (c->gate == NULL)
+    return true;
+  old = __atomic_fetch_add (c->gate, 1, __ATOMIC_ACQ_REL);
+  if (old & (write ? c->gate_write : c->gate_read))
+    return true;
+  leave (c);
+  return false;
+}
+
 static inline int
 request (struct gonbdkit_connection *c, bool write,
          void *buf, uint32_t count, uint64_t offset, uint32_t flags)
@@ -45,9 +73,13 @@ request (struct gonbdkit_connection *c, bool write,
   bool direct = __atomic_load_n (&c->direct, __ATOMIC_RELAXED);
   int r;
 
-  if (direct && flags == 0 &&
-      transfer (c->direct_fd, write, buf, count, offset))
-    return 0;
+  if (direct && flags == 0 && enter (c, write)) {
+    bool done = transfer (c->direct_fd, write, buf, count, offset);
+
+    leave (c);
+    if (done)
+      return 0;
+  }
   r = write ? gonbdkitPWrite (c, buf, count, offset, flags)
             : gonbdkitPRead (c, buf, count, offset, flags);
   if (r == 0 && !direct && c->direct_fd >= 0)

@@ -8,22 +8,44 @@ package nbdkit
 import "C"
 
 import (
+	"runtime"
 	"runtime/cgo"
 	"unsafe"
 )
 
 // connection is what answers nbdkit's callbacks for the plugin's connection.
-type connection struct{ ConnectionInterface }
+type connection struct {
+	ConnectionInterface
+	pinner runtime.Pinner // of what C holds: the gate
+}
 
 // newHandle returns what nbdkit holds of c: a struct of C's that leads to it.
 func newHandle(c *connection) unsafe.Pointer {
-	fd := -1
-	if i, ok := c.ConnectionInterface.(DirectFDer); ok {
-		guardVoid("open", func() { fd = i.DirectFD() })
-	}
-	h := (*C.struct_gonbdkit_connection)(C.malloc(C.sizeof_struct_gonbdkit_connection))
-	*h = C.struct_gonbdkit_connection{connection: C.uintptr_t(cgo.NewHandle(c)), direct_fd: C.int(fd)}
+	// Zeroed first, because a pointer is stored in it: the garbage collector
+	// looks at what was there before.
+	h := (*C.struct_gonbdkit_connection)(C.calloc(1, C.sizeof_struct_gonbdkit_connection))
+	h.connection = C.uintptr_t(cgo.NewHandle(c))
+	h.direct_fd = -1
+	guardVoid("open", func() { offerDirect(c, h) })
 	return unsafe.Pointer(h)
+}
+
+// offerDirect fills in what direct.c needs. The descriptor comes last: if
+// DirectGate panics, there is no direct path rather than one without a gate.
+func offerDirect(c *connection, h *C.struct_gonbdkit_connection) {
+	d, ok := c.ConnectionInterface.(DirectFDer)
+	if !ok {
+		return
+	}
+	fd := d.DirectFD()
+	if g, ok := d.(DirectGater); ok {
+		if word, read, write := g.DirectGate(); word != nil {
+			c.pinner.Pin(word)
+			h.gate = (*C.uint64_t)(unsafe.Pointer(word))
+			h.gate_read, h.gate_write = C.uint64_t(read), C.uint64_t(write)
+		}
+	}
+	h.direct_fd = C.int(fd)
 }
 
 func connectionOf(handle unsafe.Pointer) cgo.Handle {
@@ -36,6 +58,7 @@ func conn(handle unsafe.Pointer) *connection {
 }
 
 func deleteHandle(handle unsafe.Pointer) {
+	conn(handle).pinner.Unpin()
 	connectionOf(handle).Delete()
 	C.free(handle)
 }

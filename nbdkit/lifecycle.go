@@ -183,7 +183,7 @@ func open(readonly bool) (*connection, error) {
 	if err := checkConnection(c); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	return &connection{c}, nil
+	return &connection{ConnectionInterface: c}, nil
 }
 
 // param is one key=value of the command line.

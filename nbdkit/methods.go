@@ -64,6 +64,7 @@ var connectionMethods = tableOf[interface {
 	Extenter
 	Cacher
 	DirectFDer
+	DirectGater
 }]()
 
 // checkMethods returns an error for the first method of v that has the name of

@@ -15,7 +15,9 @@ type bare struct{}
 func (bare) GetSize() (uint64, error)           { return 1 << 20, nil }
 func (bare) PRead([]byte, uint64, uint32) error { return nil }
 
-func connectionTo(c ConnectionInterface) *connection { return &connection{c} }
+func connectionTo(c ConnectionInterface) *connection {
+	return &connection{ConnectionInterface: c}
+}
 
 type withPWrite struct{ bare }
 

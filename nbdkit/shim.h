@@ -84,6 +84,8 @@ extern char *gonbdkit_start_directory;
 /* direct.c: a connection as nbdkit holds it. */
 struct gonbdkit_connection {
   uintptr_t connection;         /* runtime/cgo.Handle */
+  uint64_t *gate;               /* what DirectGate returned, pinned, or NULL */
+  uint64_t gate_read, gate_write;
   int direct_fd;                /* what DirectFD returned, or -1 */
   bool direct;                  /* set once, by whichever thread */
 };
