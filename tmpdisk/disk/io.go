@@ -5,6 +5,7 @@ package disk
 
 import (
 	"fmt"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 
 	"golang.org/x/sys/unix"
 )
@@ -82,6 +83,14 @@ func (d *Disk) Cache(count uint32, off uint64) error {
 	}
 	if err := unix.Fadvise(d.fd, int64(off), int64(count), unix.FADV_WILLNEED); err != nil {
 		d.debug(fmt.Sprintf("cache: offset %d, count %d: %v (ignored)", off, count, err))
+	}
+	return nil
+}
+
+// Sync returns when all that was written is on the storage itself.
+func (d *Disk) Sync() error {
+	if err := sys.Retry(func() error { return unix.Fdatasync(d.fd) }); err != nil {
+		return fmt.Errorf("fdatasync: %w", err)
 	}
 	return nil
 }
