@@ -4,6 +4,8 @@
 package main
 
 import (
+	"sync/atomic"
+
 	"libguestfs.org/nbdkit"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk"
@@ -16,6 +18,7 @@ var (
 	_ nbdkit.CanWriter           = (*disk)(nil)
 	_ nbdkit.CanFastZeroer       = (*disk)(nil)
 	_ nbdkit.CanFUAer            = (*disk)(nil)
+	_ nbdkit.CanMultiConner      = (*disk)(nil)
 	_ nbdkit.PWriter             = (*disk)(nil)
 	_ nbdkit.Flusher             = (*disk)(nil)
 	_ nbdkit.Trimmer             = (*disk)(nil)
@@ -23,10 +26,10 @@ var (
 	_ nbdkit.Extenter            = (*disk)(nil)
 	_ nbdkit.Cacher              = (*disk)(nil)
 	_ nbdkit.DirectFDer          = (*disk)(nil)
+	_ nbdkit.DirectGater         = (*disk)(nil)
 )
 
-// disk is one client's disk. It does not implement .can_multi_conn: the
-// default, false, is the truth, because two connections are two disks.
+// disk is one client's disk.
 type disk struct {
 	*tmpdisk.Disk
 	server *tmpdisk.Server
@@ -58,8 +61,15 @@ func (d *disk) CanFastZero() (bool, error) {
 	return true, nil
 }
 
-// CanFUA implements .can_fua. Like Flush it is untrue on purpose: the disk does
-// not outlive its client, so nothing needs to be on stable storage.
+// CanMultiConn implements .can_multi_conn. Two connections are two disks, unless
+// they share a session.
+func (d *disk) CanMultiConn() (bool, error) {
+	return d.Disk.Shared(), nil
+}
+
+// CanFUA implements .can_fua. Like Flush it is untrue on purpose, but for sessions
+// with session-sync: a disk that does not outlive its client need not be on
+// stable storage.
 func (d *disk) CanFUA() (uint32, error) {
 	return nbdkit.FUANative, nil
 }
@@ -69,6 +79,11 @@ func (d *disk) DirectFD() int {
 	return d.Disk.FD()
 }
 
+// DirectGate lets a session stop its connections.
+func (d *disk) DirectGate() (word *atomic.Uint64, read, write uint64) {
+	return d.Disk.Gate()
+}
+
 // PRead implements .pread.
 func (d *disk) PRead(buf []byte, offset uint64, flags uint32) error {
 	return d.Disk.PRead(buf, offset)
@@ -76,22 +91,22 @@ func (d *disk) PRead(buf []byte, offset uint64, flags uint32) error {
 
 // PWrite implements .pwrite.
 func (d *disk) PWrite(buf []byte, offset uint64, flags uint32) error {
-	return d.Disk.PWrite(buf, offset)
+	return d.Disk.PWrite(buf, offset, flags&nbdkit.FlagFUA != 0)
 }
 
 // Flush implements .flush.
 func (d *disk) Flush(flags uint32) error {
-	return nil
+	return d.Disk.Flush()
 }
 
 // Trim implements .trim.
 func (d *disk) Trim(count uint32, offset uint64, flags uint32) error {
-	return d.Disk.Trim(count, offset)
+	return d.Disk.Trim(count, offset, flags&nbdkit.FlagFUA != 0)
 }
 
 // Zero implements .zero.
 func (d *disk) Zero(count uint32, offset uint64, flags uint32) error {
-	return d.Disk.Zero(count, offset, flags&nbdkit.FlagMayTrim != 0, flags&nbdkit.FlagFastZero != 0)
+	return d.Disk.Zero(count, offset, flags&nbdkit.FlagMayTrim != 0, flags&nbdkit.FlagFastZero != 0, flags&nbdkit.FlagFUA != 0)
 }
 
 // Extents implements .extents.

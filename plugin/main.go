@@ -42,7 +42,7 @@ func (p *plugin) Describe() nbdkit.Description {
 	return nbdkit.Description{
 		Longname:       "temporary disk",
 		Version:        version,
-		Description:    "A fresh, private, formatted disk for every client, gone when the client is gone.",
+		Description:    "A fresh, private, formatted disk for every client, gone when its client is gone for good.",
 		MagicConfigKey: "size",
 		ConfigHelp:     config.Help(),
 	}

@@ -30,7 +30,11 @@ func (p *plugin) PreConnect(readonly bool) error {
 // Open implements .open. The disk may take its time to be made: neither a client
 // that hangs up nor a server that is told to end waits for it.
 func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
-	d, err := p.server.Open(nbdkit.WithClient)
+	name, err := nbdkit.ExportName()
+	if err != nil {
+		return nil, err
+	}
+	d, err := p.server.Open(tmpdisk.Client{Export: name, Owner: owner}, nbdkit.WithClient)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # Every command under EXAMPLES in the manual page does what it says when it is
-# run as it stands: only the plugin, where it listens, and four names that
+# run as it stands: only the plugin, where it listens, and five names that
 # exist nowhere here are replaced.
 
 # shellcheck source=lib.sh
@@ -42,6 +42,7 @@ run_example() {
         -e "s|\([ ]\)tmpdisk |\1'$plugin' |" \
         -e "s|/etc/pki/nbdkit|$work/pki|" \
         -e "s|/var/cache/nbdkit|'$work/cache'|g" \
+        -e "s|/var/lib/nbdkit|'$work/lib'|g" \
         -e "s|allow=192.168.1.0/24|allow=anyunix|" "example$n" >"run$n"
     cat "run$n"
     grep -q "'$plugin'" "run$n" || fail "no nbdkit in this example"
@@ -73,6 +74,7 @@ while [ -e "example$n" ]; do
 done
 cat >want <<'END'
 17179869184 ext4 scratch
+4294967296 swap netswap
 4294967296 swap netswap
 17179869184 ext4 video
 17179869184  

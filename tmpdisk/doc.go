@@ -26,7 +26,7 @@
 //
 // # What it does not do
 //
-// It keeps nothing: a flush does nothing, and a disk does not outlive its
-// client. It does not limit how much space all clients together take (see
+// It keeps nothing, but for sessions: else a flush does nothing, and a disk does
+// not outlive its client. It does not limit how much space all clients together take (see
 // min-free, and nbdkit's limit filter), nor who may connect.
 package tmpdisk

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -47,8 +48,8 @@ func compareFree(m config.MinFree, dir string, free, total uint64) error {
 	if free >= want {
 		return nil
 	}
-	return fmt.Errorf("%w in %s: %d of %d bytes, and %d%s must be: %w",
-		errTooLittleFree, dir, free, total, want, percent, unix.ENOSPC)
+	return &shortage{fmt.Errorf("%w in %s: %d of %d bytes, and %d%s must be: %w",
+		errTooLittleFree, dir, free, total, want, percent, unix.ENOSPC), want - free}
 }
 
 func saturatingMul(a, b uint64) uint64 {
@@ -58,9 +59,48 @@ func saturatingMul(a, b uint64) uint64 {
 	return math.MaxUint64
 }
 
-// room is why no client may come in now, or nil.
+// A shortage is what errTooLittleFree is about.
+type shortage struct {
+	error
+	missing uint64 // bytes
+}
+
+func (s *shortage) Unwrap() error { return s.error }
+
+// room is why no client may come in now, or nil. Disks that wait for their
+// clients make room for one that comes, as many as it takes and no more: a
+// filesystem may free their space some time later (xfs, btrfs), so it is waited
+// for before the client is turned away.
 func (s *Server) room() error {
-	if err := checkFree(s.maker.cfg.MinFree, s.maker.parent); err != nil {
+	const patience, pause = 2 * time.Second, 20 * time.Millisecond
+	freed := uint64(0)
+	for waited := time.Duration(0); ; {
+		err := s.free()
+		var short *shortage
+		if s.sessions == nil || !errors.As(err, &short) {
+			return err
+		}
+		if freed < short.missing {
+			more, ok := s.sessions.DropOldest()
+			if freed += more; ok {
+				continue
+			}
+		}
+		if freed == 0 || waited >= patience {
+			return err
+		}
+		time.Sleep(pause)
+		waited += pause
+	}
+}
+
+// free is why there is too little room for a disk, or nil.
+func (s *Server) free() error {
+	err := checkFree(s.maker.cfg.MinFree, s.maker.parent)
+	if dir := s.maker.cfg.Session.Dir; err == nil && dir != "" {
+		err = checkFree(s.maker.cfg.MinFree, dir)
+	}
+	if err != nil {
 		return fmt.Errorf("parameter min-free: %w", err)
 	}
 	return nil
@@ -69,7 +109,7 @@ func (s *Server) room() error {
 // roomForSpare is why no spare disk may be made now, or nil: a full filesystem
 // is not tried again and again.
 func (s *Server) roomForSpare() error {
-	if err := s.room(); err != nil {
+	if err := s.free(); err != nil {
 		return err
 	}
 	return checkFree(config.MinFree{Bytes: s.maker.space.Load()}, s.maker.parent)

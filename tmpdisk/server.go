@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
-	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
 	"nbdkit-tmpdisk-plugin/tmpdisk/template"
 	"nbdkit-tmpdisk-plugin/tmpdisk/workdir"
@@ -41,14 +41,8 @@ type Server struct {
 	caster    *caster             // nil if a command makes the disks
 	templates *template.Templates // nil if none are used
 	pool      *pool.Pool[*Disk]
+	sessions  *session.Sessions // nil if there are none
 	keepalive keepalive
-}
-
-// Disk is a client's disk.
-type Disk struct {
-	*disk.Disk
-	key  string // what decided the content when it was made; see Server.key
-	cast bool   // not of the pool's
 }
 
 // NewServer returns a server for cfg, which must be complete. It touches
@@ -57,6 +51,7 @@ func NewServer(cfg *config.Config, host Host) *Server {
 	s := &Server{
 		host:      host,
 		maker:     newMaker(cfg, host),
+		sessions:  newSessions(cfg.Session, host),
 		keepalive: keepalive{debug: host.Debug, proc: "/proc/self", settings: settingsFor(cfg.ClientTimeout)},
 	}
 	spares := cfg.SpareDisks
@@ -101,6 +96,11 @@ func (s *Server) Start() {
 			s.host.Error(err.Error())
 		}
 	}
+	if s.sessions != nil {
+		if err := s.sessions.Start(); err != nil {
+			s.host.Error(err.Error()) // as each client will be told
+		}
+	}
 	s.keepalive.begin()
 	if s.caster != nil {
 		s.caster.begin()
@@ -132,11 +132,18 @@ func (s *Server) tryTMPDIR() {
 // PreConnect looks after a new connection (nbdkit's .preconnect).
 func (s *Server) PreConnect() { s.keepalive.connected() }
 
-// Open returns a disk for a new client, who must give it to Close (nbdkit's
-// .open). What may take long it does by way of withClient, which runs a function
-// with a context that ends when the client has gone or the server is to end.
-// Whatever was being made for the client is abandoned then.
-func (s *Server) Open(withClient func(func(context.Context) (*Disk, error)) (*Disk, error)) (*Disk, error) {
+// Open returns a disk for a client that comes, who must give it to Close
+// (nbdkit's .open). What may take long it does by way of withClient, which runs a
+// function with a context that ends when the client has gone or the server is to
+// end. Whatever was being made for the client is abandoned then.
+func (s *Server) Open(client Client, withClient func(func(context.Context) (*Disk, error)) (*Disk, error)) (*Disk, error) {
+	key, export, err := s.sessionOf(client)
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	if key != "" {
+		return withClient(func(ctx context.Context) (*Disk, error) { return s.openSession(ctx, key, export) })
+	}
 	if err := s.room(); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
@@ -144,26 +151,32 @@ func (s *Server) Open(withClient func(func(context.Context) (*Disk, error)) (*Di
 		return withClient(s.pool.Get)
 	}
 	// By way of withClient a cast would take a quarter as long again.
-	d, err := s.caster.Make(context.Background())
+	d, err := s.fresh(context.Background())
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	return &Disk{Disk: d, cast: true}, nil
+	return d, nil
 }
 
 // Close takes the disk of a client that is gone (nbdkit's .close).
 func (s *Server) Close(d *Disk) {
-	if !d.cast {
+	switch {
+	case d.conn != nil:
+		s.sessions.Close(d.conn)
+	case !d.cast:
 		s.pool.Put(d)
-		return
-	}
-	if err := d.Disk.Close(); err != nil {
-		s.host.Debug(fmt.Sprintf("%v (ignored)", err))
+	default:
+		if err := d.file.Close(); err != nil {
+			s.host.Debug(fmt.Sprintf("%v (ignored)", err))
+		}
 	}
 }
 
 // Stop ends what is being made and drops what is ready (nbdkit's .cleanup).
 func (s *Server) Stop() {
+	if s.sessions != nil {
+		s.sessions.Stop()
+	}
 	s.pool.Stop()
 	if s.templates != nil {
 		s.templates.Stop(errEnding)
@@ -192,7 +205,9 @@ func (s *Server) make(ctx context.Context) (*Disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Disk{Disk: d, key: key}, nil
+	n := newDisk(d)
+	n.key = key
+	return n, nil
 }
 
 // key changes when disks that are made from now on may have another content.

@@ -69,7 +69,7 @@ func privateTMPDIR(t testing.TB) string {
 
 // open is a client that is patient.
 func open(s *Server) (*Disk, error) {
-	return s.Open(func(f func(context.Context) (*Disk, error)) (*Disk, error) {
+	return s.Open(Client{}, func(f func(context.Context) (*Disk, error)) (*Disk, error) {
 		return f(context.Background())
 	})
 }

@@ -47,6 +47,8 @@ type Config struct {
 	TemplateKeep     time.Duration // 0 is for ever
 	TemplateSameUUID bool
 
+	Session Session
+
 	ClientTimeout time.Duration // 0 is never
 	MinFree       MinFree
 
@@ -70,6 +72,7 @@ func New(host Host) *Config {
 		Type:          mkfs.Default,
 		ClientTimeout: 2 * time.Minute,
 		TemplateKeep:  30 * day,
+		Session:       Session{Forget: day, Max: 1000},
 		host:          host,
 		given:         map[string]bool{},
 	}

@@ -1,0 +1,70 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"sync/atomic"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session"
+)
+
+// Requests are what a client may do with its disk; see packages disk and session.
+type Requests interface {
+	PRead(buf []byte, off uint64) error
+	PWrite(buf []byte, off uint64, fua bool) error
+	Flush() error
+	Trim(count uint32, off uint64, fua bool) error
+	Zero(count uint32, off uint64, mayTrim, fast, fua bool) error
+	Extents(count uint32, off uint64, reqOne bool, add func(off, length uint64, hole bool) error) error
+	Cache(count uint32, off uint64) error
+}
+
+// Disk is a client's disk.
+type Disk struct {
+	Requests
+	file *disk.Disk
+	key  string        // what decided the content when it was made; see Server.key
+	cast bool          // not of the pool's
+	conn *session.Conn // nil if the disk is gone with its client
+}
+
+// newDisk returns a disk that is one client's alone.
+func newDisk(d *disk.Disk) *Disk { return &Disk{Requests: alone{d}, file: d} }
+
+// Size, BlockSize, ReadOnly and FD are the file's.
+func (d *Disk) Size() int64                                     { return d.file.Size() }
+func (d *Disk) BlockSize() (minimum, preferred, maximum uint32) { return d.file.BlockSize() }
+func (d *Disk) ReadOnly() bool                                  { return d.file.ReadOnly() }
+func (d *Disk) FD() int                                         { return d.file.FD() }
+
+// Touched and Close are for the pool.
+func (d *Disk) Touched() bool { return d.file.Touched() }
+func (d *Disk) Close() error  { return d.file.Close() }
+
+// Shared reports whether all connections under this client's name see one disk
+// (nbdkit's .can_multi_conn).
+func (d *Disk) Shared() bool { return d.conn != nil && d.conn.Shared() }
+
+// Gate is what reads and writes of FD must go through; see session.Conn. word is
+// nil if there is none.
+func (d *Disk) Gate() (word *atomic.Uint64, read, write uint64) {
+	if d.conn == nil {
+		return nil, 0, 0
+	}
+	return d.conn.Gate()
+}
+
+// alone is a disk that nobody will see again, so nothing need be kept.
+type alone struct{ *disk.Disk }
+
+func (a alone) PWrite(buf []byte, off uint64, _ bool) error { return a.Disk.PWrite(buf, off) }
+
+func (a alone) Flush() error { return nil }
+
+func (a alone) Trim(count uint32, off uint64, _ bool) error { return a.Disk.Trim(count, off) }
+
+func (a alone) Zero(count uint32, off uint64, mayTrim, fast, _ bool) error {
+	return a.Disk.Zero(count, off, mayTrim, fast)
+}

@@ -1,0 +1,125 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session"
+)
+
+// completed is what these parameters, and a size, come to.
+func completed(t *testing.T, pairs []string) (*Config, error) {
+	c := New(testkit.Host{TB: t})
+	err := c.Set("size", "1M")
+	for i := 0; i < len(pairs) && err == nil; i += 2 {
+		err = c.Set(pairs[i], pairs[i+1])
+	}
+	if err == nil {
+		err = c.Complete()
+	}
+	return c, err
+}
+
+func TestSessionParameters(t *testing.T) {
+	dir := t.TempDir()
+	open := t.TempDir()
+	if err := os.Chmod(open, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	const grace = "session-grace"
+	tests := []struct {
+		name  string
+		pairs []string
+		want  []string // nil if nothing is wrong
+	}{
+		{"all", []string{grace, "10m", "session-key", "name", "session-conflict", "share", "session-dir", dir,
+			"session-sync", "yes", "session-lost", "fresh", "session-forget", "7d", "session-max", "1"}, nil},
+		{"in another order", []string{"session-sync", "no", "session-dir", dir, grace, "1"}, nil},
+		{"no grace", []string{grace, "0"}, nil},
+		{"grace of nothing", []string{grace, ""}, []string{"session-grace: ", "empty"}},
+		{"odd grace", []string{grace, "soon"}, []string{"session-grace: ", "soon"}},
+		{"negative grace", []string{grace, "-1s"}, []string{"session-grace: "}},
+		{"no grace, and another", []string{"session-max", "5", grace, "0"},
+			[]string{"session-grace: 0", "session-max is given", "session-grace=10m"}},
+		{"no grace any more", []string{grace, "1m", "session-dir", dir, grace, "0"},
+			[]string{"session-grace: 0", "session-dir is given"}},
+		{"odd key", []string{grace, "1m", "session-key", "Peer"}, []string{"session-key: ", `"Peer"`, "peer, name"}},
+		{"odd conflict", []string{grace, "1m", "session-conflict", "steal"},
+			[]string{"session-conflict: ", `"steal"`, "handover, refuse, share"}},
+		{"odd sync", []string{grace, "1m", "session-dir", dir, "session-sync", "1"}, []string{"session-sync: ", `"1"`, "no, yes"}},
+		{"sync of memory", []string{grace, "1m", "session-sync", "yes"}, []string{"session-sync: only works with session-dir="}},
+		{"odd lost", []string{grace, "1m", "session-lost", ""}, []string{"session-lost: ", `""`, "refuse, fresh"}},
+		{"forget nothing", []string{grace, "1m", "session-forget", "0"}, []string{"session-forget: 0", "session-lost=fresh"}},
+		{"odd forget", []string{grace, "1m", "session-forget", "d"}, []string{"session-forget: "}},
+		{"max of none", []string{grace, "1m", "session-max", "0"}, []string{"session-max: "}},
+		{"odd max", []string{grace, "1m", "session-max", "many"}, []string{"session-max: ", "many"}},
+		{"no directory", []string{grace, "1m", "session-dir", ""}, []string{"session-dir: empty"}},
+		{"directory missing", []string{grace, "1m", "session-dir", filepath.Join(dir, "no")},
+			[]string{"session-dir: " + filepath.Join(dir, "no"), "create it"}},
+		{"directory of all", []string{grace, "1m", "session-dir", open}, []string{"session-dir: " + open, "mode 0777"}},
+		{"a shared link", []string{grace, "1m", "session-dir", dir, "command", "true", "command-link", "share"},
+			[]string{"session-dir: ", "command-link=share"}},
+		{"a slip", []string{"session_grace", "1m"}, []string{"did you mean session-grace=?"}},
+	}
+	for _, name := range []string{"session-key", "session-conflict", "session-dir", "session-lost", "session-forget", "session-max"} {
+		value := map[string]string{"session-key": "name", "session-conflict": "share", "session-dir": dir,
+			"session-lost": "fresh", "session-forget": "1h", "session-max": "5"}[name]
+		tests = append(tests, struct {
+			name  string
+			pairs []string
+			want  []string
+		}{name + " alone", []string{name, value}, []string{name + ": only works with session-grace="}})
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := completed(t, tt.pairs)
+			if tt.want != nil {
+				testkit.Contains(t, err, tt.want...)
+			} else if err != nil {
+				t.Errorf("got %v, want no error", err)
+			}
+		})
+	}
+	testkit.WantEmpty(t, dir)
+}
+
+func TestSessionValues(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	tests := []struct {
+		name  string
+		pairs []string
+		want  Session
+	}{
+		{"defaults", nil, Session{Forget: 24 * time.Hour, Max: 1000}},
+		{"first choices", []string{"session-grace", "90", "session-key", "peer", "session-conflict", "handover",
+			"session-lost", "refuse", "session-dir", "sub", "session-sync", "no"},
+			Session{Grace: 90 * time.Second, Dir: filepath.Join(dir, "sub"), Forget: 24 * time.Hour, Max: 1000}},
+		{"other choices", []string{"session-grace", "2d", "session-key", "name", "session-conflict", "refuse",
+			"session-lost", "fresh", "session-dir", dir, "session-sync", "yes", "session-forget", "3h", "session-max", "1000000"},
+			Session{Grace: 48 * time.Hour, ByName: true, Conflict: session.Refuse, Dir: dir, Sync: true, Fresh: true,
+				Forget: 3 * time.Hour, Max: 1_000_000}},
+		{"the last counts", []string{"session-grace", "1s", "session-conflict", "refuse", "session-conflict", "share",
+			"session-grace", "2s"}, Session{Grace: 2 * time.Second, Conflict: session.Share, Forget: 24 * time.Hour, Max: 1000}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := completed(t, tt.pairs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Session != tt.want {
+				t.Errorf("got %+v, want %+v", c.Session, tt.want)
+			}
+		})
+	}
+}

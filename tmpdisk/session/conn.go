@@ -1,0 +1,152 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package session
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Gate gives the word that every request passes, and the bits that those that
+// read and those that modify look for. What else enters must add 1 to the word,
+// see the bit in the value before or after, and subtract 1 when it has ended, or
+// at once if the bit was clear.
+func (c *Conn) Gate() (word *atomic.Uint64, read, write uint64) {
+	return &c.gate.word, mayRead, mayWrite
+}
+
+// Size is the disk's, in bytes: what it was when the session began.
+func (c *Conn) Size() int64 { return c.disk.Size() }
+
+// FD is the descriptor of the disk's file.
+func (c *Conn) FD() int { return c.disk.FD() }
+
+// Disk is the disk behind c, for what is not a request.
+func (c *Conn) Disk() Disk { return c.disk }
+
+// Shared reports whether all connections to the session see one disk.
+func (c *Conn) Shared() bool { return c.session.conflict == Share }
+
+// enter lets a request in that looks for bit.
+func (c *Conn) enter(bit uint64) error {
+	for !c.gate.enter(bit) {
+		if c.gate.shut() {
+			if c.session.broken.Load() {
+				return errBroken
+			}
+			return ErrFenced
+		}
+		if err := c.session.admit(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// modified is for what a request that modifies has come to. With fua it is to be
+// kept.
+func (c *Conn) modified(err error, fua bool) error {
+	switch s := c.session; {
+	case err == nil && fua:
+		return s.flush()
+	case err != nil && s.sync && lost(err):
+		s.fail(err)
+	}
+	return err
+}
+
+// lost reports whether the filesystem may have lost what it had taken.
+func lost(err error) bool { return errors.Is(err, unix.EIO) || errors.Is(err, unix.ESTALE) }
+
+// flush makes what was written outlive the machine, where that was asked for.
+func (s *session) flush() error {
+	if !s.sync {
+		return nil
+	}
+	if err := s.held.disk.Sync(); err != nil {
+		// The kernel tells of a page that it could not write only once.
+		s.fail(err)
+		return err
+	}
+	if err := s.keeper.newest(s.held); err != nil {
+		if !scarce(err) {
+			s.fail(err)
+		}
+		return err
+	}
+	if s.broken.Load() { // another flush was told of the page
+		return errBroken
+	}
+	return nil
+}
+
+// scarce reports whether this server, and not the filesystem, was short of
+// something, which says nothing of the disk.
+func scarce(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
+}
+
+// PRead is the disk's, as are the methods below, unless the connection is fenced
+// or the disk has failed.
+func (c *Conn) PRead(buf []byte, off uint64) error {
+	if err := c.enter(mayRead); err != nil {
+		return err
+	}
+	defer c.gate.leave()
+	return c.disk.PRead(buf, off)
+}
+
+// PWrite returns after the data is on the server's own disk if fua is set and
+// Options.Sync is. So do Trim and Zero.
+func (c *Conn) PWrite(buf []byte, off uint64, fua bool) error {
+	if err := c.enter(mayWrite); err != nil {
+		return err
+	}
+	defer c.gate.leave()
+	return c.modified(c.disk.PWrite(buf, off), fua)
+}
+
+func (c *Conn) Trim(count uint32, off uint64, fua bool) error {
+	if err := c.enter(mayWrite); err != nil {
+		return err
+	}
+	defer c.gate.leave()
+	return c.modified(c.disk.Trim(count, off), fua)
+}
+
+func (c *Conn) Zero(count uint32, off uint64, mayTrim, fast, fua bool) error {
+	if err := c.enter(mayWrite); err != nil {
+		return err
+	}
+	defer c.gate.leave()
+	return c.modified(c.disk.Zero(count, off, mayTrim, fast), fua)
+}
+
+// Flush is for all that any connection was told is written.
+func (c *Conn) Flush() error {
+	if err := c.enter(mayRead); err != nil {
+		return err
+	}
+	defer c.gate.leave()
+	return c.session.flush()
+}
+
+func (c *Conn) Extents(count uint32, off uint64, reqOne bool, add func(off, length uint64, hole bool) error) error {
+	if err := c.enter(mayRead); err != nil {
+		return err
+	}
+	defer c.gate.leave()
+	c.session.asked.Store(true)
+	return c.disk.Extents(count, off, reqOne, add)
+}
+
+func (c *Conn) Cache(count uint32, off uint64) error {
+	if err := c.enter(mayRead); err != nil {
+		return err
+	}
+	defer c.gate.leave()
+	return c.disk.Cache(count, off)
+}

@@ -1,0 +1,190 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package session
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// eventually waits for what must come.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for until := time.Now().Add(10 * time.Second); !ok(); time.Sleep(100 * time.Microsecond) {
+		if time.Now().After(until) {
+			t.Fatalf("%s: it does not come", what)
+		}
+	}
+}
+
+// requests are one of each kind.
+func requests(c *Conn) map[string]error {
+	return map[string]error{
+		"read":    c.PRead(make([]byte, blockSize), 0),
+		"write":   c.PWrite(block(99, 0), 0, false),
+		"trim":    c.Trim(1, 0, false),
+		"zero":    c.Zero(1, 0, true, false, false),
+		"flush":   c.Flush(),
+		"extents": c.Extents(1, 0, false, nil),
+		"cache":   c.Cache(1, 0),
+	}
+}
+
+func wantFenced(t *testing.T, c *Conn) {
+	t.Helper()
+	for what, err := range requests(c) {
+		if !errors.Is(err, unix.ESHUTDOWN) {
+			t.Errorf("%s on a fenced connection: got %v, want ESHUTDOWN", what, err)
+		}
+	}
+	word, read, write := c.Gate()
+	if word.Load()&(read|write) != 0 {
+		t.Error("the gate of a fenced connection lets requests in")
+	}
+}
+
+// None of 64 requests in progress may end after the newcomer's has begun.
+func TestFenceWaitsForRequestsInProgress(t *testing.T) {
+	const old, newcomer, depth = 1, 2, 64
+	d := newFake()
+	d.hold = make(chan struct{})
+	s := started(t, testOptions(t, nil))
+	a := open(t, s, keyA, fresh(d))
+	var done sync.WaitGroup
+	for i := range depth {
+		spawn(&done, func() {
+			if err := a.PWrite(block(old, i), uint64(i*blockSize), false); err != nil {
+				t.Errorf("a write in progress: %v", err)
+			}
+		})
+	}
+	eventually(t, "64 writes", func() bool { return len(d.events()) == depth })
+
+	b := open(t, s, keyA, none)
+	for what, c := range map[string]*Conn{"older": a, "newcomer": b} {
+		if err := errors.Join(c.PRead(make([]byte, blockSize), 0), c.Flush()); err != nil {
+			t.Errorf("%s, before anything was written: %v", what, err)
+		}
+	}
+	for i := range depth {
+		spawn(&done, func() {
+			if err := b.PWrite(block(newcomer, i), uint64(i*blockSize), false); err != nil {
+				t.Errorf("newcomer: %v", err)
+			}
+		})
+	}
+	eventually(t, "the fence", a.gate.shut)
+	wantFenced(t, a)
+	time.Sleep(20 * time.Millisecond) // for a newcomer that does not wait
+	if got := len(d.events()); got != depth {
+		t.Errorf("got %d writes of the newcomer before the older ones have ended", got-depth)
+	}
+	close(d.hold)
+	done.Wait()
+	wantOrder(t, d.events())
+	for i := range depth {
+		wantBlock(t, b, newcomer, i, i)
+	}
+	s.Close(a)
+	s.Close(b)
+}
+
+// wantOrder fails the test if a connection wrote after one with a higher number
+// had begun to.
+func wantOrder(t *testing.T, log []event) {
+	t.Helper()
+	newest := 0
+	for i, e := range log {
+		if e.conn < newest {
+			t.Fatalf("event %d: %+v came after connection %d had begun to write", i, e, newest)
+		}
+		newest = max(newest, e.conn)
+	}
+}
+
+func TestFenceOfThree(t *testing.T) {
+	tests := []struct {
+		name   string
+		writes []int // who writes, in this order
+		fenced []int // who is cut off then
+	}{
+		{"nobody writes", nil, nil},
+		{"the first", []int{0}, nil},
+		{"the second", []int{1}, []int{0}},
+		{"the third", []int{2}, []int{0, 1}},
+		{"one after the other", []int{0, 1, 2}, []int{0, 1}},
+		{"the same again", []int{1, 1}, []int{0}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := started(t, testOptions(t, nil))
+			d := newFake()
+			conns := []*Conn{open(t, s, keyA, fresh(d)), open(t, s, keyA, none), open(t, s, keyA, none)}
+			for _, i := range tt.writes {
+				put(t, conns[i], i, 1, 0)
+			}
+			fenced := map[int]bool{}
+			for _, i := range tt.fenced {
+				fenced[i] = true
+				wantFenced(t, conns[i])
+			}
+			for i, c := range conns {
+				if err := c.PRead(make([]byte, blockSize), 0); !fenced[i] && err != nil {
+					t.Errorf("connection %d reads: %v", i, err)
+				}
+			}
+			wantOrder(t, d.events())
+			for _, c := range conns {
+				s.Close(c)
+			}
+			c := open(t, s, keyA, none)
+			put(t, c, 9, 9, 9)
+			s.Close(c)
+		})
+	}
+}
+
+// A fenced connection that stays holds nothing up, and does not come back.
+func TestFencedStaysFenced(t *testing.T) {
+	s := started(t, testOptions(t, nil))
+	a := open(t, s, keyA, fresh(newFake()))
+	b := open(t, s, keyA, none)
+	put(t, b, 2, 1, 0)
+	s.Close(b)
+	wantFenced(t, a)
+	c := open(t, s, keyA, none)
+	put(t, c, 3, 1, 0)
+	wantFenced(t, a)
+	s.Close(c)
+	s.Close(a)
+	s.Close(a) // harmless
+	wantFenced(t, a)
+	wantFenced(t, c)
+	wantBlock(t, open(t, s, keyA, none), 3, 1, 0)
+}
+
+// The word must count what is in progress, whoever fails at it.
+func TestGateCounts(t *testing.T) {
+	var g gate
+	if g.enter(mayRead) {
+		t.Error("a new gate lets requests in")
+	}
+	g.open(mayRead)
+	if !g.enter(mayRead) || g.enter(mayWrite) {
+		t.Error("a gate for reads: got another answer")
+	}
+	g.close()
+	if g.enter(mayRead) || !g.shut() {
+		t.Error("a closed gate lets requests in")
+	}
+	if got := g.word.Load(); got != 1 {
+		t.Errorf("got %#x, want 1 request in progress", got)
+	}
+	g.leave()
+	g.drain()
+}

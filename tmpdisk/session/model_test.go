@@ -1,0 +1,157 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package session
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// modelBlocks is few, so that connections meet.
+const modelBlocks = 8
+
+// model knows what each connection was told is written. Connections are numbered
+// in the order of their arrival.
+type model struct {
+	t    *testing.T
+	s    *Sessions
+	disk *fakeDisk
+
+	arrival sync.Mutex
+	last    int
+
+	mu     sync.Mutex
+	acked  [modelBlocks]map[int]int // connection: its last write
+	fenced int
+}
+
+// client connects, does something, and leaves. It is one round.
+func (m *model) client(rng *rand.Rand) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	m.arrival.Lock()
+	c, err := m.s.Open(ctx, keyA, "", fresh(m.disk))
+	m.last++
+	me := m.last
+	m.arrival.Unlock()
+	if errors.Is(err, unix.EBUSY) && m.s.opts.Conflict == Refuse {
+		return
+	}
+	if err != nil {
+		m.t.Error(err)
+		return
+	}
+	var both sync.WaitGroup
+	for half := range 2 {
+		steps, seed := rng.IntN(4), rng.Uint64()
+		spawn(&both, func() { m.use(c, me, half, steps, rand.New(rand.NewPCG(seed, 0))) })
+	}
+	both.Wait()
+	m.s.Close(c)
+}
+
+// use makes requests for every other block, in Go and as C does.
+func (m *model) use(c *Conn, me, half, steps int, rng *rand.Rand) {
+	for seq := range steps {
+		at := rng.IntN(modelBlocks/2)*2 + half
+		off := uint64(at * blockSize)
+		if rng.IntN(2) == 0 {
+			m.result(c.PRead(make([]byte, blockSize), off))
+			continue
+		}
+		data := block(me, seq)
+		word, _, write := c.Gate()
+		var err error
+		switch entered := word.Add(1)&write != 0; {
+		case entered:
+			err = m.disk.PWrite(data, off)
+			word.Add(^uint64(0))
+		default:
+			word.Add(^uint64(0))
+			err = c.PWrite(data, off, false)
+		}
+		if m.result(err) {
+			m.mu.Lock()
+			m.acked[at][me] = seq
+			m.mu.Unlock()
+		}
+	}
+}
+
+// result reports whether a request succeeded. It may only fail where it may be
+// fenced.
+func (m *model) result(err error) bool {
+	if errors.Is(err, ErrFenced) && m.s.opts.Conflict == Handover {
+		m.mu.Lock()
+		m.fenced++
+		m.mu.Unlock()
+		return false
+	}
+	if err != nil {
+		m.t.Error(err)
+	}
+	return err == nil
+}
+
+// check compares the disk with what the last connection, or any if they share,
+// was told.
+func (m *model) check() {
+	for at, acked := range m.acked {
+		conn, seq := unblock(m.disk.content[at*blockSize:])
+		last := 0
+		for c := range acked {
+			last = max(last, c)
+		}
+		if m.s.opts.Conflict == Share {
+			last = conn
+		}
+		if conn != last || seq != acked[last] {
+			m.t.Errorf("block %d: got %d/%d, want %d/%d", at, conn, seq, last, acked[last])
+		}
+	}
+	if m.s.opts.Conflict != Share {
+		wantOrder(m.t, m.disk.events())
+	}
+	if m.s.opts.Conflict == Handover && m.fenced == 0 {
+		m.t.Error("nobody was ever fenced: the test has found out nothing")
+	}
+}
+
+func TestModel(t *testing.T) {
+	for name, conflict := range map[string]Conflict{"handover": Handover, "refuse": Refuse, "share": Share} {
+		t.Run(name, func(t *testing.T) {
+			const clients, rounds = 5, 10_000
+			o := testOptions(t, nil)
+			o.Conflict = conflict
+			m := &model{t: t, s: started(t, o), disk: newFake()}
+			for i := range m.acked {
+				m.acked[i] = map[int]int{}
+			}
+			first := open(t, m.s, keyA, fresh(m.disk))
+			put(t, first, 0, 0, modelBlocks) // from here on it is a session
+			m.s.Close(first)
+			var all sync.WaitGroup
+			for i := range clients {
+				rng := rand.New(rand.NewPCG(uint64(i), uint64(conflict)))
+				spawn(&all, func() {
+					for range rounds / clients {
+						m.client(rng)
+					}
+				})
+			}
+			all.Wait()
+			m.check()
+			m.s.Stop()
+			if !m.disk.closed.Load() {
+				t.Error("the disk was not closed at the end")
+			}
+		})
+	}
+}

@@ -1,0 +1,127 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+)
+
+// release implements keeper.
+func (d *dir) release(h *held) error {
+	p, err := d.private()
+	if err == nil {
+		if err = d.newest(h); err == nil {
+			h.Connected = false
+			err = d.write(p, &h.record)
+		}
+	}
+	return errors.Join(err, h.disk.Close())
+}
+
+// discard implements keeper.
+func (d *dir) discard(h *held) error {
+	p, err := d.private()
+	if err == nil {
+		err = unpublish(p, h.key)
+	}
+	return errors.Join(err, h.disk.Close())
+}
+
+// abandon implements keeper.
+func (d *dir) abandon(h *held, why Reason) error {
+	var err error
+	if why != "" {
+		// A filesystem that fails may have let another server in meanwhile.
+		if err = d.newest(h); err == nil {
+			var p *privdir.Dir
+			if p, err = d.private(); err == nil {
+				err = meant(d.lose(p, h.record, h.key, why))
+			}
+		}
+	}
+	return errors.Join(err, h.disk.Close())
+}
+
+// newest implements keeper.
+func (d *dir) newest(h *held) error {
+	p, err := d.private()
+	if err != nil {
+		return err
+	}
+	r, err := d.read(p, h.key)
+	if err != nil {
+		return err
+	}
+	if r.Generation != h.Generation || r.Lost != "" {
+		return fmt.Errorf("%s: generation %d, not %d: %w", p.Join(string(h.key)+".json"), r.Generation, h.Generation, errOvertaken)
+	}
+	return nil
+}
+
+// drop implements keeper.
+func (d *dir) drop(key Key, why Reason) (uint64, error) {
+	p, err := d.private()
+	if err != nil {
+		return 0, err
+	}
+	f, err := d.lockDisk(context.Background(), p, key, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return 0, errElsewhere // another server has dropped it
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	r, err := d.read(p, key)
+	if err != nil && !errors.Is(err, errDamaged) {
+		return 0, err
+	}
+	if err == nil && why == Expired && d.opts.now().Sub(r.Used) < d.opts.Grace {
+		return 0, errElsewhere // another server's client was here meanwhile
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return 0, fmt.Errorf("fstat: %s: %w", f.Name(), err)
+	}
+	return uint64(st.Blocks) * 512, meant(d.lose(p, r, key, why))
+}
+
+// meant takes a loss for no error.
+func meant(err error) error {
+	if errors.As(err, new(*LostError)) {
+		return nil
+	}
+	return err
+}
+
+// forget implements keeper.
+func (d *dir) forget(key Key, before time.Time) error {
+	p, err := d.private()
+	if err != nil {
+		return err
+	}
+	return d.exclusively(p, func() error {
+		if exists(p, string(key)+".disk") {
+			return nil // the session is there again
+		}
+		r, err := d.read(p, key)
+		if errors.Is(err, errNewer) {
+			return err
+		}
+		if err == nil && r.Used.After(before) {
+			return nil // another server has lost it once more
+		}
+		return p.Remove(string(key) + ".json")
+	})
+}
+
+// stop implements keeper. Everything stays.
+func (d *dir) stop() {}

@@ -1,0 +1,148 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package session
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Disk is what a session needs of a disk: see package disk.
+type Disk interface {
+	Size() int64
+	Space() uint64
+	FD() int
+	Touched() bool
+	Close() error
+	Sync() error
+
+	PRead(buf []byte, off uint64) error
+	PWrite(buf []byte, off uint64) error
+	Trim(count uint32, off uint64) error
+	Zero(count uint32, off uint64, mayTrim, fast bool) error
+	Extents(count uint32, off uint64, reqOne bool, add func(off, length uint64, hole bool) error) error
+	Cache(count uint32, off uint64) error
+}
+
+// A Conn is one client's connection to a session. Requests may come from any
+// number of goroutines at once; Sessions.Close must come after the last.
+type Conn struct {
+	session *session
+	disk    Disk
+	gate    gate
+}
+
+// session is one that clients are connected to, or are about to be.
+type session struct {
+	key      Key
+	conflict Conflict
+	sync     bool
+	keeper   keeper
+	held     *held // once ready
+	logError func(string)
+
+	// Closed when the disk is there, or cannot be had (ended is then set), and
+	// when the session is no longer in anybody's hands.
+	ready, gone chan struct{}
+
+	mu    sync.Mutex
+	conns []*Conn // in order of arrival; fenced ones too
+	ended bool    // takes no more connections
+
+	// asked says that a client knows something of the disk that Disk.Touched
+	// does not count: where it has data.
+	asked atomic.Bool
+	// broken is set for good when nothing may be written any more; overtaken
+	// says that it is another server's.
+	broken, overtaken atomic.Bool
+}
+
+// errEnded says that the session is to be looked for once more.
+var errEnded = errors.New("the session has ended")
+
+// attach connects one more client.
+func (s *session) attach() (*Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.ended:
+		return nil, errEnded
+	case s.broken.Load():
+		return nil, fmt.Errorf("session %s: %w", s.key.Short(), errBroken)
+	case s.conflict == Refuse && len(s.conns) > 0:
+		return nil, fmt.Errorf("session %s: another client is connected (session-conflict=refuse): %w", s.key.Short(), unix.EBUSY)
+	}
+	c := &Conn{session: s, disk: s.held.disk}
+	bits := mayRead
+	if s.conflict == Share || len(s.conns) == 0 {
+		bits |= mayWrite
+	}
+	c.gate.open(bits)
+	s.conns = append(s.conns, c)
+	return c, nil
+}
+
+// detach reports whether c was the last one, and so ends the session.
+func (s *session) detach(c *Conn) (last bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.conns, c)
+	if i < 0 {
+		return false
+	}
+	c.gate.close() // no late request finds what may be another's descriptor by then
+	s.conns = slices.Delete(s.conns, i, i+1)
+	s.ended = len(s.conns) == 0
+	return s.ended
+}
+
+// admit lets c modify the disk, once nobody older does any more.
+func (s *session) admit(c *Conn) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken.Load() {
+		return errBroken
+	}
+	if c.gate.shut() {
+		return ErrFenced
+	}
+	older := s.conns[:slices.Index(s.conns, c)]
+	for _, o := range older {
+		o.gate.close()
+	}
+	for _, o := range older {
+		o.gate.drain()
+	}
+	if s.broken.Load() { // in the last of their requests
+		return errBroken
+	}
+	c.gate.open(mayWrite)
+	return nil
+}
+
+var errBroken = fmt.Errorf("the session's disk has failed, or is another server's now: %w", unix.ESHUTDOWN)
+
+// fail keeps everybody from the disk, for good. It is called in the middle of a
+// request, for which somebody with the lock may be waiting.
+func (s *session) fail(why error) {
+	if errors.Is(why, errOvertaken) {
+		s.overtaken.Store(true)
+	}
+	if s.broken.Swap(true) {
+		return
+	}
+	s.logError(fmt.Sprintf("session %s: its connections are cut off: %v", s.key.Short(), why))
+	go func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, c := range s.conns {
+			c.gate.close()
+		}
+	}()
+}

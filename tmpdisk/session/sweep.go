@@ -1,0 +1,110 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package session
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+)
+
+// A key and what follows it. Other files in the directory are left alone.
+var fileName = regexp.MustCompile(`^([0-9a-f]{64})\.(disk|json|tmp\.[0-9a-f]{20})$`)
+
+// begin implements keeper. It removes what cannot be resumed, and what servers
+// left that were killed. What it does not understand, or must not touch, it says.
+func (d *dir) begin() (waiting, lost []entry, err error) {
+	p, err := d.private()
+	if err != nil {
+		return nil, nil, err
+	}
+	names, err := p.Names()
+	if err != nil {
+		return nil, nil, fmt.Errorf("parameter session-dir: %s: %w", p.Path(), err)
+	}
+	hasDisk := map[Key]bool{}
+	for _, name := range names {
+		m := fileName.FindStringSubmatch(name)
+		switch {
+		case m == nil:
+		case m[2] == "disk" || m[2] == "json":
+			hasDisk[Key(m[1])] = hasDisk[Key(m[1])] || m[2] == "disk"
+		default:
+			d.removeTemp(p, name)
+		}
+	}
+	for key, disk := range hasDisk {
+		e, isLost, err := d.look(p, key, disk)
+		switch {
+		case errors.Is(err, errElsewhere), errors.Is(err, errUnknown):
+		case err != nil:
+			d.opts.LogError(fmt.Sprintf("session %s: left alone: %v", key.Short(), err))
+		case isLost:
+			lost = append(lost, e)
+		default:
+			waiting = append(waiting, e)
+		}
+	}
+	older := func(a, b entry) int { return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.key, b.key)) }
+	slices.SortFunc(waiting, older)
+	slices.SortFunc(lost, older)
+	return waiting, lost, nil
+}
+
+// look finds out what has become of the session of key.
+func (d *dir) look(p *privdir.Dir, key Key, hasDisk bool) (_ entry, isLost bool, err error) {
+	var r record
+	if hasDisk {
+		r, err = d.lookAtDisk(p, key)
+	} else {
+		err = d.withoutDisk(p, key)
+	}
+	var gone *LostError
+	if !errors.As(err, &gone) {
+		return entry{key, r.Used}, false, err
+	}
+	if r, err = d.read(p, key); err != nil {
+		return entry{}, false, err
+	}
+	return entry{key, r.Used}, true, nil
+}
+
+func (d *dir) lookAtDisk(p *privdir.Dir, key Key) (record, error) {
+	f, err := d.lockDisk(context.Background(), p, key, 0)
+	if err != nil {
+		if errors.Is(err, unix.ENOENT) {
+			err = errUnknown
+		}
+		return record{}, err
+	}
+	defer f.Close()
+	r, err := d.check(p, key, f)
+	if err == nil && !r.Connected && d.opts.now().Sub(r.Used) > d.opts.Grace {
+		err = d.lose(p, r, key, Expired)
+	}
+	return r, err
+}
+
+// removeTemp removes a temporary file whose maker is dead.
+func (d *dir) removeTemp(p *privdir.Dir, name string) {
+	f, err := p.Open(name, unix.O_RDWR)
+	if err == nil {
+		defer f.Close()
+		if sys.Flock(int(f.Fd())) != nil || !sys.SameFile(p.FD(), name, int(f.Fd())) {
+			return // in use, or made once more
+		}
+		err = p.Remove(name)
+	}
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		d.opts.LogError(fmt.Sprintf("left alone: %v", err))
+	}
+}

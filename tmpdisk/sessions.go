@@ -1,0 +1,89 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/config"
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session"
+)
+
+// A Client is who asks for a disk.
+type Client struct {
+	Export string // the name that it asked for
+	// Owner says who it is, as far as that can be known, and stays the same
+	// when it connects again. It is called at most once, on the goroutine of
+	// Open.
+	Owner func() (string, error)
+}
+
+func newSessions(c config.Session, host Host) *session.Sessions {
+	if c.Grace == 0 {
+		return nil
+	}
+	return session.New(session.Options{
+		Grace: c.Grace, Conflict: c.Conflict, Fresh: c.Fresh, Forget: c.Forget, Max: c.Max,
+		Dir: c.Dir, Sync: c.Sync, Debug: host.Debug, LogError: host.Error,
+	})
+}
+
+// sessionOf returns the key of the session that the client asks for, and the
+// export; "" if it asks for none.
+func (s *Server) sessionOf(client Client) (session.Key, string, error) {
+	if s.sessions == nil {
+		return "", "", nil
+	}
+	export, token, ok, err := session.ParseName(client.Export)
+	if !ok || err != nil {
+		return "", "", err
+	}
+	owner := ""
+	if !s.maker.cfg.Session.ByName {
+		if owner, err = client.Owner(); err != nil {
+			return "", "", fmt.Errorf("parameter session-key: peer: %w: use session-key=name", err)
+		}
+	}
+	return session.NewKey(export, token, owner), export, nil
+}
+
+// openSession connects a client to the session of key.
+func (s *Server) openSession(ctx context.Context, key session.Key, export string) (*Disk, error) {
+	c, err := s.sessions.Open(ctx, key, export, func(ctx context.Context) (session.Disk, error) {
+		if err := s.room(); err != nil {
+			return nil, err
+		}
+		d, err := s.fresh(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return d.file, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	file, ok := c.Disk().(*disk.Disk)
+	if !ok {
+		s.sessions.Close(c)
+		return nil, errors.New("open: the session has another kind of disk")
+	}
+	return &Disk{Requests: c, file: file, conn: c}, nil
+}
+
+// fresh returns a new disk, from memory if it can be had there.
+func (s *Server) fresh(ctx context.Context) (*Disk, error) {
+	if s.caster == nil || !s.caster.casts() {
+		return s.pool.Get(ctx)
+	}
+	d, err := s.caster.Make(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n := newDisk(d)
+	n.cast = true
+	return n, nil
+}
