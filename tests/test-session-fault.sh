@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Copyright the nbdkit-tmpdisk-plugin authors.
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# At whatever step the server is killed, or the filesystem fails it, a client finds
+# what it was told is written, and no unfinished file stays.
+
+# shellcheck source=sessions.sh
+. "$(dirname "$0")/sessions.sh"
+
+requires strace
+strace -o /dev/null true 2>/dev/null || skip "may not trace"
+args=("$plugin" size=4M type=swap session-grace=1h session-dir="$sessions" session-sync=yes)
+killed=0 runs=0
+
+# traced INJECTION: serve, and have strace do that.
+traced() {
+    new_server
+    rm -f "$sock" "$pidfile"
+    strace -f -q -o /dev/null -e "trace=${1%%:*}" -e "inject=$1" \
+        nbdkit -f -v -U "$sock" -P "$pidfile" "${args[@]}" >"$log" 2>&1 &
+    server=$!
+    wait_for 30 server_decided "$server" "$pidfile" || fail "neither serves nor ends"
+    runs=$((runs + 1))
+}
+
+# visit: a client comes twice and notes in the file told what it is told: the disk's
+# UUID, and what it writes to which block.
+visit() {
+    talk <<'PYTHON' >visit.log 2>&1 || return 0
+def note(*what):
+    with open("told", "a") as f:
+        print(*what, file=f)
+for n in (1, 2):
+    c = connect("swap/one")
+    note("uuid", c.pread(16, 1036).hex())
+    for i in range(3):
+        block = len(open("told").readlines())
+        c.pwrite(bytes([block]) * 4096, block * 4096)
+        note(block)
+        c.flush()
+    c.shutdown()
+PYTHON
+}
+
+# settled: what the client was told is true, once an ordinary server is there.
+settled() {
+    local status=0
+    # What strace traces ends first.
+    kill -TERM "$(cat "$pidfile")" 2>/dev/null || :
+    wait "$server" 2>/dev/null || status=$?
+    [ "$status" -ne 137 ] || killed=$((killed + 1))
+    serve "${args[@]}"
+    talk <<'PYTHON' || fail "$1: $(cat told visit.log)"
+c = connect("swap/one")
+got = c.pread(16, 1036).hex()
+for line in open("told"):
+    if line.startswith("uuid"):
+        want(got, line.split()[1])
+    else:
+        want(c.pread(4096, int(line) * 4096), bytes([int(line)]) * 4096)
+PYTHON
+    stop_server "$server"
+    kept_is '*.tmp.*' 0 || fail "$1: left: $(ls "$private")"
+}
+
+for call in linkat renameat fsync unlinkat ftruncate fdatasync; do
+    for before in nothing session; do
+        for n in 1 2 3 4 5 6 7 8 9; do
+            rm -rf "$private" told
+            : >told
+            if [ "$before" = session ]; then
+                serve "${args[@]}"
+                visit
+                stop_server "$server"
+            fi
+            alive_before=$killed
+            traced "$call:signal=KILL:when=$n"
+            visit
+            settled "killed at $call $n, $before before"
+            [ "$killed" -gt "$alive_before" ] || break
+        done
+    done
+done
+
+for fault in fsync:error=EIO renameat:error=ENOSPC linkat:error=EXDEV; do
+    for n in 1 2 3 1+; do
+        rm -rf "$private" told
+        : >told
+        traced "$fault:when=$n"
+        visit
+        # Whoever was refused has left nothing.
+        [ -s told ] || kept_is '*' 0 || fail "$fault $n: left: $(ls "$private")"
+        [ "$fault:$n" != linkat:error=EXDEV:1 ] || logged 'disk cloned'
+        settled "$fault $n"
+    done
+done
+echo "$runs runs, $killed servers killed"
+[ "$killed" -ge 12 ] || fail "killed only $killed servers"
