@@ -48,7 +48,10 @@ type client struct {
 }
 
 // connect opens the default export of the server at socket.
-func connect(socket string) (*client, error) {
+func connect(socket string) (*client, error) { return connectTo(socket, "") }
+
+// connectTo opens another export.
+func connectTo(socket, export string) (*client, error) {
 	conn, err := net.Dial("unix", socket)
 	for errors.Is(err, syscall.EAGAIN) { // the listen queue is full
 		time.Sleep(time.Millisecond)
@@ -58,14 +61,14 @@ func connect(socket string) (*client, error) {
 		return nil, err
 	}
 	c := &client{conn: conn, in: bufio.NewReaderSize(conn, 16*(16+maxSize))}
-	if err := c.negotiate(); err != nil {
+	if err := c.negotiate(export); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("negotiate: %w", err)
 	}
 	return c, nil
 }
 
-func (c *client) negotiate() error {
+func (c *client) negotiate(export string) error {
 	var hello struct {
 		Magic, Version uint64
 		Flags          uint16
@@ -79,8 +82,10 @@ func (c *client) negotiate() error {
 	msg := binary.BigEndian.AppendUint32(nil, flagFixedNewstyle|uint32(hello.Flags)&flagNoZeroes)
 	msg = binary.BigEndian.AppendUint64(msg, magicOption)
 	msg = binary.BigEndian.AppendUint32(msg, optGo)
-	msg = binary.BigEndian.AppendUint32(msg, 6) // empty name, no information asked for
-	msg = append(msg, make([]byte, 6)...)
+	msg = binary.BigEndian.AppendUint32(msg, uint32(6+len(export)))
+	msg = binary.BigEndian.AppendUint32(msg, uint32(len(export)))
+	msg = append(msg, export...)
+	msg = append(msg, 0, 0) // no information asked for
 	if _, err := c.conn.Write(msg); err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ type lab struct {
 
 // server is one nbdkit under measurement.
 type server struct {
+	export string // that clients of requests ask for
 	name   string
 	socket string
 	log    string
@@ -39,10 +40,11 @@ type server struct {
 
 // The kinds of server, by the names in the table.
 const (
-	ours   = "ours"   // tmpdisk.so
-	spares = "spares" // tmpdisk.so with spare-disks
-	peerC  = "C"      // nbdkit's own tmpdisk plugin
-	memory = "memory" // nbdkit's memory plugin: the floor
+	ours     = "ours"     // tmpdisk.so
+	spares   = "spares"   // tmpdisk.so with spare-disks
+	sessions = "sessions" // tmpdisk.so with session-grace, and clients with a token
+	peerC    = "C"        // nbdkit's own tmpdisk plugin
+	memory   = "memory"   // nbdkit's memory plugin: the floor
 )
 
 func newLab(plugin, nbdkit string) (*lab, error) {
@@ -68,7 +70,7 @@ func newLab(plugin, nbdkit string) (*lab, error) {
 func (l *lab) start(ctx context.Context, name, size string, args ...string) (*server, error) {
 	l.count++
 	base := filepath.Join(l.dir, strconv.Itoa(l.count))
-	s := &server{name: name, socket: base + ".sock", log: base + ".log", ended: make(chan error, 1)}
+	s := &server{name: name, export: "bench-token", socket: base + ".sock", log: base + ".log", ended: make(chan error, 1)}
 	argv := []string{"-f", "--exit-with-parent", "-U", s.socket, "-P", base + ".pid"}
 	switch name {
 	case memory:
@@ -79,6 +81,10 @@ func (l *lab) start(ctx context.Context, name, size string, args ...string) (*se
 	default:
 		argv = append(argv, l.plugin, "size="+size)
 		argv = append(argv, args...)
+		if name == sessions {
+			s.export = "bench/token" // as long as the others': it moves nbdkit's buffers
+			argv = append(argv, "session-grace=1h")
+		}
 	}
 	log, err := os.Create(s.log)
 	if err != nil {
