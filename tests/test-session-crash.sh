@@ -10,6 +10,7 @@
 . "$(dirname "$0")/sessions.sh"
 
 requires loop unshare mkfs.ext4 mkfs.xfs kernel:ext4 kernel:xfs
+at_exit '! mountpoint -q mnt || umount -l mnt'
 
 # crash TYPE TMPDIR SYNC: set up such a filesystem, with TMPDIR below it for disks
 # that are linked, or elsewhere for those that are cloned; and have it crash.
@@ -37,7 +38,7 @@ c.pwrite(b"not flushed", 3 << 20)
 os.system("cp --sparse=always image copy")
 PYTHON
     stop_server "$server"
-    umount mnt
+    wait_for 10 umount mnt 2>/dev/null || fail "mnt stays busy"
 
     rebooted
     mount -o "loop$option" copy mnt
@@ -55,7 +56,7 @@ PYTHON
     stop_server "$server"
     left=$(find mnt/tmp other -mindepth 1)
     [ -z "$left" ] || fail "left behind: $left"
-    umount mnt
+    wait_for 10 umount mnt 2>/dev/null || fail "mnt stays busy"
     echo "$*: as it should be"
 }
 

@@ -37,7 +37,7 @@ for where in memory dir; do
     truncate -s 512M "$where.img"
     mkfs.xfs -q "$where.img"
     mount -o loop "$where.img" "$TMPDIR"
-    at_exit "umount '$TMPDIR'"
+    at_exit "wait_for 10 umount '$TMPDIR' 2>/dev/null"
     free=$(($(stat -f -c '%a * %S' "$TMPDIR")))
     sessions=()
     if [ "$where" = dir ]; then
