@@ -44,6 +44,9 @@ type dir struct {
 	open *privdir.Dir // nil until it could be opened
 	boot string
 	host string
+	// failed are the disks, by the generation, that the filesystem failed and
+	// for which no note could be left.
+	failed map[Key]uint64
 
 	naming sync.Mutex // with the lock of the directory
 }

@@ -35,7 +35,8 @@ type keeper interface {
 	newest(h *held) error
 	// drop removes the disk of key that waits, for a reason which becomes
 	// its note. It returns what that frees, in bytes. The error wraps
-	// errElsewhere if another server has it now.
+	// errElsewhere if another server has it now, and errTooEarly if it has not
+	// waited for long enough to be Expired.
 	drop(key Key, why Reason) (uint64, error)
 	// forget removes the note of key, unless it was made after before.
 	forget(key Key, before time.Time) error
@@ -56,6 +57,7 @@ type held struct {
 var (
 	errUnknown   = errors.New("no such session")
 	errElsewhere = fmt.Errorf("another server has it: %w", unix.EBUSY)
+	errTooEarly  = errors.New("it has been used since")
 	errOvertaken = fmt.Errorf("another server has taken it over: %w", unix.ESHUTDOWN)
 )
 

@@ -30,7 +30,9 @@ func (d *dir) release(h *held) error {
 func (d *dir) discard(h *held) error {
 	p, err := d.private()
 	if err == nil {
-		err = unpublish(p, h.key)
+		if err = d.newest(h); err == nil {
+			err = unpublish(p, h.key)
+		}
 	}
 	return errors.Join(err, h.disk.Close())
 }
@@ -46,8 +48,30 @@ func (d *dir) abandon(h *held, why Reason) error {
 				err = meant(d.lose(p, h.record, h.key, why))
 			}
 		}
+		if err != nil && !errors.Is(err, errOvertaken) {
+			d.remember(h)
+		}
 	}
 	return errors.Join(err, h.disk.Close())
+}
+
+// remember keeps the disk of h from being resumed here, in place of a note.
+func (d *dir) remember(h *held) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failed == nil {
+		d.failed = map[Key]uint64{}
+	}
+	d.failed[h.key] = h.Generation
+}
+
+// hasFailed reports whether r is of a disk that failed here, and that no other
+// server has taken since.
+func (d *dir) hasFailed(r *record) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	generation, ok := d.failed[r.Key]
+	return ok && generation == r.Generation
 }
 
 // newest implements keeper.
@@ -84,8 +108,10 @@ func (d *dir) drop(key Key, why Reason) (uint64, error) {
 	if err != nil && !errors.Is(err, errDamaged) {
 		return 0, err
 	}
-	if err == nil && why == Expired && d.opts.now().Sub(r.Used) < d.opts.Grace {
-		return 0, errElsewhere // another server's client was here meanwhile
+	if err == nil && why == Expired && d.opts.now().Sub(r.Used).Abs() < d.opts.Grace {
+		// Another server's client was here meanwhile, or the clock was set
+		// back: by more than the grace is nobody's client.
+		return 0, errTooEarly
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {

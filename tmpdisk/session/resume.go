@@ -92,6 +92,8 @@ func (d *dir) check(p *privdir.Dir, key Key, f *os.File) (record, error) {
 		return r, err
 	case r.Lost != "": // whoever wrote so died before it removed the disk
 		return r, d.lose(p, r, key, r.Lost)
+	case d.hasFailed(&r):
+		return r, d.lose(p, r, key, Failed)
 	case r.Boot != d.boot && !r.Sync:
 		return r, d.lose(p, r, key, Crashed)
 	}
@@ -161,6 +163,9 @@ func (d *dir) lose(p *privdir.Dir, r record, key Key, why Reason) error {
 	if err := p.Remove(string(key) + ".disk"); err != nil {
 		return err
 	}
+	d.mu.Lock()
+	delete(d.failed, key) // the note says it now
+	d.mu.Unlock()
 	return &LostError{key, why}
 }
 

@@ -97,7 +97,9 @@ func (s *Sessions) Start() error {
 		s.waiting.push(e.key, now)
 	}
 	for _, e := range lost {
-		s.lost.push(e.key, e.since)
+		// By the monotonic clock: a clock that is set forward later, as after
+		// a boot, forgets nothing.
+		s.lost.push(e.key, now.Add(-max(now.Sub(e.since), 0)))
 	}
 	s.schedule()
 	s.mu.Unlock()

@@ -1,0 +1,90 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package session
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// withoutDescriptors runs f while no file can be opened.
+func withoutDescriptors(t *testing.T, f func()) {
+	t.Helper()
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &old)
+	f()
+}
+
+// A disk that lacks what was written does not come back only because no note
+// could be written when its client left.
+func TestFailedDiskWithoutNote(t *testing.T) {
+	parent := t.TempDir()
+	o := dirOptions(t, nil, parent)
+	o.Sync = true
+	s := started(t, o)
+	c := open(t, s, keyA, blank(t, parent, testSize))
+	put(t, c, 1, 1, 0)
+	c.session.fail(unix.EIO)
+	withoutDescriptors(t, func() { s.Close(c) })
+	wantLost(t, s, keyA, Failed)
+	wantFiles(t, parent, recordOf(keyA))
+
+	// Another disk of that name has not failed.
+	s.opts.Fresh = true
+	used(t, s, keyA, must(blank(t, parent, testSize)), 2)
+	c = open(t, s, keyA, none)
+	wantBlock(t, c, 2, 1, 0)
+	s.Close(c)
+}
+
+// What nobody used here may be another server's by now.
+func TestOvertakenUntouched(t *testing.T) {
+	a, b, parent := two(t, nil, true)
+	c := open(t, a, keyA, blank(t, parent, testSize))
+	change(t, parent, keyA, func(r *record) { r.Generation++ })
+	a.Close(c)
+	wantFiles(t, parent, diskOf(keyA), recordOf(keyA))
+	b.Close(open(t, b, keyA, none))
+}
+
+// A clock that is set back keeps no disk for good.
+func TestClockSetBack(t *testing.T) {
+	for name, by := range map[string]time.Duration{"a little": time.Second, "a grace": time.Minute, "a year": 365 * 24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			parent, now := t.TempDir(), newClock()
+			s := started(t, dirOptions(t, now, parent))
+			used(t, s, keyA, must(blank(t, parent, testSize)), 1)
+			change(t, parent, keyA, func(r *record) { r.Used = r.Used.Add(by) })
+			for range 3 {
+				now.pass(s.opts.Grace)
+			}
+			wantLost(t, s, keyA, Expired)
+			wantFiles(t, parent, recordOf(keyA))
+		})
+	}
+}
+
+// A clock that is set forward makes no server forget what it found.
+func TestClockSetForward(t *testing.T) {
+	parent := t.TempDir()
+	s := started(t, dirOptions(t, nil, parent))
+	used(t, s, keyA, must(blank(t, parent, testSize)), 1)
+	s.DropOldest()
+	s.Stop()
+	s = started(t, dirOptions(t, nil, parent))
+	defer s.Stop()
+	e, ok := s.lost.oldest()
+	if !ok || !strings.Contains(e.since.String(), " m=") {
+		t.Errorf("got lost since %v, want a time of the monotonic clock", e.since)
+	}
+}
