@@ -49,7 +49,7 @@ func compareFree(m config.MinFree, dir string, free, total uint64) error {
 		return nil
 	}
 	return &shortage{fmt.Errorf("%w in %s: %d of %d bytes, and %d%s must be: %w",
-		errTooLittleFree, dir, free, total, want, percent, unix.ENOSPC), want - free}
+		errTooLittleFree, dir, free, total, want, percent, unix.ENOSPC), dir, want - free}
 }
 
 func saturatingMul(a, b uint64) uint64 {
@@ -62,6 +62,7 @@ func saturatingMul(a, b uint64) uint64 {
 // A shortage is what errTooLittleFree is about.
 type shortage struct {
 	error
+	dir     string
 	missing uint64 // bytes
 }
 
@@ -77,7 +78,7 @@ func (s *Server) room() error {
 	for waited := time.Duration(0); ; {
 		err := s.free()
 		var short *shortage
-		if s.sessions == nil || !errors.As(err, &short) {
+		if s.sessions == nil || !errors.As(err, &short) || !s.waitOn(short.dir) {
 			return err
 		}
 		if freed < short.missing {
@@ -92,6 +93,17 @@ func (s *Server) room() error {
 		time.Sleep(pause)
 		waited += pause
 	}
+}
+
+// waitOn reports whether the disks that wait are on dir's filesystem, so that it
+// helps there to drop them.
+func (s *Server) waitOn(dir string) bool {
+	where := s.maker.cfg.Session.Dir
+	if where == "" || where == dir {
+		return true
+	}
+	var a, b unix.Stat_t
+	return unix.Stat(where, &a) == nil && unix.Stat(dir, &b) == nil && a.Dev == b.Dev
 }
 
 // free is why there is too little room for a disk, or nil.

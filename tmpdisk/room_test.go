@@ -4,6 +4,7 @@
 package tmpdisk
 
 import (
+	"context"
 	"errors"
 	"math"
 	"path/filepath"
@@ -110,6 +111,54 @@ type loggingHost struct {
 }
 
 func (h *loggingHost) Error(msg string) { h.errors <- msg }
+
+// Disks that wait on another filesystem than is short of room are left alone.
+func TestMinFreeDropsWhereItHelps(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		other bool
+	}{{"one filesystem", false}, {"two filesystems", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			tmpdir := privateTMPDIR(t)
+			dir := t.TempDir()
+			if tt.other {
+				tmpdir = testkit.Tmpfs(t, "16M")
+				t.Setenv("TMPDIR", tmpdir)
+			}
+			cfg := configOf(t, "size", "1M", "command", ":", "session-grace", "1h", "session-key", "name", "session-dir", dir)
+			s := NewServer(cfg, testkit.Host{TB: t})
+			s.Start()
+			defer s.Stop()
+			d, err := openNamed(s, "a/waits")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := d.PWrite([]byte("kept"), 0, false); err != nil {
+				t.Fatal(err)
+			}
+			s.Close(d)
+
+			cfg.MinFree = config.MinFree{Bytes: math.MaxInt64}
+			_, err = openNamed(s, "a/comes")
+			testkit.Contains(t, err, "too little is free in "+tmpdir)
+			cfg.MinFree = config.MinFree{}
+			d, err = openNamed(s, "a/waits")
+			if (err == nil) != tt.other {
+				t.Errorf("the disk that waits: got %v, want it there: %v", err, tt.other)
+			}
+			if err == nil {
+				s.Close(d)
+			}
+		})
+	}
+}
+
+// openNamed is a patient client that asks for name.
+func openNamed(s *Server, name string) (*Disk, error) {
+	return s.Open(Client{Export: name}, func(f func(context.Context) (*Disk, error)) (*Disk, error) {
+		return f(context.Background())
+	})
+}
 
 func FuzzMinFreeCompare(f *testing.F) {
 	f.Add(uint64(1), uint64(2), uint64(3), 4.5)
