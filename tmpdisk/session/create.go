@@ -40,7 +40,8 @@ func (d *dir) adopt(ctx context.Context, key Key, export string, fresh Disk) (*h
 	if err := unix.Fstat(fresh.FD(), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, errors.Join(err, errors.New("the command made a block device, which cannot be kept there: have it make a file"))
 	}
-	n, err := d.tempDisk(ctx, p, key, fresh)
+	mine := int(st.Uid) == os.Geteuid() // else it would be refused when it is opened next
+	n, err := d.tempDisk(ctx, p, key, fresh, mine)
 	if err != nil {
 		return nil, err
 	}
@@ -70,14 +71,14 @@ type newDisk struct {
 }
 
 // tempDisk gives fresh a temporary name; or a clone of it, where it never had one
-// on this filesystem that it could have again.
-func (d *dir) tempDisk(ctx context.Context, p *privdir.Dir, key Key, fresh Disk) (newDisk, error) {
+// on this filesystem that it could have again, or where it is not mine.
+func (d *dir) tempDisk(ctx context.Context, p *privdir.Dir, key Key, fresh Disk, mine bool) (newDisk, error) {
 	name := string(key) + ".tmp." + sys.RandomName()
 	if err := sys.Flock(fresh.FD()); err != nil {
 		return newDisk{}, fmt.Errorf("lock: %w", err)
 	}
 	proc := fmt.Sprintf("/proc/self/fd/%d", fresh.FD())
-	if unix.Linkat(unix.AT_FDCWD, proc, p.FD(), name, unix.AT_SYMLINK_FOLLOW) == nil {
+	if mine && unix.Linkat(unix.AT_FDCWD, proc, p.FD(), name, unix.AT_SYMLINK_FOLLOW) == nil {
 		if err := unix.Fchmod(fresh.FD(), 0o600); err != nil {
 			p.Remove(name)
 			return newDisk{}, fmt.Errorf("chmod: %s: %w", p.Join(name), err)

@@ -43,6 +43,20 @@ func removed(dir string) func(context.Context) (Disk, error) {
 	}
 }
 
+// anothers is a disk whose file belongs to the user that a command ran as.
+func anothers(t *testing.T, dir string) func(context.Context) (Disk, error) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	return func(ctx context.Context) (Disk, error) {
+		d, err := blank(t, dir, testSize)(ctx)
+		if err == nil {
+			err = unix.Fchown(d.FD(), 12345, 12345)
+		}
+		return d, err
+	}
+}
+
 // However a fresh disk gets into the directory, what is on it comes along.
 func TestCreate(t *testing.T) {
 	parent := t.TempDir()
@@ -53,6 +67,7 @@ func TestCreate(t *testing.T) {
 	}{
 		{"unnamed, here", func(t *testing.T) func(context.Context) (Disk, error) { return blank(t, parent, testSize) }, true},
 		{"removed, here", func(t *testing.T) func(context.Context) (Disk, error) { return removed(parent) }, false},
+		{"another user's, here", func(t *testing.T) func(context.Context) (Disk, error) { return anothers(t, parent) }, false},
 		{"unnamed, on a tmpfs", func(t *testing.T) func(context.Context) (Disk, error) {
 			return blank(t, testkit.Tmpfs(t, "4M"), testSize)
 		}, false},
