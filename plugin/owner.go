@@ -17,8 +17,17 @@ import (
 // owner says who the client of this callback is: its certificate's DN if nbdkit
 // tells it (1.40), else its address without the port, or its user on a Unix socket.
 func owner() (string, error) {
-	if tls, err := nbdkit.IsTLS(); err == nil && tls {
-		if dn, err := nbdkit.PeerTLSDN(); err == nil && dn != "" {
+	tls, err := nbdkit.IsTLS()
+	if err != nil {
+		return "", err
+	}
+	if tls {
+		dn, err := nbdkit.PeerTLSDN()
+		switch {
+		case errors.Is(err, errors.ErrUnsupported):
+		case err != nil:
+			return "", err // and not another owner, who would get a fresh disk
+		case dn != "":
 			return "dn " + dn, nil
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // resume implements keeper.
@@ -115,8 +116,10 @@ func (d *dir) take(p *privdir.Dir, key Key, f *os.File) (*held, error) {
 		return nil, err
 	}
 	if d.opts.Sync && !r.Sync {
-		if err := unix.Fdatasync(int(f.Fd())); err != nil {
-			return nil, fmt.Errorf("sync: %s: %w", f.Name(), err)
+		if err := sys.Retry(func() error { return unix.Fdatasync(int(f.Fd())) }); err != nil {
+			// The kernel tells of a page that it could not write only once.
+			d.opts.LogError(fmt.Sprintf("sync: %s: %v", f.Name(), err))
+			return nil, d.lose(p, r, key, Failed)
 		}
 	}
 	r.Generation++
