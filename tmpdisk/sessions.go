@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sys/unix"
+
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
@@ -27,9 +29,21 @@ func newSessions(c config.Session, host Host) *session.Sessions {
 		return nil
 	}
 	return session.New(session.Options{
-		Grace: c.Grace, Conflict: c.Conflict, Fresh: c.Fresh, Forget: c.Forget, Max: c.Max,
+		Grace: c.Grace, Conflict: c.Conflict, Fresh: c.Fresh, Forget: c.Forget, Max: maxWaiting(c, host),
 		Dir: c.Dir, Sync: c.Sync, Debug: host.Debug, LogError: host.Error,
 	})
+}
+
+// maxWaiting is how many disks may wait. One in memory costs a descriptor, and those
+// of clients who have left must not keep others out: they get half of them.
+func maxWaiting(c config.Session, host Host) int {
+	var limit unix.Rlimit
+	if c.Dir != "" || unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur/2 >= uint64(c.Max) {
+		return c.Max
+	}
+	half := max(int(limit.Cur/2), 1)
+	host.Debug(fmt.Sprintf("parameter session-max: %d instead of %d: the server may open %d files only", half, c.Max, limit.Cur))
+	return half
 }
 
 // sessionOf returns the key of the session that the client asks for, and the
