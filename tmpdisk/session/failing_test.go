@@ -88,3 +88,15 @@ func TestClockSetForward(t *testing.T) {
 		t.Errorf("got lost since %v, want a time of the monotonic clock", e.since)
 	}
 }
+
+// A server that is short of descriptors when a disk expires drops it later.
+func TestDropWithoutDescriptors(t *testing.T) {
+	parent, now := t.TempDir(), newClock()
+	s := started(t, dirOptions(t, now, parent))
+	used(t, s, keyA, must(blank(t, parent, testSize)), 1)
+	withoutDescriptors(t, func() { now.pass(s.opts.Grace) })
+	wantFiles(t, parent, diskOf(keyA), recordOf(keyA))
+	now.pass(s.opts.Grace)
+	wantLost(t, s, keyA, Expired)
+	wantFiles(t, parent, recordOf(keyA))
+}

@@ -72,15 +72,17 @@ func (s *Sessions) dropIf(why Reason, condition func(entry) bool) (freed uint64,
 	s.mu.Unlock()
 
 	freed, err := s.keeper.drop(e.key, why)
-	if errors.Is(err, errTooEarly) {
+	later := errors.Is(err, errTooEarly) || scarce(err)
+	if later {
 		s.mu.Lock()
 		s.waiting.push(e.key, s.opts.now()) // for one more grace
 		s.mu.Unlock()
 	}
 	s.giveBack(mine)
 	switch {
-	case errors.Is(err, errTooEarly):
-		return 0, true
+	case later:
+		s.debugf(e.key, "not dropped yet: %v", err)
+		return 0, !scarce(err)
 	case errors.Is(err, errElsewhere):
 		s.debugf(e.key, "%v", err)
 		return 0, true
