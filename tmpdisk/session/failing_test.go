@@ -100,3 +100,26 @@ func TestDropWithoutDescriptors(t *testing.T) {
 	wantLost(t, s, keyA, Expired)
 	wantFiles(t, parent, recordOf(keyA))
 }
+
+// The disks of a server that is killed are dropped by those that go on, whether
+// they started before their clients came or after.
+func TestDropForTheDead(t *testing.T) {
+	parent, now := t.TempDir(), newClock()
+	a := started(t, dirOptions(t, now, parent))
+	put(t, open(t, a, keyA, blank(t, parent, testSize)), 1, 1, 0)
+	used(t, a, keyB, must(blank(t, parent, testSize)), 1)
+	b := started(t, dirOptions(t, now, parent))
+	open(t, a, keyB, none)
+	now.pass(a.opts.Grace)
+	wantFiles(t, parent, diskOf(keyA), recordOf(keyA), diskOf(keyB), recordOf(keyB))
+	dies(a)
+	now.pass(a.opts.Grace) // is when b notices
+	c := open(t, b, keyA, none)
+	wantBlock(t, c, 1, 1, 0)
+	b.Close(c)
+	now.pass(a.opts.Grace)
+	wantLost(t, b, keyA, Expired)
+	wantLost(t, b, keyB, Expired)
+	now.pass(a.opts.Forget)
+	wantFiles(t, parent)
+}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -98,7 +99,7 @@ func (d *dir) drop(key Key, why Reason) (uint64, error) {
 	}
 	f, err := d.lockDisk(context.Background(), p, key, 0)
 	if errors.Is(err, unix.ENOENT) {
-		return 0, errElsewhere // another server has dropped it
+		return 0, nil // another server has dropped it
 	}
 	if err != nil {
 		return 0, err
@@ -113,11 +114,33 @@ func (d *dir) drop(key Key, why Reason) (uint64, error) {
 		// back: by more than the grace is nobody's client.
 		return 0, errTooEarly
 	}
+	if err == nil && why == Expired && r.Connected {
+		if err := d.bury(p, key, f); err != nil {
+			return 0, meant(err)
+		}
+	}
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return 0, fmt.Errorf("fstat: %s: %w", f.Name(), err)
 	}
 	return uint64(st.Blocks) * 512, meant(d.lose(p, r, key, why))
+}
+
+// bury lets the locked disk f wait whose server died while a client was connected:
+// its grace begins now. The error is then errTooEarly; it is nil if there is no
+// room for the record.
+func (d *dir) bury(p *privdir.Dir, key Key, f *os.File) error {
+	h, err := d.take(p, key, f)
+	if err == nil {
+		err = d.release(h)
+	}
+	switch {
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return nil
+	case err != nil:
+		return err
+	}
+	return errTooEarly
 }
 
 // meant takes a loss for no error.

@@ -45,7 +45,9 @@ func (d *dir) begin() (waiting, lost []entry, err error) {
 	for key, disk := range hasDisk {
 		e, isLost, err := d.look(p, key, disk)
 		switch {
-		case errors.Is(err, errElsewhere), errors.Is(err, errUnknown):
+		case errors.Is(err, errUnknown):
+		case errors.Is(err, errElsewhere):
+			waiting = append(waiting, e) // that server may die
 		case err != nil:
 			d.opts.LogError(fmt.Sprintf("session %s: left alone: %v", key.Short(), err))
 		case isLost:

@@ -72,7 +72,8 @@ func (s *Sessions) dropIf(why Reason, condition func(entry) bool) (freed uint64,
 	s.mu.Unlock()
 
 	freed, err := s.keeper.drop(e.key, why)
-	later := errors.Is(err, errTooEarly) || scarce(err)
+	later := errors.Is(err, errTooEarly) || scarce(err) ||
+		why == Expired && errors.Is(err, errElsewhere) // that server may die
 	if later {
 		s.mu.Lock()
 		s.waiting.push(e.key, s.opts.now()) // for one more grace
