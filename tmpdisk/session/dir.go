@@ -47,6 +47,9 @@ type dir struct {
 	// failed are the disks, by the generation, that the filesystem failed and
 	// for which no note could be left.
 	failed map[Key]uint64
+	// orphans are the disks, by the generation, whose server was found dead at
+	// the start, while a client was connected.
+	orphans map[Key]uint64
 
 	naming sync.Mutex // with the lock of the directory
 }

@@ -123,3 +123,18 @@ func TestDropForTheDead(t *testing.T) {
 	now.pass(a.opts.Forget)
 	wantFiles(t, parent)
 }
+
+// To a server that starts later, the grace of the dead one's sessions begins then,
+// and it is no longer than others.
+func TestGraceAfterADeath(t *testing.T) {
+	parent, now := t.TempDir(), newClock()
+	a := started(t, dirOptions(t, now, parent))
+	put(t, open(t, a, keyA, blank(t, parent, testSize)), 1, 1, 0)
+	dies(a)
+	now.pass(2 * a.opts.Grace)
+	b := started(t, dirOptions(t, now, parent))
+	wantFiles(t, parent, diskOf(keyA), recordOf(keyA))
+	now.pass(b.opts.Grace)
+	wantFiles(t, parent, recordOf(keyA))
+	wantLost(t, b, keyA, Expired)
+}

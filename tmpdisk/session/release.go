@@ -60,9 +60,6 @@ func (d *dir) abandon(h *held, why Reason) error {
 func (d *dir) remember(h *held) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.failed == nil {
-		d.failed = map[Key]uint64{}
-	}
 	d.failed[h.key] = h.Generation
 }
 
@@ -114,7 +111,7 @@ func (d *dir) drop(key Key, why Reason) (uint64, error) {
 		// back: by more than the grace is nobody's client.
 		return 0, errTooEarly
 	}
-	if err == nil && why == Expired && r.Connected {
+	if err == nil && why == Expired && r.Connected && !d.orphaned(&r) {
 		if err := d.bury(p, key, f); err != nil {
 			return 0, meant(err)
 		}
@@ -124,6 +121,14 @@ func (d *dir) drop(key Key, why Reason) (uint64, error) {
 		return 0, fmt.Errorf("fstat: %s: %w", f.Name(), err)
 	}
 	return uint64(st.Blocks) * 512, meant(d.lose(p, r, key, why))
+}
+
+// orphaned reports whether the grace of r began when this server did.
+func (d *dir) orphaned(r *record) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	generation, ok := d.orphans[r.Key]
+	return ok && generation == r.Generation
 }
 
 // bury lets the locked disk f wait whose server died while a client was connected:

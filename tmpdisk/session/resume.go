@@ -168,6 +168,7 @@ func (d *dir) lose(p *privdir.Dir, r record, key Key, why Reason) error {
 	}
 	d.mu.Lock()
 	delete(d.failed, key) // the note says it now
+	delete(d.orphans, key)
 	d.mu.Unlock()
 	return &LostError{key, why}
 }

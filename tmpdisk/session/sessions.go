@@ -79,7 +79,7 @@ func New(opts Options) *Sessions {
 	if opts.Dir == "" {
 		s.keeper = newMemory()
 	} else {
-		s.keeper = &dir{opts: opts}
+		s.keeper = &dir{opts: opts, failed: map[Key]uint64{}, orphans: map[Key]uint64{}}
 	}
 	return s
 }
