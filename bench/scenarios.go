@@ -182,7 +182,7 @@ func (t *trial) perRequestSeries(want goal) (cpu, clock *series) {
 // difference than is looked for, so it is measured on many pairs of servers.
 func (t *trial) ofSession(cmd uint16) error {
 	cpu, clock := t.perRequestSeries(goal{sessions, ours, 1.02})
-	for range t.rounds(40, 4) {
+	for range t.rounds(12, 4) {
 		if err := t.requests(cmd, 16, 1, 5, []string{sessions, ours}, cpu, clock); err != nil {
 			return err
 		}
