@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 )
 
@@ -201,8 +202,12 @@ func (t *trial) requests(cmd uint16, depth, clients, rounds int, kinds []string,
 	}
 	conns := map[*server][]*client{}
 	for _, s := range servers {
+		export := ""
+		if slices.Contains(kinds, sessions) {
+			export = s.export
+		}
 		for range clients {
-			c, err := connectTo(s.socket, s.export)
+			c, err := connectTo(s.socket, export)
 			if err != nil {
 				return err
 			}
