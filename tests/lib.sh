@@ -321,6 +321,17 @@ use_tmpdir() {
     mkdir -- "$TMPDIR"
 }
 
+# attach URI: let the loop device $loop be the disk, to be mounted at mnt.
+attach() {
+    mkdir fuse mnt
+    nbdfuse fuse/disk "$1" &
+    at_exit "umount fuse; wait $!"
+    wait_for 20 test -e fuse/disk
+    loop=$(losetup -f --show fuse/disk)
+    at_exit "losetup -d $loop"
+    at_exit '! mountpoint -q mnt || umount mnt'
+}
+
 # small_tmpdir SIZE: let TMPDIR be a filesystem of its own of SIZE bytes.
 small_tmpdir() {
     requires loop mkfs.ext4

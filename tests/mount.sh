@@ -11,17 +11,11 @@
 # nbdfuse and a loop device, holds files over an unmount, gives space back on
 # fstrim, and CHECKER finds no fault in it.
 mount_and_compare() {
-    local type=$1 size=$2 loop sum
+    local type=$1 size=$2 sum
     shift 2
     requires loop fuse nbdfuse "kernel:$type"
     serve "$plugin" size="$size" type="$type"
-    mkdir fuse mnt
-    nbdfuse fuse/disk "$uri" &
-    at_exit "umount fuse; wait $!"
-    wait_for 20 test -e fuse/disk
-    loop=$(losetup -f --show fuse/disk)
-    at_exit "losetup -d $loop"
-    at_exit '! mountpoint -q mnt || umount mnt'
+    attach "$uri"
 
     mount -t "$type" "$loop" mnt
     mkdir mnt/dir

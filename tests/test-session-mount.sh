@@ -18,14 +18,8 @@ nbdkit -f -P client.pid -U client.sock --filter=retry nbd socket="$sock" export=
 client=$!
 at_exit "kill $client; wait $client || :"
 wait_for 10 test -s client.pid
-mkdir fuse mnt
-nbdfuse fuse/disk "nbd+unix:///?socket=$work/client.sock" &
-at_exit "umount fuse; wait $!"
-wait_for 20 test -e fuse/disk
-loop=$(losetup -f --show fuse/disk)
-at_exit "losetup -d $loop"
+attach "nbd+unix:///?socket=$work/client.sock"
 mount "$loop" mnt
-at_exit '! mountpoint -q mnt || umount mnt'
 
 mkdir tree
 for i in {1..400}; do

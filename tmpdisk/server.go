@@ -147,8 +147,8 @@ func (s *Server) Open(client Client, withClient func(func(context.Context) (*Dis
 	if err := s.room(); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	if s.caster == nil || !s.caster.casts() {
-		return withClient(s.pool.Get)
+	if !s.casts() {
+		return withClient(s.fresh)
 	}
 	// By way of withClient a cast would take a quarter as long again.
 	d, err := s.fresh(context.Background())
@@ -156,6 +156,23 @@ func (s *Server) Open(client Client, withClient func(func(context.Context) (*Dis
 		return nil, fmt.Errorf("open: %w", err)
 	}
 	return d, nil
+}
+
+// casts reports whether a disk can be had at once, from memory.
+func (s *Server) casts() bool { return s.caster != nil && s.caster.casts() }
+
+// fresh returns a new disk, from memory if it can be had there.
+func (s *Server) fresh(ctx context.Context) (*Disk, error) {
+	if !s.casts() {
+		return s.pool.Get(ctx)
+	}
+	d, err := s.caster.Make(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n := newDisk(d)
+	n.cast = true
+	return n, nil
 }
 
 // Close takes the disk of a client that is gone (nbdkit's .close).

@@ -87,17 +87,3 @@ func (s *Server) openSession(ctx context.Context, key session.Key, export string
 	}
 	return &Disk{Requests: c, file: file, conn: c}, nil
 }
-
-// fresh returns a new disk, from memory if it can be had there.
-func (s *Server) fresh(ctx context.Context) (*Disk, error) {
-	if s.caster == nil || !s.caster.casts() {
-		return s.pool.Get(ctx)
-	}
-	d, err := s.caster.Make(ctx)
-	if err != nil {
-		return nil, err
-	}
-	n := newDisk(d)
-	n.cast = true
-	return n, nil
-}

@@ -21,9 +21,6 @@ func (c *Conn) Gate() (word *atomic.Uint64, read, write uint64) {
 // Size is the disk's, in bytes: what it was when the session began.
 func (c *Conn) Size() int64 { return c.disk.Size() }
 
-// FD is the descriptor of the disk's file.
-func (c *Conn) FD() int { return c.disk.FD() }
-
 // Disk is the disk behind c, for what is not a request.
 func (c *Conn) Disk() Disk { return c.disk }
 

@@ -44,14 +44,31 @@ type dir struct {
 	open *privdir.Dir // nil until it could be opened
 	boot string
 	host string
-	// failed are the disks, by the generation, that the filesystem failed and
-	// for which no note could be left.
-	failed map[Key]uint64
-	// orphans are the disks, by the generation, whose server was found dead at
-	// the start, while a client was connected.
-	orphans map[Key]uint64
+	// failed are the disks that the filesystem failed and for which no note
+	// could be left. They must not be resumed here.
+	failed generations
+	// orphans are the disks whose server was found dead at the start, while a
+	// client was connected: their grace began then.
+	orphans generations
 
 	naming sync.Mutex // with the lock of the directory
+}
+
+// generations are sessions that no other server has taken since. With mu.
+type generations map[Key]uint64
+
+// mark puts the session of r into one of the sets.
+func (d *dir) mark(set generations, r *record) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	set[r.Key] = r.Generation
+}
+
+func (d *dir) marked(set generations, r *record) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	generation, ok := set[r.Key]
+	return ok && generation == r.Generation
 }
 
 // private returns the directory, and makes it if need be.

@@ -50,26 +50,10 @@ func (d *dir) abandon(h *held, why Reason) error {
 			}
 		}
 		if err != nil && !errors.Is(err, errOvertaken) {
-			d.remember(h)
+			d.mark(d.failed, &h.record)
 		}
 	}
 	return errors.Join(err, h.disk.Close())
-}
-
-// remember keeps the disk of h from being resumed here, in place of a note.
-func (d *dir) remember(h *held) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.failed[h.key] = h.Generation
-}
-
-// hasFailed reports whether r is of a disk that failed here, and that no other
-// server has taken since.
-func (d *dir) hasFailed(r *record) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	generation, ok := d.failed[r.Key]
-	return ok && generation == r.Generation
 }
 
 // newest implements keeper.
@@ -111,7 +95,7 @@ func (d *dir) drop(key Key, why Reason) (uint64, error) {
 		// back: by more than the grace is nobody's client.
 		return 0, errTooEarly
 	}
-	if err == nil && why == Expired && r.Connected && !d.orphaned(&r) {
+	if err == nil && why == Expired && r.Connected && !d.marked(d.orphans, &r) {
 		if err := d.bury(p, key, f); err != nil {
 			return 0, meant(err)
 		}
@@ -121,14 +105,6 @@ func (d *dir) drop(key Key, why Reason) (uint64, error) {
 		return 0, fmt.Errorf("fstat: %s: %w", f.Name(), err)
 	}
 	return uint64(st.Blocks) * 512, meant(d.lose(p, r, key, why))
-}
-
-// orphaned reports whether the grace of r began when this server did.
-func (d *dir) orphaned(r *record) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	generation, ok := d.orphans[r.Key]
-	return ok && generation == r.Generation
 }
 
 // bury lets the locked disk f wait whose server died while a client was connected:

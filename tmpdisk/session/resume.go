@@ -93,7 +93,7 @@ func (d *dir) check(p *privdir.Dir, key Key, f *os.File) (record, error) {
 		return r, err
 	case r.Lost != "": // whoever wrote so died before it removed the disk
 		return r, d.lose(p, r, key, r.Lost)
-	case d.hasFailed(&r):
+	case d.marked(d.failed, &r):
 		return r, d.lose(p, r, key, Failed)
 	case r.Boot != d.boot && !r.Sync:
 		return r, d.lose(p, r, key, Crashed)

@@ -79,7 +79,7 @@ func New(opts Options) *Sessions {
 	if opts.Dir == "" {
 		s.keeper = newMemory()
 	} else {
-		s.keeper = &dir{opts: opts, failed: map[Key]uint64{}, orphans: map[Key]uint64{}}
+		s.keeper = &dir{opts: opts, failed: generations{}, orphans: generations{}}
 	}
 	return s
 }

@@ -91,9 +91,7 @@ func (d *dir) lookAtDisk(p *privdir.Dir, key Key) (record, error) {
 	defer f.Close()
 	r, err := d.check(p, key, f)
 	if err == nil && r.Connected {
-		d.mu.Lock()
-		d.orphans[key] = r.Generation
-		d.mu.Unlock()
+		d.mark(d.orphans, &r)
 	}
 	if err == nil && !r.Connected && d.opts.now().Sub(r.Used) > d.opts.Grace {
 		err = d.lose(p, r, key, Expired)
