@@ -13,6 +13,6 @@
 //
 // # What it does not do
 //
-// It locks nothing, and knows nothing of what the files are for. Against root it
+// It knows nothing of what the files, and their locks, are for. Against root it
 // protects nothing.
 package privdir

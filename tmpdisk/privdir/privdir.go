@@ -136,6 +136,29 @@ func (d *Dir) Open(name string, flags int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), d.Join(name)), nil
 }
 
+// ErrReplaced says that a file lost its name before it was locked.
+var ErrReplaced = errors.New("removed or replaced meanwhile")
+
+// Lock opens a file as Open does, and takes its lock (flock), which goes with the
+// file. It does not wait: the error wraps EWOULDBLOCK if somebody else has the
+// lock, and ErrReplaced if it is no more the file of that name.
+func (d *Dir) Lock(name string, flags int) (*os.File, error) {
+	f, err := d.Open(name, flags)
+	if err != nil {
+		return nil, err
+	}
+	if err = sys.Flock(int(f.Fd())); err != nil {
+		err = fmt.Errorf("%w: name a directory on a filesystem that has locks", err)
+	} else if !sys.SameFile(d.fd, name, int(f.Fd())) {
+		err = ErrReplaced
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("parameter %s: lock: %s: %w", d.parameter, d.Join(name), err)
+	}
+	return f, nil
+}
+
 // Names lists what is in d.
 func (d *Dir) Names() ([]string, error) {
 	fd, err := sys.Openat(d.fd, ".", sys.OpenDir)

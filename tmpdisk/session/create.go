@@ -107,16 +107,13 @@ func (d *dir) tempDisk(ctx context.Context, p *privdir.Dir, key Key, fresh Disk,
 // sweep that was faster removes it, and it is made once more.
 func (d *dir) temp(p *privdir.Dir, name string) (*os.File, error) {
 	for until := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		f, err := p.Open(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL)
+		f, err := p.Lock(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL)
 		if err == nil {
-			if err = sys.Flock(int(f.Fd())); err == nil && sys.SameFile(p.FD(), name, int(f.Fd())) {
-				return f, nil
-			}
-			f.Close()
+			return f, nil
 		}
-		swept := err == nil || errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EEXIST)
+		swept := errors.Is(err, privdir.ErrReplaced) || errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EEXIST)
 		if !swept || time.Now().After(until) {
-			return nil, errors.Join(err, fmt.Errorf("make and lock: %s", p.Join(name)))
+			return nil, err
 		}
 	}
 }

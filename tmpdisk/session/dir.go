@@ -118,20 +118,14 @@ const patience = 2 * time.Second
 func (d *dir) lockDisk(ctx context.Context, p *privdir.Dir, key Key, patience time.Duration) (*os.File, error) {
 	pause := sys.Backoff{First: time.Millisecond, Last: 50 * time.Millisecond}
 	for until := time.Now().Add(patience); ; {
-		f, err := p.Open(string(key)+".disk", unix.O_RDWR)
-		if err != nil {
-			return nil, err
-		}
-		err = sys.Flock(int(f.Fd()))
-		if err == nil && sys.SameFile(p.FD(), string(key)+".disk", int(f.Fd())) {
-			return f, nil
-		}
-		f.Close()
+		f, err := p.Lock(string(key)+".disk", unix.O_RDWR)
 		switch {
 		case err == nil:
-			continue // it has just been removed
+			return f, nil
+		case errors.Is(err, privdir.ErrReplaced):
+			continue
 		case !errors.Is(err, unix.EWOULDBLOCK):
-			return nil, fmt.Errorf("lock: %s: %w", p.Join(string(key)+".disk"), err)
+			return nil, err
 		case time.Now().After(until):
 			return nil, fmt.Errorf("session %s: %w, and nobody can take it from a client that is connected there", key.Short(), errElsewhere)
 		}

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
-	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // A key and what follows it. Other files in the directory are left alone.
@@ -101,15 +100,15 @@ func (d *dir) lookAtDisk(p *privdir.Dir, key Key) (record, error) {
 
 // removeTemp removes a temporary file whose maker is dead.
 func (d *dir) removeTemp(p *privdir.Dir, name string) {
-	f, err := p.Open(name, unix.O_RDWR)
+	f, err := p.Lock(name, unix.O_RDWR)
 	if err == nil {
 		defer f.Close()
-		if sys.Flock(int(f.Fd())) != nil || !sys.SameFile(p.FD(), name, int(f.Fd())) {
-			return // in use, or made once more
-		}
 		err = p.Remove(name)
 	}
-	if err != nil && !errors.Is(err, unix.ENOENT) {
+	switch {
+	case err == nil, errors.Is(err, unix.ENOENT):
+	case errors.Is(err, unix.EWOULDBLOCK), errors.Is(err, privdir.ErrReplaced): // in use, or made once more
+	default:
 		d.opts.LogError(fmt.Sprintf("left alone: %v", err))
 	}
 }

@@ -5,12 +5,10 @@ package template
 
 import (
 	"errors"
-	"fmt"
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"os"
 
 	"golang.org/x/sys/unix"
-
-	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // lock is the right to build or remove one template. One goroutine of one of
@@ -32,21 +30,14 @@ var errLocked = errors.New("locked by another")
 func (d dir) tryLock(key string) (*lock, error) {
 	name := key + ".lock"
 	for range 100 {
-		f, err := d.Open(name, unix.O_RDWR|unix.O_CREAT)
-		if err != nil {
-			return nil, err
-		}
-		err = sys.Flock(int(f.Fd()))
-		if err == nil && sys.SameFile(d.FD(), name, int(f.Fd())) {
+		f, err := d.Lock(name, unix.O_RDWR|unix.O_CREAT)
+		switch {
+		case err == nil:
 			return &lock{d, name, f}, nil
-		}
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
+		case errors.Is(err, unix.EWOULDBLOCK):
 			return nil, errLocked
-		}
-		if err != nil {
-			return nil, fmt.Errorf("parameter template-dir: lock: %s: %w: "+
-				"name a directory on a filesystem that has locks", d.Join(name), err)
+		case !errors.Is(err, privdir.ErrReplaced):
+			return nil, err
 		}
 	}
 	return nil, errLocked // others are at it
