@@ -5,90 +5,86 @@ package nbdkit
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
-	"slices"
+	"strings"
 	"sync"
 )
 
 // An optional method whose signature is not quite right would silently be no
 // callback at all. So the names are compared as well.
 
-// methodTable maps the names of optional methods to their types.
-type methodTable map[string]reflect.Type
-
-// tableOf returns the methods of the interface type T.
-func tableOf[T any]() methodTable {
-	m := methodTable{}
-	t := reflect.TypeFor[T]()
-	for i := range t.NumMethod() {
-		m[t.Method(i).Name] = t.Method(i).Type
-	}
-	return m
+// A method is an optional one of a plugin or a connection.
+type method struct {
+	name string
+	want any // the interface's method, which has the interface as its first parameter
+	// of is v.MethodByName(name). Where the name is not a constant, Go's
+	// linker cannot leave out any exported method of the whole program.
+	of func(v reflect.Value) reflect.Value
 }
 
-var pluginMethods = tableOf[interface {
-	Describer
-	Loader
-	Unloader
-	DumpPluginer
-	Configurer
-	ConfigCompleter
-	ThreadModeler
-	GetReadyer
-	AfterForker
-	Cleaner
-	PreConnecter
-	ExportLister
-	DefaultExporter
-}]()
+var pluginMethods = []method{
+	{"Describe", Describer.Describe, func(v reflect.Value) reflect.Value { return v.MethodByName("Describe") }},
+	{"Load", Loader.Load, func(v reflect.Value) reflect.Value { return v.MethodByName("Load") }},
+	{"Unload", Unloader.Unload, func(v reflect.Value) reflect.Value { return v.MethodByName("Unload") }},
+	{"DumpPlugin", DumpPluginer.DumpPlugin, func(v reflect.Value) reflect.Value { return v.MethodByName("DumpPlugin") }},
+	{"Config", Configurer.Config, func(v reflect.Value) reflect.Value { return v.MethodByName("Config") }},
+	{"ConfigComplete", ConfigCompleter.ConfigComplete, func(v reflect.Value) reflect.Value { return v.MethodByName("ConfigComplete") }},
+	{"ThreadModel", ThreadModeler.ThreadModel, func(v reflect.Value) reflect.Value { return v.MethodByName("ThreadModel") }},
+	{"GetReady", GetReadyer.GetReady, func(v reflect.Value) reflect.Value { return v.MethodByName("GetReady") }},
+	{"AfterFork", AfterForker.AfterFork, func(v reflect.Value) reflect.Value { return v.MethodByName("AfterFork") }},
+	{"Cleanup", Cleaner.Cleanup, func(v reflect.Value) reflect.Value { return v.MethodByName("Cleanup") }},
+	{"PreConnect", PreConnecter.PreConnect, func(v reflect.Value) reflect.Value { return v.MethodByName("PreConnect") }},
+	{"ListExports", ExportLister.ListExports, func(v reflect.Value) reflect.Value { return v.MethodByName("ListExports") }},
+	{"DefaultExport", DefaultExporter.DefaultExport, func(v reflect.Value) reflect.Value { return v.MethodByName("DefaultExport") }},
+}
 
-var connectionMethods = tableOf[interface {
-	ConnectionCloser
-	BlockSizer
-	ExportDescriber
-	CanWriter
-	CanFlusher
-	IsRotationaler
-	CanTrimmer
-	CanZeroer
-	CanFastZeroer
-	CanExtentser
-	CanFUAer
-	CanMultiConner
-	CanCacher
-	PWriter
-	Flusher
-	Trimmer
-	Zeroer
-	Extenter
-	Cacher
-	DirectFDer
-	DirectGater
-}]()
+var connectionMethods = []method{
+	{"Close", ConnectionCloser.Close, func(v reflect.Value) reflect.Value { return v.MethodByName("Close") }},
+	{"BlockSize", BlockSizer.BlockSize, func(v reflect.Value) reflect.Value { return v.MethodByName("BlockSize") }},
+	{"ExportDescription", ExportDescriber.ExportDescription, func(v reflect.Value) reflect.Value { return v.MethodByName("ExportDescription") }},
+	{"CanWrite", CanWriter.CanWrite, func(v reflect.Value) reflect.Value { return v.MethodByName("CanWrite") }},
+	{"CanFlush", CanFlusher.CanFlush, func(v reflect.Value) reflect.Value { return v.MethodByName("CanFlush") }},
+	{"IsRotational", IsRotationaler.IsRotational, func(v reflect.Value) reflect.Value { return v.MethodByName("IsRotational") }},
+	{"CanTrim", CanTrimmer.CanTrim, func(v reflect.Value) reflect.Value { return v.MethodByName("CanTrim") }},
+	{"CanZero", CanZeroer.CanZero, func(v reflect.Value) reflect.Value { return v.MethodByName("CanZero") }},
+	{"CanFastZero", CanFastZeroer.CanFastZero, func(v reflect.Value) reflect.Value { return v.MethodByName("CanFastZero") }},
+	{"CanExtents", CanExtentser.CanExtents, func(v reflect.Value) reflect.Value { return v.MethodByName("CanExtents") }},
+	{"CanFUA", CanFUAer.CanFUA, func(v reflect.Value) reflect.Value { return v.MethodByName("CanFUA") }},
+	{"CanMultiConn", CanMultiConner.CanMultiConn, func(v reflect.Value) reflect.Value { return v.MethodByName("CanMultiConn") }},
+	{"CanCache", CanCacher.CanCache, func(v reflect.Value) reflect.Value { return v.MethodByName("CanCache") }},
+	{"PWrite", PWriter.PWrite, func(v reflect.Value) reflect.Value { return v.MethodByName("PWrite") }},
+	{"Flush", Flusher.Flush, func(v reflect.Value) reflect.Value { return v.MethodByName("Flush") }},
+	{"Trim", Trimmer.Trim, func(v reflect.Value) reflect.Value { return v.MethodByName("Trim") }},
+	{"Zero", Zeroer.Zero, func(v reflect.Value) reflect.Value { return v.MethodByName("Zero") }},
+	{"Extents", Extenter.Extents, func(v reflect.Value) reflect.Value { return v.MethodByName("Extents") }},
+	{"Cache", Cacher.Cache, func(v reflect.Value) reflect.Value { return v.MethodByName("Cache") }},
+	{"DirectFD", DirectFDer.DirectFD, func(v reflect.Value) reflect.Value { return v.MethodByName("DirectFD") }},
+	{"DirectGate", DirectGater.DirectGate, func(v reflect.Value) reflect.Value { return v.MethodByName("DirectGate") }},
+}
 
-// checkMethods returns an error for the first method of v that has the name of
-// an optional one but another signature, or that v lacks only because v is not
-// a pointer.
-func checkMethods(v any, table methodTable) error {
-	t := reflect.TypeOf(v)
-	for _, name := range slices.Sorted(maps.Keys(table)) {
-		_, has := t.MethodByName(name)
-		if _, pointerHas := reflect.PointerTo(t).MethodByName(name); pointerHas && !has {
-			return fmt.Errorf("%s.%s: the method has a pointer receiver: give nbdkit a *%s", t, name, t)
-		}
-	}
-	for i := range t.NumMethod() {
-		m := t.Method(i)
-		want, ok := table[m.Name]
-		if !ok {
-			continue
-		}
-		if got := reflect.ValueOf(v).Method(i).Type(); got != want {
-			return fmt.Errorf("%s.%s: the method has type %s, but the callback needs %s", t, m.Name, got, want)
+// checkMethods returns an error for a method of v that has the name of one of
+// methods but another signature, or that v lacks only because v is not a pointer.
+func checkMethods(v any, methods []method) error {
+	value := reflect.ValueOf(v)
+	t := value.Type()
+	for _, m := range methods {
+		found := m.of(value)
+		switch {
+		case t.Implements(reflect.TypeOf(m.want).In(0)):
+		case found.IsValid():
+			return fmt.Errorf("%s.%s: the method has type %s, but the callback needs %s", t, m.name, found.Type(), m.signature())
+		case m.of(reflect.New(t)).IsValid():
+			return fmt.Errorf("%s.%s: the method has a pointer receiver: give nbdkit a *%s", t, m.name, t)
 		}
 	}
 	return nil
+}
+
+// signature is the method's type without the interface.
+func (m method) signature() string {
+	f := reflect.TypeOf(m.want)
+	rest := strings.TrimPrefix(f.String(), "func("+f.In(0).String())
+	return "func(" + strings.TrimPrefix(rest, ", ")
 }
 
 // checkedTypes remembers the verdict for each type of connection.

@@ -4,6 +4,7 @@
 package nbdkit
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -36,7 +37,7 @@ func TestCheckMethods(t *testing.T) {
 	tests := []struct {
 		name  string
 		value any
-		table methodTable
+		table []method
 		want  string // part of the error, "" for none
 	}{
 		{"plugin", goodPlugin{}, pluginMethods, ""},
@@ -70,6 +71,69 @@ func TestCheckConnectionRemembers(t *testing.T) {
 		}
 		if err := checkConnection(bare{}); err != nil {
 			t.Errorf("right connection: got %v, want no error", err)
+		}
+	}
+}
+
+// allPlugin and allConnection have each optional method.
+type allPlugin struct {
+	Describer
+	Loader
+	Unloader
+	DumpPluginer
+	Configurer
+	ConfigCompleter
+	ThreadModeler
+	GetReadyer
+	AfterForker
+	Cleaner
+	PreConnecter
+	ExportLister
+	DefaultExporter
+}
+
+type allConnection struct {
+	ConnectionCloser
+	BlockSizer
+	ExportDescriber
+	CanWriter
+	CanFlusher
+	IsRotationaler
+	CanTrimmer
+	CanZeroer
+	CanFastZeroer
+	CanExtentser
+	CanFUAer
+	CanMultiConner
+	CanCacher
+	PWriter
+	Flusher
+	Trimmer
+	Zeroer
+	Extenter
+	Cacher
+	DirectFDer
+	DirectGater
+}
+
+// The three places of a method in its table are about the same method.
+func TestMethodTables(t *testing.T) {
+	for _, test := range []struct {
+		all   any
+		table []method
+	}{{allPlugin{}, pluginMethods}, {allConnection{}, connectionMethods}} {
+		if got, want := len(test.table), reflect.TypeOf(test.all).NumMethod(); got != want {
+			t.Errorf("%T: got %d methods in the table, want %d", test.all, got, want)
+		}
+		for _, m := range test.table {
+			iface := reflect.TypeOf(m.want).In(0)
+			if got := iface.Method(0).Name; got != m.name {
+				t.Errorf("%s: got the interface's method %s, want its own", m.name, got)
+			}
+			field := reflect.StructField{Name: iface.Name(), Type: iface, Anonymous: true}
+			if only := reflect.Zero(reflect.StructOf([]reflect.StructField{field})); !m.of(only).IsValid() {
+				t.Errorf("%s: got another method by its name, want its own", m.name)
+			}
 		}
 	}
 }
