@@ -15,8 +15,11 @@ import (
 const (
 	// scanLimit is how many bytes Read looks at before it gives up: without
 	// holes, as on filesystems that have none, zeroes take time as well.
-	scanLimit  = 4 << 30
-	readLength = 1 << 20
+	scanLimit = 4 << 30
+	// readLength and slabSize are in bytes. Both are small because garbage of
+	// reading stays: a server that idles does not collect it.
+	readLength = 64 << 10
+	slabSize   = 256 << 10
 )
 
 // Read returns the mold of the file that f is open on, whose offset it moves.
@@ -34,7 +37,10 @@ func read(f *os.File, limit int64) (*Mold, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := collector{size: st.Size(), limit: limit, seed: maphash.MakeSeed(), known: map[uint64]int{}}
+	c := collector{
+		size: st.Size(), limit: limit, buf: make([]byte, readLength),
+		seed: maphash.MakeSeed(), known: map[uint64]int{},
+	}
 	if err := sys.SettleHoles(int(f.Fd())); err != nil {
 		return nil, err
 	}
@@ -61,14 +67,16 @@ func read(f *os.File, limit int64) (*Mold, error) {
 // A collector keeps blocks that are not zero, each content once.
 type collector struct {
 	size, limit int64
-	blocks      []byte
+	buf         []byte
+	blocks      int      // how many are kept
+	slabs       [][]byte // where they are, one after the other
 	repeats     []repeat
 	seed        maphash.Seed
 	known       map[uint64]int // index of a block by its hash
 }
 
-// A repeat is length blocks, from the one with the index first on, that stand
-// at off, times in a row.
+// A repeat is length blocks of one slab, from the one with the index first on,
+// that stand at off, times in a row.
 type repeat struct {
 	off           int64
 	first, length int
@@ -77,7 +85,7 @@ type repeat struct {
 
 const repeatMemory = 80 // bytes, about, for a repeat and its piece
 
-func (c *collector) kept() int64 { return int64(len(c.blocks) + len(c.repeats)*repeatMemory) }
+func (c *collector) kept() int64 { return int64(c.blocks*blockSize + len(c.repeats)*repeatMemory) }
 
 func (r repeat) end() int64 { return r.off + int64(r.length)*r.times*blockSize }
 
@@ -85,9 +93,8 @@ func (r repeat) end() int64 { return r.off + int64(r.length)*r.times*blockSize }
 // the last one ends.
 func (c *collector) readRange(f *os.File, off, end int64) (int64, error) {
 	end = (end + blockSize - 1) / blockSize * blockSize
-	buf := make([]byte, min(readLength, end-off))
-	for ; off < end; off += int64(len(buf)) {
-		buf = buf[:min(int64(len(buf)), end-off)]
+	for off < end {
+		buf := c.buf[:min(readLength, end-off)]
 		// What is behind the end of the file counts as zeroes.
 		clear(buf)
 		if _, err := f.ReadAt(buf[:min(int64(len(buf)), c.size-off)], off); err != nil {
@@ -98,6 +105,7 @@ func (c *collector) readRange(f *os.File, off, end int64) (int64, error) {
 				c.add(off+int64(b), block)
 			}
 		}
+		off += int64(len(buf))
 		if c.kept() > c.limit {
 			return 0, fmt.Errorf("more than %d bytes: %w", c.limit, ErrTooLarge)
 		}
@@ -113,7 +121,7 @@ func (c *collector) add(off int64, block []byte) {
 		last := &c.repeats[len(c.repeats)-1]
 		switch {
 		case last.end() != off:
-		case last.times == 1 && i == last.first+last.length:
+		case last.times == 1 && i == last.first+last.length && i%slabBlocks != 0:
 			last.length++
 			return
 		case last.length == 1 && i == last.first:
@@ -128,21 +136,31 @@ func (c *collector) add(off int64, block []byte) {
 func (c *collector) index(block []byte) int {
 	h := maphash.Bytes(c.seed, block)
 	i, ok := c.known[h]
-	if ok && bytes.Equal(c.blocks[i*blockSize:][:blockSize], block) {
+	if ok && bytes.Equal(c.at(i, 1), block) {
 		return i
 	}
-	i = len(c.blocks) / blockSize
+	i = c.blocks
 	c.known[h] = i
-	c.blocks = append(c.blocks, block...)
+	if i%slabBlocks == 0 {
+		c.slabs = append(c.slabs, make([]byte, slabSize))
+	}
+	c.blocks++
+	copy(c.at(i, 1), block)
 	return i
+}
+
+const slabBlocks = slabSize / blockSize
+
+// at is the n blocks of one slab from the one with index i on.
+func (c *collector) at(i, n int) []byte {
+	return c.slabs[i/slabBlocks][i%slabBlocks*blockSize:][:n*blockSize]
 }
 
 // mold makes pieces of what was collected.
 func (c *collector) mold() *Mold {
 	m := &Mold{size: c.size, kept: c.kept(), pieces: make([]piece, len(c.repeats))}
-	blocks := bytes.Clone(c.blocks) // without the room to grow
 	for i, r := range c.repeats {
-		m.pieces[i] = piece{r.off, r.end(), blocks[r.first*blockSize:][:r.length*blockSize]}
+		m.pieces[i] = piece{r.off, r.end(), c.at(r.first, r.length)}
 	}
 	return m
 }
