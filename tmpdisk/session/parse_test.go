@@ -159,7 +159,7 @@ func TestNewKey(t *testing.T) {
 					t.Errorf("%q and %q have one key", other, fields)
 				}
 				of[key] = fields
-				if !fileName.MatchString(diskOf(key)) {
+				if got, _, ok := splitName(diskOf(key)); !ok || got != key {
 					t.Errorf("key %q: no name for a file", key)
 				}
 			}
@@ -167,5 +167,36 @@ func TestNewKey(t *testing.T) {
 	}
 	if got, want := keyA.Short(), string(keyA)[:12]; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestSplitName(t *testing.T) {
+	const random = "0123456789abcdef0123"
+	tests := []struct {
+		name, key, rest string
+		ok              bool
+	}{
+		{"disk", string(keyA), ".disk", true},
+		{"record", string(keyA), ".json", true},
+		{"temporary", string(keyA), ".tmp." + random, true},
+		{"key only", string(keyA), "", false},
+		{"empty kind", string(keyA), ".", false},
+		{"another kind", string(keyA), ".jsonx", false},
+		{"more behind it", string(keyA), ".disk.disk", false},
+		{"line break", string(keyA), ".disk\n", false},
+		{"short random name", string(keyA), ".tmp." + random[1:], false},
+		{"no random name", string(keyA), ".tmp.", false},
+		{"short key", string(keyA)[1:], ".disk", false},
+		{"long key", string(keyA) + "0", ".disk", false},
+		{"other digits", strings.Repeat("A", 64), ".disk", false},
+		{"no key", "", ".disk", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			key, kind, ok := splitName(tt.key + tt.rest)
+			if ok != tt.ok || ok && (string(key) != tt.key || "."+kind != tt.rest) {
+				t.Errorf("got %q, %q, %v, want %q, %q, %v", key, kind, ok, tt.key, tt.rest, tt.ok)
+			}
+		})
 	}
 }

@@ -8,16 +8,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
-// A key and what follows it. Other files in the directory are left alone.
-var fileName = regexp.MustCompile(`^([0-9a-f]{64})\.(disk|json|tmp\.[0-9a-f]{20})$`)
+// splitName is the key that the name of a session's file begins with, and what
+// follows it. ok is false for other files, which are left alone.
+func splitName(name string) (key Key, kind string, ok bool) {
+	digits, kind, _ := strings.Cut(name, ".")
+	random, temp := strings.CutPrefix(kind, "tmp.")
+	ok = kind == "disk" || kind == "json" || temp && sys.IsRandomName(random)
+	return Key(digits), kind, ok && sys.IsHex(digits, 64)
+}
 
 // begin implements keeper. It removes what cannot be resumed, and what servers
 // left that were killed. What it does not understand, or must not touch, it says.
@@ -32,11 +39,11 @@ func (d *dir) begin() (waiting, lost []entry, err error) {
 	}
 	hasDisk := map[Key]bool{}
 	for _, name := range names {
-		m := fileName.FindStringSubmatch(name)
+		key, kind, ok := splitName(name)
 		switch {
-		case m == nil:
-		case m[2] == "disk" || m[2] == "json":
-			hasDisk[Key(m[1])] = hasDisk[Key(m[1])] || m[2] == "disk"
+		case !ok:
+		case kind == "disk" || kind == "json":
+			hasDisk[key] = hasDisk[key] || kind == "disk"
 		default:
 			d.removeTemp(p, name)
 		}

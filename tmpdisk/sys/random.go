@@ -6,6 +6,7 @@ package sys
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"strings"
 )
 
 // RandomName is 20 random hexadecimal digits: too many to guess, or to meet
@@ -14,4 +15,12 @@ func RandomName() string {
 	var random [10]byte
 	rand.Read(random[:]) // never fails since Go 1.24
 	return hex.EncodeToString(random[:])
+}
+
+// IsRandomName is whether name looks like one of [RandomName].
+func IsRandomName(name string) bool { return IsHex(name, 20) }
+
+// IsHex is whether s is n hexadecimal digits as package hex writes them.
+func IsHex(s string, n int) bool {
+	return len(s) == n && strings.Trim(s, "0123456789abcdef") == ""
 }

@@ -6,7 +6,6 @@ package template
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -17,9 +16,16 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
-// A key, then nothing, ".lock", or ".tmp." and 20 digits. Other files in the
-// directory are left alone.
-var fileName = regexp.MustCompile(`^([0-9a-f]{64})(|\.lock|\.tmp\.[0-9a-f]{20})$`)
+// splitName is the key that name begins with, and what follows it: nothing,
+// ".lock", or ".tmp." and 20 digits. ok is false for other files, which are left
+// alone.
+func splitName(name string) (key, rest string, ok bool) {
+	n := min(64, len(name))
+	key, rest = name[:n], name[n:]
+	random, temp := strings.CutPrefix(rest, ".tmp.")
+	ok = rest == "" || rest == ".lock" || temp && sys.IsRandomName(random)
+	return key, rest, ok && sys.IsHex(key, 64)
+}
 
 // Sweep removes templates that nobody has used for keep, and what builders
 // left that were killed. It waits for nobody: what is locked is in use. It may
@@ -42,8 +48,8 @@ func (t *Templates) Sweep() error {
 	}
 	byKey := map[string][]string{} // what follows the key
 	for _, name := range names {
-		if m := fileName.FindStringSubmatch(name); m != nil {
-			byKey[m[1]] = append(byKey[m[1]], m[2])
+		if key, rest, ok := splitName(name); ok {
+			byKey[key] = append(byKey[key], rest)
 		} else if sys.StandsForRemoved(name) && d.abandoned(name) {
 			if err := d.Remove(name); err != nil {
 				t.opts.Debug(fmt.Sprintf("template: sweep: %v (ignored)", err))

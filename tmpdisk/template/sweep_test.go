@@ -44,8 +44,8 @@ func TestTemplateSweep(t *testing.T) {
 		{"lock of nobody", 30 * day, map[string]time.Duration{key("a") + ".lock": 0}, nil, nil},
 		{"removed while it was open", 0, map[string]time.Duration{".fuse_hidden0001": 2 * day, ".nfs0001": day / 2}, nil,
 			[]string{".nfs0001"}},
-		{"not ours", time.Hour, map[string]time.Duration{"README": day, key("a") + "0": day, key("A"): day, key("a") + ".bak": day}, nil,
-			[]string{"README", key("A"), key("a") + ".bak", key("a") + "0"}},
+		{"not ours", time.Hour, map[string]time.Duration{"README": day, key("a") + "0": day, key("A"): day, key("a") + ".bak": day, key("a") + tmp + "0": day}, nil,
+			[]string{"README", key("A"), key("a") + ".bak", key("a") + tmp + "0", key("a") + "0"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -48,7 +48,7 @@ func Sweep(parent string, debug func(string)) error {
 	for {
 		names, err := dir.Readdirnames(256)
 		for _, name := range names {
-			if validName.MatchString(name) {
+			if validName(name) {
 				sweep(name)
 			}
 		}

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -20,7 +20,10 @@ import (
 // runs as another user, for whom the directory is not listable.
 const prefix = "nbdkit-tmpdisk-"
 
-var validName = regexp.MustCompile(`^` + regexp.QuoteMeta(prefix) + `[0-9a-f]{20}$`)
+func validName(name string) bool {
+	random, ok := strings.CutPrefix(name, prefix)
+	return ok && sys.IsRandomName(random)
+}
 
 // The two modes a directory of ours can have: private, or, once GiveTo was
 // called, open to a passer-by who knows the name of what is inside.
