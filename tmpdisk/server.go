@@ -69,7 +69,7 @@ func NewServer(cfg *config.Config, host Host) *Server {
 	}
 	s.pool = pool.New(pool.Options[*Disk]{
 		Spares:   spares,
-		Jobs:     cfg.MakeJobs,
+		Jobs:     pool.NewJobs(cfg.MakeJobs),
 		Room:     s.roomForSpare,
 		Fresh:    func(d *Disk) bool { return d.key == s.key() },
 		Debug:    host.Debug,

@@ -25,7 +25,7 @@ func TestPoolCauseOfCancelledMaker(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newPoolBench(t, Options[*fakeDisk]{Jobs: 1})
+			b := newPoolBench(t, Options[*fakeDisk]{Jobs: NewJobs(1)})
 			holder := b.join()
 			b.next().ok(1)
 			other := holder.wants(1)
@@ -40,7 +40,7 @@ func TestPoolCauseOfCancelledMaker(t *testing.T) {
 }
 
 func TestPoolTellsClientsWhy(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Jobs: 1})
+	b := newPoolBench(t, Options[*fakeDisk]{Jobs: NewJobs(1)})
 	leaver, waiting := b.join(), b.join()
 	leaver.cancel()
 	gone, cancel := context.WithCancelCause(context.Background())

@@ -23,7 +23,7 @@ func TestPoolStaleOnShelf(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newPoolBench(t, Options[*fakeDisk]{Spares: 3, Jobs: 1, Fresh: isFresh})
+			b := newPoolBench(t, Options[*fakeDisk]{Spares: 3, Jobs: NewJobs(1), Fresh: isFresh})
 			b.Start()
 			var disks []*fakeDisk
 			for i := range tt.stale {
@@ -60,7 +60,7 @@ func TestPoolStaleOnShelf(t *testing.T) {
 }
 
 func TestPoolStaleReturned(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Jobs: 1, Fresh: isFresh})
+	b := newPoolBench(t, Options[*fakeDisk]{Jobs: NewJobs(1), Fresh: isFresh})
 	probe := b.join()
 	b.next().ok(1)
 	disk := probe.wants(1)
@@ -87,7 +87,7 @@ func TestPoolStaleBegunBeforeClientCame(t *testing.T) {
 		{"begun for the client", 0, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: 1, Fresh: isFresh})
+			b := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: NewJobs(1), Fresh: isFresh})
 			b.Start()
 			m := b.next()
 			b.clock.advance(c.began)
@@ -107,7 +107,7 @@ func TestPoolStaleBegunBeforeClientCame(t *testing.T) {
 func TestPoolAsksFreshWithoutLock(t *testing.T) {
 	var b *poolBench
 	var asked atomic.Int32
-	b = newPoolBench(t, Options[*fakeDisk]{Jobs: 1, Fresh: func(*fakeDisk) bool {
+	b = newPoolBench(t, Options[*fakeDisk]{Jobs: NewJobs(1), Fresh: func(*fakeDisk) bool {
 		asked.Add(1)
 		if !b.Pool.mu.TryLock() {
 			t.Error("asked with the lock held")

@@ -20,26 +20,64 @@ type maker[T Disk] struct {
 	cancel context.CancelCauseFunc
 }
 
-// fill starts the makers that are wanted and allowed, those of clients first.
-// With mu.
+// fill starts the makers that are wanted and that there are slots for, those of
+// clients first. It gets the pool in line if there is none, and out of it if no
+// maker is wanted. With mu.
 func (p *Pool[T]) fill() {
-	for !p.stopped && len(p.makers)+p.ending < p.opts.Jobs && len(p.makers) < p.wanted() {
-		m := &maker[T]{}
-		i := slices.IndexFunc(p.queue, func(w *waiter[T]) bool { return w.maker == nil })
-		switch {
-		case i >= 0:
-			m.client, p.queue[i].maker = p.queue[i], m
-		case p.mayRefill():
-			m.spare = true
-		default:
+	for {
+		w := p.wants()
+		ok, wake := p.opts.Jobs.take(&p.seat, w)
+		p.wakeLater(wake)
+		if !ok {
 			return
 		}
-		var ctx context.Context
-		ctx, m.cancel = context.WithCancelCause(context.Background())
-		p.makers = append(p.makers, m)
-		p.returned.Add(1)
-		go p.run(ctx, m)
+		p.start(w)
 	}
+}
+
+// wants is what the next maker is wanted for. With mu.
+func (p *Pool[T]) wants() want {
+	switch {
+	case p.stopped || len(p.makers) >= p.wanted():
+		return nothing
+	case p.nextClient() >= 0:
+		return forClient
+	case p.mayRefill():
+		return forSpare
+	}
+	return nothing
+}
+
+// nextClient is the first place in the queue that has no maker, or -1. With mu.
+func (p *Pool[T]) nextClient() int {
+	return slices.IndexFunc(p.queue, func(w *waiter[T]) bool { return w.maker == nil })
+}
+
+// start starts a maker, whose slot the pool has taken. With mu.
+func (p *Pool[T]) start(w want) {
+	m := &maker[T]{spare: w == forSpare}
+	if w == forClient {
+		m.client = p.queue[p.nextClient()]
+		m.client.maker = m
+	}
+	var ctx context.Context
+	ctx, m.cancel = context.WithCancelCause(context.Background())
+	p.makers = append(p.makers, m)
+	p.returned.Add(1)
+	go p.run(ctx, m)
+}
+
+// granted is called when the pool's turn for a slot has come.
+func (p *Pool[T]) granted() {
+	p.mu.Lock()
+	defer p.unlock()
+	p.fill()
+}
+
+// wakeLater makes unlock call wake, and before it closes disks, which may take
+// long. With mu.
+func (p *Pool[T]) wakeLater(wake func()) {
+	p.later = slices.Insert(p.later, 0, wake)
 }
 
 // wanted is how many disks the clients and the shelf are short of. With mu.
@@ -54,19 +92,20 @@ func (p *Pool[T]) mayRefill() bool {
 }
 
 // cancelSurplus cancels the newest maker that runs for nobody, if there is one
-// more than wanted. With mu.
-func (p *Pool[T]) cancelSurplus() {
+// more than wanted, and reports whether it did. With mu.
+func (p *Pool[T]) cancelSurplus() bool {
 	if len(p.makers) <= p.wanted() {
-		return
+		return false
 	}
 	for i, m := range slices.Backward(p.makers) {
 		if m.client == nil {
 			p.makers = slices.Delete(p.makers, i, i+1)
 			p.ending++
 			m.cancel(ErrUnwanted)
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // run is the goroutine of a maker. It books an outcome even if makeDisk panics
@@ -126,15 +165,16 @@ func (p *Pool[T]) failed(m *maker[T], err error, took time.Duration) {
 	switch {
 	case m.client != nil:
 		p.serve(m.client, outcome[T]{err: err})
-	case !cancelled && !p.stopped:
+	case !cancelled && !p.stopped && !p.retired:
 		p.refillFailed(m, err)
 	}
 	p.fill()
 }
 
-// ended takes m out of the counts and reports whether it was cancelled as
-// surplus. With mu.
+// ended takes m out of the counts, gives its slot back, and reports whether it
+// was cancelled as surplus. With mu.
 func (p *Pool[T]) ended(m *maker[T]) (cancelled bool) {
+	p.wakeLater(p.opts.Jobs.giveBack())
 	i := slices.Index(p.makers, m)
 	if i < 0 {
 		p.ending--

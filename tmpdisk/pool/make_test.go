@@ -20,7 +20,7 @@ var (
 )
 
 func TestPoolOneFailureFailsOneClient(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Jobs: 2})
+	b := newPoolBench(t, Options[*fakeDisk]{Jobs: NewJobs(2)})
 	first, m1 := b.join(), b.next()
 	second, m2 := b.join(), b.next()
 	third := b.join()
@@ -39,7 +39,7 @@ func TestPoolOneFailureFailsOneClient(t *testing.T) {
 }
 
 func TestPoolClientKeepsItsPlaceForAnotherAttempt(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Jobs: 2})
+	b := newPoolBench(t, Options[*fakeDisk]{Jobs: NewJobs(2)})
 	first, m1 := b.join(), b.next()
 	second, m2 := b.join(), b.next()
 	third := b.join()
@@ -55,7 +55,7 @@ func TestPoolClientKeepsItsPlaceForAnotherAttempt(t *testing.T) {
 }
 
 func TestPoolNewestSurplusIsCancelled(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Spares: 2, Jobs: 3})
+	b := newPoolBench(t, Options[*fakeDisk]{Spares: 2, Jobs: NewJobs(3)})
 	b.Start()
 	spares := []*fakeMake{b.next(), b.next()}
 	c, own := b.join(), b.next()
@@ -74,7 +74,7 @@ func TestPoolNewestSurplusIsCancelled(t *testing.T) {
 }
 
 func TestPoolClientMeetsFailingSpare(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: 1})
+	b := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: NewJobs(1)})
 	b.Start()
 	spare := b.next()
 	c := b.join()
@@ -92,7 +92,7 @@ func TestPoolClientMeetsFailingSpare(t *testing.T) {
 }
 
 func TestPoolBackoff(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Spares: 3, Jobs: 3})
+	b := newPoolBench(t, Options[*fakeDisk]{Spares: 3, Jobs: NewJobs(3)})
 	b.Start()
 	makes := []*fakeMake{b.next(), b.next(), b.next()}
 	for _, m := range makes {
@@ -140,7 +140,7 @@ func TestPoolBackoff(t *testing.T) {
 
 func TestPoolRoom(t *testing.T) {
 	var full atomic.Bool
-	b := newPoolBench(t, Options[*fakeDisk]{Spares: 2, Jobs: 2, Room: func() error {
+	b := newPoolBench(t, Options[*fakeDisk]{Spares: 2, Jobs: NewJobs(2), Room: func() error {
 		if full.Load() {
 			return errors.New("TMPDIR: no room")
 		}
@@ -178,7 +178,7 @@ func TestPoolMakerDoesNotReturn(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var calls atomic.Int32
-			p := New(Options[*fakeDisk]{Jobs: 1}, func(context.Context) (*fakeDisk, error) {
+			p := New(Options[*fakeDisk]{Jobs: NewJobs(1)}, func(context.Context) (*fakeDisk, error) {
 				if calls.Add(1) == 1 {
 					tt.how()
 				}

@@ -6,7 +6,6 @@ package pool
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -33,8 +32,8 @@ type Disk interface {
 // Options say how many disks to make and whom to ask and tell. The zero value
 // keeps no spare disks, runs one maker for each CPU, and is silent.
 type Options[T Disk] struct {
-	Spares int // disks to keep ready
-	Jobs   int // makers at any time; 0 means one for each CPU
+	Spares int   // disks to keep ready
+	Jobs   *Jobs // limits the makers; nil means one for each CPU, of this pool alone
 
 	// Room returns an error if there is no room for a spare disk now. It is
 	// called before each spare disk is made. nil means that there is room.
@@ -60,6 +59,8 @@ type Pool[T Disk] struct {
 	later   []func() // what unlock does after it has released mu
 	started bool
 	stopped bool
+	retired bool
+	seat    seat         // the pool's in Jobs, which guards it
 	queue   []*waiter[T] // in order of arrival
 	makers  []*maker[T]  // that run, in order of their start; not cancelled
 	ending  int          // makers that were cancelled but have not returned
@@ -85,8 +86,8 @@ type outcome[T Disk] struct {
 // New returns a pool of disks that makeDisk makes. It makes none before Start
 // or Get. makeDisk must return soon after its context is cancelled.
 func New[T Disk](opts Options[T], makeDisk func(context.Context) (T, error)) *Pool[T] {
-	if opts.Jobs < 1 {
-		opts.Jobs = runtime.NumCPU()
+	if opts.Jobs == nil {
+		opts.Jobs = NewJobs(0)
 	}
 	if opts.Fresh == nil {
 		opts.Fresh = func(T) bool { return true }
@@ -100,7 +101,9 @@ func New[T Disk](opts Options[T], makeDisk func(context.Context) (T, error)) *Po
 	if opts.clock == nil {
 		opts.clock = realClock{}
 	}
-	return &Pool[T]{opts: opts, makeDisk: makeDisk}
+	p := &Pool[T]{opts: opts, makeDisk: makeDisk}
+	p.seat.wake = p.granted
+	return p
 }
 
 // Start begins to make spare disks.
@@ -166,6 +169,7 @@ func (p *Pool[T]) await(ctx context.Context, w *waiter[T]) outcome[T] {
 		return <-w.served
 	}
 	p.dequeue(w)
+	p.fill()
 	return outcome[T]{err: goneError(ctx)}
 }
 
@@ -187,6 +191,21 @@ func (p *Pool[T]) Put(disk T) {
 	p.mu.Lock()
 	defer p.unlock()
 	p.place(disk, time.Time{}, "from a client that did not use it")
+	p.fill()
+}
+
+// Retire ends the keeping of spare disks: those on the shelf are closed, and
+// makers that no client needs are cancelled. Clients are served as before. Start
+// and SetSpares do not undo it.
+func (p *Pool[T]) Retire() {
+	p.mu.Lock()
+	defer p.unlock()
+	p.retired = true
+	p.clear(retired)
+	p.refill = refill{}
+	for p.cancelSurplus() {
+	}
+	p.fill()
 }
 
 // Stop cancels the makers, fails the clients that wait, closes the disks on the
@@ -201,13 +220,8 @@ func (p *Pool[T]) Stop() {
 	for len(p.queue) > 0 {
 		p.serve(p.queue[0], outcome[T]{err: errStopped})
 	}
-	for _, disk := range p.shelf {
-		p.drop(disk, "the server is shutting down")
-	}
-	p.shelf = nil
-	for _, t := range []*timer{&p.extra, &p.breath, &p.refill.pause} {
-		disarm(t)
-	}
+	p.clear(shuttingDown)
+	p.fill()
 	p.unlock()
 	p.returned.Wait()
 }

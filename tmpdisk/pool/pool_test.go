@@ -15,7 +15,7 @@ import (
 )
 
 func TestPoolFIFO(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Jobs: 3})
+	b := newPoolBench(t, Options[*fakeDisk]{Jobs: NewJobs(3)})
 	clients := []*client{b.join(), b.join(), b.join()}
 	makes := []*fakeMake{b.next(), b.next(), b.next()}
 	// The makers finish in the opposite order of their start.
@@ -27,7 +27,7 @@ func TestPoolFIFO(t *testing.T) {
 }
 
 func TestPoolSparesAreReady(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Spares: 2, Jobs: 1})
+	b := newPoolBench(t, Options[*fakeDisk]{Spares: 2, Jobs: NewJobs(1)})
 	b.Start()
 	b.next().ok(1)
 	b.next().ok(2)
@@ -42,7 +42,7 @@ func TestPoolSparesAreReady(t *testing.T) {
 }
 
 func TestPoolClientsBeforeSpares(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: 1})
+	b := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: NewJobs(1)})
 	b.Start()
 	spare := b.next()
 	c := b.join()
@@ -67,7 +67,7 @@ func TestPoolCancelWhileWaiting(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newPoolBench(t, Options[*fakeDisk]{Spares: tt.spares, Jobs: tt.jobs})
+			b := newPoolBench(t, Options[*fakeDisk]{Spares: tt.spares, Jobs: NewJobs(tt.jobs)})
 			leaver := b.join()
 			m := b.next()
 			for range tt.others {
@@ -92,7 +92,7 @@ func TestPoolCancelWhileWaiting(t *testing.T) {
 }
 
 func TestPoolCancelledBeforeItCame(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Jobs: 1})
+	b := newPoolBench(t, Options[*fakeDisk]{Jobs: NewJobs(1)})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := b.Get(ctx); !errors.Is(err, context.Canceled) {
@@ -103,7 +103,7 @@ func TestPoolCancelledBeforeItCame(t *testing.T) {
 
 func TestPoolUntouchedComesBack(t *testing.T) {
 	for _, spares := range []int{0, 1} {
-		b := newPoolBench(t, Options[*fakeDisk]{Spares: spares, Jobs: 2})
+		b := newPoolBench(t, Options[*fakeDisk]{Spares: spares, Jobs: NewJobs(2)})
 		b.Start()
 		if spares == 1 {
 			b.next().ok(0)
@@ -133,7 +133,7 @@ func TestPoolUntouchedComesBack(t *testing.T) {
 }
 
 func TestPoolLateTimerOfExtraDisk(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Jobs: 1})
+	b := newPoolBench(t, Options[*fakeDisk]{Jobs: NewJobs(1)})
 	c := b.join()
 	b.next().ok(1)
 	disk := c.wants(1)
@@ -147,7 +147,7 @@ func TestPoolLateTimerOfExtraDisk(t *testing.T) {
 }
 
 func TestPoolUntouchedGoesToWhoWaits(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Jobs: 1})
+	b := newPoolBench(t, Options[*fakeDisk]{Jobs: NewJobs(1)})
 	probe := b.join()
 	b.next().ok(1)
 	disk := probe.wants(1)
@@ -163,7 +163,7 @@ func TestPoolUntouchedGoesToWhoWaits(t *testing.T) {
 
 func TestPoolTouchedNeverReused(t *testing.T) {
 	var ids atomic.Int64
-	p := New(Options[*fakeDisk]{Spares: 3, Jobs: 2}, func(context.Context) (*fakeDisk, error) {
+	p := New(Options[*fakeDisk]{Spares: 3, Jobs: NewJobs(2)}, func(context.Context) (*fakeDisk, error) {
 		return &fakeDisk{id: ids.Add(1)}, nil
 	})
 	p.Start()
@@ -196,7 +196,7 @@ func TestPoolStorm(t *testing.T) {
 		const jobs, storm = 3, 1000
 		var running, most, made atomic.Int64
 		var disks sync.Map
-		p := New(Options[*fakeDisk]{Spares: spares, Jobs: jobs}, func(context.Context) (*fakeDisk, error) {
+		p := New(Options[*fakeDisk]{Spares: spares, Jobs: NewJobs(jobs)}, func(context.Context) (*fakeDisk, error) {
 			n := running.Add(1)
 			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 			}
@@ -238,7 +238,7 @@ func TestPoolStorm(t *testing.T) {
 }
 
 func TestPoolStop(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Spares: 2, Jobs: 2})
+	b := newPoolBench(t, Options[*fakeDisk]{Spares: 2, Jobs: NewJobs(2)})
 	b.deaf = true
 	b.Start()
 	b.next().ok(1)
@@ -281,7 +281,7 @@ func TestPoolStop(t *testing.T) {
 }
 
 func TestPoolStopClosesShelf(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Spares: 2, Jobs: 1})
+	b := newPoolBench(t, Options[*fakeDisk]{Spares: 2, Jobs: NewJobs(1)})
 	b.Start()
 	disks := []*fakeDisk{b.next().ok(1), b.next().ok(2)}
 	b.idle(2)
@@ -294,7 +294,7 @@ func TestPoolStopClosesShelf(t *testing.T) {
 }
 
 func TestPoolSetSpares(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Jobs: 1})
+	b := newPoolBench(t, Options[*fakeDisk]{Jobs: NewJobs(1)})
 	b.Start()
 	b.idle(0)
 	b.SetSpares(2)

@@ -24,7 +24,12 @@ const (
 	lastPause  = time.Minute
 )
 
-const outOfDate = "it is out of date"
+// Why a disk is dropped.
+const (
+	outOfDate    = "it is out of date"
+	retired      = "no disks are kept any more"
+	shuttingDown = "the server is shutting down"
+)
 
 // refill is what the pool knows of spare disks that cannot be made. The zero
 // value means that they can.
@@ -37,7 +42,7 @@ type refill struct {
 
 // missing is how many disks the shelf is short of. With mu.
 func (p *Pool[T]) missing() int {
-	if !p.started {
+	if !p.started || p.retired {
 		return 0
 	}
 	return max(0, p.opts.Spares-len(p.shelf))
@@ -48,9 +53,11 @@ func (p *Pool[T]) missing() int {
 func (p *Pool[T]) place(disk T, began time.Time, from string) {
 	switch {
 	case p.stopped:
-		p.drop(disk, "the server is shutting down")
+		p.drop(disk, shuttingDown)
 	case len(p.queue) > 0:
 		p.serve(p.queue[0], outcome[T]{disk: disk, began: began, from: from})
+	case p.retired:
+		p.drop(disk, retired)
 	case len(p.shelf) > p.opts.Spares:
 		p.drop(disk, "nobody waits for it and enough are ready")
 	default:
@@ -94,6 +101,17 @@ func (p *Pool[T]) refillFailed(m *maker[T], err error) {
 	r.failing = true
 	line := fmt.Sprintf("spare disk not made, trying again after %s, then ever less often: %v", r.length, err)
 	p.later = append(p.later, func() { p.opts.LogError(line) })
+}
+
+// clear drops the disks on the shelf and ends its timers. With mu.
+func (p *Pool[T]) clear(why string) {
+	for _, disk := range p.shelf {
+		p.drop(disk, why)
+	}
+	p.shelf = nil
+	for _, t := range []*timer{&p.extra, &p.breath, &p.refill.pause} {
+		disarm(t)
+	}
 }
 
 // drop closes a disk once mu is released. With mu.

@@ -48,7 +48,7 @@ func stress(t *testing.T, seed uint64, steps int) {
 	}
 	d.poolBench = newPoolBench(t, Options[*fakeDisk]{
 		Spares: d.rng.IntN(4),
-		Jobs:   1 + d.rng.IntN(4),
+		Jobs:   NewJobs(1 + d.rng.IntN(4)),
 		Fresh:  isFresh,
 		Room: func() error {
 			if d.full.Load() {
@@ -179,7 +179,7 @@ func (d *drill) served(i int, o outcome[*fakeDisk]) {
 func (d *drill) check() {
 	d.Pool.mu.Lock()
 	defer d.Pool.mu.Unlock()
-	p, jobs := d.Pool, d.opts.Jobs
+	p, jobs := d.Pool, d.opts.Jobs.slots
 	for _, rule := range []struct {
 		text string
 		ok   bool

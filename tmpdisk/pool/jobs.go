@@ -1,0 +1,132 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package pool
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"sync"
+)
+
+// Jobs are the slots that the makers of all its pools share. Whoever finds none
+// free gets in line. Its lock may be taken with a pool's, never the reverse.
+type Jobs struct {
+	slots int
+
+	mu   sync.Mutex
+	free int     // 0 while anybody is in line
+	line []*seat // in order of arrival; those for clients go first
+}
+
+// want is what somebody would use a slot for.
+type want int
+
+const (
+	nothing want = iota
+	forSpare
+	forClient
+)
+
+// seat is what Jobs knows of a pool, or of a call of Wait. All but wake is under
+// the mu of Jobs.
+type seat struct {
+	wake    func() // its owner's, after a grant; called without any lock
+	want    want   // nothing unless it is in line
+	granted bool   // holds a slot that its owner has not taken yet
+}
+
+// NewJobs returns n slots; if n is below 1, one for each CPU.
+func NewJobs(n int) *Jobs {
+	if n < 1 {
+		n = runtime.NumCPU()
+	}
+	return &Jobs{slots: n, free: n}
+}
+
+// Wait returns once it has a slot for something that no pool makes. It waits
+// among those that make spare disks, and among those that make disks for
+// clients once wanted is closed. The caller must call done to give the slot
+// back; calling it again is harmless. The error says why ctx was cancelled.
+func (j *Jobs) Wait(ctx context.Context, wanted <-chan struct{}) (done func(), err error) {
+	granted := make(chan struct{}, 1)
+	s := &seat{wake: func() {
+		select {
+		case granted <- struct{}{}:
+		default: // it has yet to notice the last time
+		}
+	}}
+	for w := forSpare; ctx.Err() == nil; {
+		ok, wake := j.take(s, w)
+		wake()
+		if ok {
+			return sync.OnceFunc(func() { j.giveBack()() }), nil
+		}
+		select {
+		case <-granted:
+		case <-wanted:
+			w, wanted = forClient, nil
+		case <-ctx.Done():
+		}
+	}
+	_, wake := j.take(s, nothing)
+	wake()
+	return nil, context.Cause(ctx)
+}
+
+// take takes a slot for what s wants now. If there is none, s gets in line, or
+// keeps its place there. A grant that s cannot use goes to the next in line. The
+// caller must call wake without its lock.
+func (j *Jobs) take(s *seat, w want) (ok bool, wake func()) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if s.granted {
+		s.granted = false
+		j.free++
+	}
+	if j.free > 0 && (w == forClient || w == forSpare && j.firstClient() < 0) {
+		ok, w = true, nothing
+		j.free--
+	}
+	j.lineUp(s, w)
+	return ok, j.grant()
+}
+
+// giveBack gives back a slot. The caller must call wake without its lock.
+func (j *Jobs) giveBack() (wake func()) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.free++
+	return j.grant()
+}
+
+// grant gives a free slot to the next in line, whom wake tells. With mu.
+func (j *Jobs) grant() (wake func()) {
+	if j.free == 0 || len(j.line) == 0 {
+		return func() {}
+	}
+	s := j.line[max(0, j.firstClient())]
+	j.lineUp(s, nothing)
+	j.free--
+	s.granted = true
+	return s.wake
+}
+
+// firstClient is the first place in line for a client's disk, or -1. With mu.
+func (j *Jobs) firstClient() int {
+	return slices.IndexFunc(j.line, func(s *seat) bool { return s.want == forClient })
+}
+
+// lineUp puts s at the end of the line, unless it is in line for that already;
+// for nothing, it takes s out. With mu.
+func (j *Jobs) lineUp(s *seat, w want) {
+	if s.want == w {
+		return
+	}
+	j.line = slices.DeleteFunc(j.line, func(other *seat) bool { return other == s })
+	if w != nothing {
+		j.line = append(j.line, s)
+	}
+	s.want = w
+}
