@@ -29,6 +29,18 @@
 // spare disks, and for one minute a single disk more. So a client that only
 // looks costs nothing, even if a replacement is already being made.
 //
+// [Jobs] are the slots that several pools share. A maker has one from its start
+// until it has returned, even if it is cancelled. A pool that finds none free
+// gets in line. A slot that is given back goes to the first pool in line that
+// has a client without a maker, and, only if there is none, to the first that is
+// short of spare disks. A pool that wants more than one slot gets in line anew
+// for each. So while a client waits at the head of its pool's queue, no other
+// pool starts two makers, however many clients it has. [Jobs.Wait] is in line
+// like a pool.
+//
+// A pool that has retired keeps no disks: what comes back or is made goes to a
+// client who waits, or is dropped.
+//
 // A failure to make a spare disk is logged once, and then nothing is logged
 // until a disk can be made again. Meanwhile a single maker tries again, after
 // pauses that grow from a second to a minute. Clients do not wait for them.
@@ -37,12 +49,13 @@
 //
 // All methods may be called from any goroutine. The functions in [Options], and
 // the methods of a disk, are called without the pool's lock, some of them from
-// several goroutines at once.
+// several goroutines at once. A pool may call the functions of another one that
+// shares its Jobs, in its caller's goroutine, when it passes a slot on.
 //
 // # What it does not do
 //
 // It has no time limit for a maker: the function that makes disks must see to
-// that. It closes the disks on its shelf, but not those that clients hold. It
+// that. No maker is cancelled so that another pool gets its slot. It closes the disks on its shelf, but not those that clients hold. It
 // does not search its shelf for disks that are out of date: it asks only about
 // the disk that it is about to hand out or take back, and not about one whose
 // making began after its client came.

@@ -4,6 +4,7 @@
 package pool
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -29,6 +30,7 @@ type drill struct {
 	failed  map[error]*fakeMake // whose error it is
 	held    []*fakeDisk         // by clients
 	all     []*fakeDisk
+	shared  bool // its slots are; others see to the rules of that
 }
 
 func TestPoolStress(t *testing.T) {
@@ -39,25 +41,8 @@ func TestPoolStress(t *testing.T) {
 }
 
 func stress(t *testing.T, seed uint64, steps int) {
-	d := &drill{
-		rng:     rand.New(rand.NewPCG(seed, 0)),
-		full:    new(atomic.Bool),
-		came:    map[*client]int{},
-		started: map[*fakeMake]int{},
-		failed:  map[error]*fakeMake{},
-	}
-	d.poolBench = newPoolBench(t, Options[*fakeDisk]{
-		Spares: d.rng.IntN(4),
-		Jobs:   NewJobs(1 + d.rng.IntN(4)),
-		Fresh:  isFresh,
-		Room: func() error {
-			if d.full.Load() {
-				return errors.New("no room")
-			}
-			return nil
-		},
-	})
-	d.deaf = true // a maker that is cancelled returns when the drill says so
+	rng := rand.New(rand.NewPCG(seed, 0))
+	d := newDrill(t, rng, NewJobs(1+rng.IntN(4)))
 	begin := d.rng.IntN(20)
 	for d.step = range steps {
 		if d.step == begin {
@@ -68,6 +53,44 @@ func stress(t *testing.T, seed uint64, steps int) {
 		d.check()
 	}
 	d.end()
+}
+
+func newDrill(t *testing.T, rng *rand.Rand, jobs *Jobs) *drill {
+	d := &drill{
+		rng:     rng,
+		full:    new(atomic.Bool),
+		came:    map[*client]int{},
+		started: map[*fakeMake]int{},
+		failed:  map[error]*fakeMake{},
+	}
+	d.poolBench = newPoolBench(t, Options[*fakeDisk]{
+		Spares: d.rng.IntN(4),
+		Jobs:   jobs,
+		Fresh:  isFresh,
+		Room: func() error {
+			if d.full.Load() {
+				return errors.New("no room")
+			}
+			return nil
+		},
+	})
+	d.deaf = true // a maker that is cancelled returns when the drill says so
+	t.Cleanup(func() {
+		if t.Failed() {
+			go d.release() // or the pool could not be stopped
+		}
+	})
+	return d
+}
+
+// release makes all makers return.
+func (d *drill) release() {
+	for _, m := range d.makers {
+		m.fail(context.Canceled)
+	}
+	for m := range d.makes {
+		m.fail(context.Canceled)
+	}
 }
 
 // act is one random step.
@@ -131,28 +154,34 @@ func (d *drill) finish(ok bool) {
 // note of it.
 func (d *drill) settle() {
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); runtime.Gosched() {
-		d.Pool.mu.Lock()
-		for len(d.makes) > 0 {
-			m := <-d.makes
-			d.started[m] = d.step
-			d.makers = append(d.makers, m)
-		}
-		done := d.running() == len(d.makers)
-		queue := len(d.queue)
-		d.Pool.mu.Unlock()
-		for i := 0; i < len(d.waiting); i++ {
-			select {
-			case o := <-d.waiting[i].got:
-				d.served(i, o)
-				i--
-			default:
-			}
-		}
-		if done && queue == len(d.waiting) {
+		if d.settled() {
 			return
 		}
 	}
 	d.t.Fatalf("step %d: the pool does not settle", d.step)
+}
+
+// settled takes note of what the pool has done, and reports whether it has done
+// all that it does by itself.
+func (d *drill) settled() bool {
+	d.Pool.mu.Lock()
+	for len(d.makes) > 0 {
+		m := <-d.makes
+		d.started[m] = d.step
+		d.makers = append(d.makers, m)
+	}
+	done := d.running() == len(d.makers)
+	queue := len(d.queue)
+	d.Pool.mu.Unlock()
+	for i := 0; i < len(d.waiting); i++ {
+		select {
+		case o := <-d.waiting[i].got:
+			d.served(i, o)
+			i--
+		default:
+		}
+	}
+	return done && queue == len(d.waiting)
 }
 
 // served notes and checks the outcome of the client that waits at place i.
@@ -188,10 +217,11 @@ func (d *drill) check() {
 		{"the shelf is empty while anybody waits", len(p.shelf) == 0 || len(p.queue) == 0},
 		{"one disk more than spares at most", len(p.shelf) <= p.opts.Spares+1},
 		{"a timer for that disk alone", (p.extra != nil) == (len(p.shelf) > p.opts.Spares)},
-		{"makers for all who wait", len(p.makers) >= min(len(p.queue), jobs-p.ending)},
+		{"makers for all who wait", d.shared || len(p.makers) >= min(len(p.queue), jobs-p.ending)},
 		{"no surplus while anybody waits", len(p.queue) == 0 || len(p.makers) <= p.wanted()},
-		{"spares are made, or there is a reason", p.missing() == 0 || !p.mayRefill() ||
+		{"spares are made, or there is a reason", d.shared || p.missing() == 0 || !p.mayRefill() ||
 			len(p.makers) >= min(p.wanted(), jobs-p.ending)},
+		{"nothing is kept by a pool that has retired", !p.retired || len(p.shelf) == 0},
 		{"a client and its maker know each other", d.paired()},
 	} {
 		if !rule.ok {

@@ -1,0 +1,286 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package pool
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// newSharedJobs returns n slots that must all be free when the test ends. Pools
+// that share them must be made after it, so that they are stopped before.
+func newSharedJobs(t *testing.T, n int) *Jobs {
+	j := NewJobs(n)
+	t.Cleanup(func() {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		if j.free != n || len(j.line) != 0 {
+			t.Errorf("at the end: got %d of %d slots free and %d in line, want all and none", j.free, n, len(j.line))
+		}
+	})
+	return j
+}
+
+// wants are what those in line want a slot for, in order of arrival.
+func (j *Jobs) wants() (ws []want) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, s := range j.line {
+		ws = append(ws, s.want)
+	}
+	return ws
+}
+
+// eventually waits for what other goroutines are about to do.
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); runtime.Gosched() {
+		if f() {
+			return
+		}
+	}
+	t.Fatalf("never came true: %s", what)
+}
+
+// nextOf is the next run of a maker of any of the pools, and whose it is.
+func nextOf(t *testing.T, benches []*poolBench) (whose int, m *fakeMake) {
+	t.Helper()
+	eventually(t, "a maker is started", func() bool {
+		whose = slices.IndexFunc(benches, func(b *poolBench) bool { return len(b.makes) > 0 })
+		return whose >= 0
+	})
+	return whose, benches[whose].next()
+}
+
+func TestJobsOrder(t *testing.T) {
+	type want struct{ spares, clients int }
+	tests := []struct {
+		name  string
+		slots int
+		pools []want // A, B, C; their spares come first, then their clients
+		order string // of the makers that start
+	}{
+		{"a flood and a few", 1, []want{{0, 100}, {0, 3}}, "AABABABAAA"},
+		{"a flood and a few, two slots", 2, []want{{0, 100}, {0, 3}}, "AAABABABAAA"},
+		{"two floods and a few", 1, []want{{0, 100}, {0, 100}, {0, 3}}, "AABCABCABCABAB"},
+		{"a flood alone", 3, []want{{0, 8}}, "AAAAAAAA"},
+		{"spares in turn", 1, []want{{3, 0}, {2, 0}}, "AABAB"},
+		{"clients before spares of another", 1, []want{{4, 0}, {0, 3}}, "ABBBAAA"},
+		{"clients before spares of another and one's own", 1, []want{{1, 2}, {2, 2}}, "AABBABB"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			jobs := newSharedJobs(t, tt.slots)
+			var benches []*poolBench
+			for _, p := range tt.pools {
+				b := newPoolBench(t, Options[*fakeDisk]{Spares: p.spares, Jobs: jobs})
+				benches = append(benches, b)
+				b.Start()
+			}
+			for i, p := range tt.pools {
+				for range p.clients {
+					benches[i].join()
+				}
+			}
+			var order string
+			var running []*fakeMake
+			for len(order) < len(tt.order) {
+				if len(running) == tt.slots {
+					running[0].ok(0)
+					running = running[1:]
+				}
+				i, m := nextOf(t, benches)
+				order += string(rune('A' + i))
+				running = append(running, m)
+			}
+			if order != tt.order {
+				t.Errorf("makers started: got %s, want %s", order, tt.order)
+			}
+		})
+	}
+}
+
+// A pool that comes while others are in line goes to the end of it.
+func TestJobsNewcomerDoesNotOvertake(t *testing.T) {
+	jobs := newSharedJobs(t, 1)
+	var benches []*poolBench
+	for range 3 {
+		benches = append(benches, newPoolBench(t, Options[*fakeDisk]{Jobs: jobs}))
+	}
+	benches[0].join()
+	_, m := nextOf(t, benches)
+	benches[1].join()
+	benches[1].join()
+	benches[2].join()
+	benches[0].join()
+	var got []int
+	for range 4 {
+		m.ok(0)
+		i, next := nextOf(t, benches)
+		got, m = append(got, i), next
+	}
+	if want := []int{1, 2, 0, 1}; !slices.Equal(got, want) {
+		t.Errorf("makers started: got those of %v, want %v", got, want)
+	}
+}
+
+func TestJobsSlotIsPassedOn(t *testing.T) {
+	jobs := newSharedJobs(t, 1)
+	first := newPoolBench(t, Options[*fakeDisk]{Jobs: jobs})
+	second := newPoolBench(t, Options[*fakeDisk]{Jobs: jobs})
+	done, err := jobs.Wait(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served, other := first.join(), second.join()
+
+	// The client is served with a disk that comes back, between the grant and
+	// the pool's hearing of it.
+	first.Pool.mu.Lock()
+	wake := jobs.giveBackIn(t, done)
+	first.place(&fakeDisk{id: 1}, time.Time{}, "")
+	first.Pool.mu.Unlock()
+	<-wake
+	served.wants(1)
+	second.next().ok(2)
+	other.wants(2)
+	second.idle(0)
+	if n := len(first.makes); n != 0 {
+		t.Errorf("pool whose client had left: got %d makers, want 0", n)
+	}
+}
+
+// giveBackIn calls done, which blocks, in a goroutine, and returns once the slot
+// has been granted to the next.
+func (j *Jobs) giveBackIn(t *testing.T, done func()) (returned chan struct{}) {
+	t.Helper()
+	left := len(j.wants()) - 1
+	returned = make(chan struct{})
+	go func() { defer close(returned); done() }()
+	eventually(t, "the slot is granted", func() bool { return len(j.wants()) == left })
+	return returned
+}
+
+// A client that leaves takes its pool out of the line at once, or its spares
+// would get the turn of another's client.
+func TestJobsLeaverGivesUpItsPlace(t *testing.T) {
+	tests := []struct {
+		name   string
+		spares int
+		want   []want // what is in line when the first one's client has left
+	}{
+		{"no spares wanted", 0, []want{forClient}},
+		{"spares wanted", 1, []want{forClient, forSpare}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			jobs := newSharedJobs(t, 1)
+			holder := newPoolBench(t, Options[*fakeDisk]{Jobs: jobs})
+			first := newPoolBench(t, Options[*fakeDisk]{Spares: tt.spares, Jobs: jobs})
+			second := newPoolBench(t, Options[*fakeDisk]{Jobs: jobs})
+			holder.join()
+			m := holder.next()
+			first.Start()
+			leaver := first.join()
+			other := second.join()
+			leaver.cancel()
+			leaver.outcome()
+			if got := jobs.wants(); !slices.Equal(got, tt.want) {
+				t.Errorf("in line: got %v, want %v", got, tt.want)
+			}
+			m.ok(0)
+			second.next().ok(1)
+			other.wants(1)
+		})
+	}
+}
+
+// A cancelled maker may go on for a while, and has its slot until it returns.
+func TestJobsCancelledMakerKeepsItsSlot(t *testing.T) {
+	jobs := newSharedJobs(t, 1)
+	first := newPoolBench(t, Options[*fakeDisk]{Jobs: jobs})
+	first.deaf = true
+	second := newPoolBench(t, Options[*fakeDisk]{Jobs: jobs})
+	leaver, m := first.join(), first.next()
+	leaver.cancel()
+	leaver.outcome()
+	<-m.ctx.Done()
+	other := second.join()
+	second.counts(0, 1)
+	m.fail(errFirst)
+	second.next().ok(1)
+	other.wants(1)
+}
+
+func TestJobsStoppedPoolLeavesTheLine(t *testing.T) {
+	jobs := newSharedJobs(t, 1)
+	holder := newPoolBench(t, Options[*fakeDisk]{Jobs: jobs})
+	holder.join()
+	stopped := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: jobs})
+	stopped.Start()
+	stopped.join()
+	stopped.Stop()
+	if got := jobs.wants(); len(got) != 0 {
+		t.Errorf("in line: got %v, want nobody", got)
+	}
+}
+
+// All at once, for the race detector.
+func TestJobsStorm(t *testing.T) {
+	const slots, pools, clients = 3, 4, 200
+	jobs := newSharedJobs(t, slots)
+	var running, most atomic.Int64
+	work := func() {
+		n := running.Add(1)
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
+		runtime.Gosched()
+		running.Add(-1)
+	}
+	var all sync.WaitGroup
+	for i := range pools {
+		p := New(Options[*fakeDisk]{Spares: i, Jobs: jobs}, func(context.Context) (*fakeDisk, error) {
+			work()
+			return &fakeDisk{}, nil
+		})
+		t.Cleanup(p.Stop)
+		p.Start()
+		for n := range clients {
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				d, err := p.Get(t.Context())
+				if err != nil {
+					t.Errorf("pool %d: got %v, want a disk", i, err)
+					return
+				}
+				d.touched.Store(n%2 == 0)
+				p.Put(d)
+			}()
+		}
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			done, err := jobs.Wait(t.Context(), nil)
+			if err != nil {
+				t.Errorf("wait: got %v, want a slot", err)
+				return
+			}
+			work()
+			done()
+			if i%2 == 0 {
+				p.Retire()
+			}
+		}()
+	}
+	all.Wait()
+	if n := most.Load(); n > slots {
+		t.Errorf("got %d at once, want at most %d", n, slots)
+	}
+}
