@@ -26,7 +26,7 @@ type fleet struct {
 func TestJobsStress(t *testing.T) {
 	for range 30 {
 		seed := rand.Uint64()
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+		ok := t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 0))
 			f := &fleet{T: t, rng: rng, jobs: newSharedJobs(t, 1+rng.IntN(4)), seen: map[*maker[*fakeDisk]]int{}}
 			for range 2 + rng.IntN(4) {
@@ -42,6 +42,9 @@ func TestJobsStress(t *testing.T) {
 			}
 			f.end()
 		})
+		if !ok {
+			return
+		}
 	}
 }
 
@@ -140,8 +143,8 @@ func (f *fleet) check() {
 				}
 			}
 		}
-		f.checkSeat(d)
 		d.Pool.mu.Unlock()
+		f.checkSeat(d)
 	}
 	if running > f.jobs.slots {
 		f.Fatalf("step %d: %d slots in use, want at most %d", f.step, running, f.jobs.slots)
@@ -151,8 +154,10 @@ func (f *fleet) check() {
 	}
 }
 
-// checkSeat checks that a pool is in line for what it wants. With its mu.
+// checkSeat checks that a pool is in line for what it wants.
 func (f *fleet) checkSeat(d *drill) {
+	d.Pool.mu.Lock()
+	defer d.Pool.mu.Unlock()
 	f.jobs.mu.Lock()
 	defer f.jobs.mu.Unlock()
 	wants, got := d.wants(), d.seat.want

@@ -130,6 +130,30 @@ func TestJobsNewcomerDoesNotOvertake(t *testing.T) {
 	}
 }
 
+func TestJobsSparesKeepTheirPlace(t *testing.T) {
+	jobs := newSharedJobs(t, 1)
+	first := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: jobs})
+	other := newPoolBench(t, Options[*fakeDisk]{Jobs: jobs})
+	second := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: jobs})
+	done, err := jobs.Wait(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Start()
+	other.join()
+	second.Start()
+	done()
+	var got []int
+	for range 3 {
+		i, m := nextOf(t, []*poolBench{first, other, second})
+		got = append(got, i)
+		m.ok(0)
+	}
+	if want := []int{1, 0, 2}; !slices.Equal(got, want) {
+		t.Errorf("makers started: got those of %v, want %v", got, want)
+	}
+}
+
 func TestJobsSlotIsPassedOn(t *testing.T) {
 	jobs := newSharedJobs(t, 1)
 	first := newPoolBench(t, Options[*fakeDisk]{Jobs: jobs})

@@ -3,7 +3,10 @@
 
 package pool
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestPoolRetireDropsTheShelf(t *testing.T) {
 	b := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: NewJobs(1)})
@@ -111,7 +114,12 @@ func TestPoolRetiredServesClients(t *testing.T) {
 
 // Nothing tries again, and the log says nothing of spare disks any more.
 func TestPoolRetiredForgetsFailures(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: NewJobs(1)})
+	again := make(chan string, 1)
+	b := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: NewJobs(1), Debug: func(line string) {
+		if strings.Contains(line, "can be made again") {
+			again <- line
+		}
+	}})
 	b.Start()
 	b.next().fail(errFirst)
 	b.idle(0)
@@ -129,6 +137,9 @@ func TestPoolRetiredForgetsFailures(t *testing.T) {
 	b.idle(0)
 	if l, p := b.logged(), b.clock.pauses(); len(l) != 1 || len(p) != 0 {
 		t.Errorf("got log %q and timers %v, want the failure before and none", l, p)
+	}
+	if len(again) != 0 {
+		t.Errorf("debug: got %q, want nothing", <-again)
 	}
 }
 
