@@ -34,12 +34,12 @@
 // gets in line. A slot that is given back goes to the first pool in line that
 // has a client without a maker, and, only if there is none, to the first that is
 // short of spare disks. A pool that wants more than one slot gets in line anew
-// for each. So while a client waits at the head of its pool's queue, no other
-// pool starts two makers, however many clients it has. [Jobs.Wait] is in line
-// like a pool.
+// for each. So while a pool is in line for a client, no other one starts two
+// makers, however many clients it has. A call of [Jobs.Wait] is in line like a
+// pool.
 //
-// A pool that has retired keeps no disks: what comes back or is made goes to a
-// client who waits, or is dropped.
+// A pool that has retired keeps no disks: a disk that comes back or is made goes
+// to a client that waits, or is dropped.
 //
 // A failure to make a spare disk is logged once, and then nothing is logged
 // until a disk can be made again. Meanwhile a single maker tries again, after
@@ -55,8 +55,9 @@
 // # What it does not do
 //
 // It has no time limit for a maker: the function that makes disks must see to
-// that. No maker is cancelled so that another pool gets its slot. It closes the disks on its shelf, but not those that clients hold. It
-// does not search its shelf for disks that are out of date: it asks only about
-// the disk that it is about to hand out or take back, and not about one whose
-// making began after its client came.
+// that. It cancels no maker to give another pool its slot. It closes the disks
+// on its shelf, but not those that clients hold. It does not search its shelf
+// for disks that are out of date: it asks only about the disk that it is about
+// to hand out or take back, and not about one whose making began after its
+// client came.
 package pool
