@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -29,8 +30,9 @@ func newSessions(c config.Session, host Host) *session.Sessions {
 		return nil
 	}
 	return session.New(session.Options{
-		Grace: c.Grace, Conflict: c.Conflict, Fresh: c.Fresh, Forget: c.Forget, Max: maxWaiting(c, host),
-		Dir: c.Dir, Sync: c.Sync, Debug: host.Debug, LogError: host.Error,
+		Forget: c.Forget, Max: maxWaiting(c, host), Dir: c.Dir, Sync: c.Sync,
+		Grace: func(string) time.Duration { return c.Grace },
+		Debug: host.Debug, LogError: host.Error,
 	})
 }
 
@@ -67,7 +69,9 @@ func (s *Server) sessionOf(client Client) (session.Key, string, error) {
 
 // openSession connects a client to the session of key.
 func (s *Server) openSession(ctx context.Context, key session.Key, export string) (*Disk, error) {
-	c, err := s.sessions.Open(ctx, key, export, func(ctx context.Context) (session.Disk, error) {
+	cfg := s.maker.cfg.Session
+	policy := session.Policy{Grace: cfg.Grace, Conflict: cfg.Conflict, Fresh: cfg.Fresh}
+	c, err := s.sessions.Open(ctx, key, export, policy, func(ctx context.Context) (session.Disk, error) {
 		if err := s.room(); err != nil {
 			return nil, err
 		}

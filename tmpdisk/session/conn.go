@@ -25,7 +25,7 @@ func (c *Conn) Size() int64 { return c.disk.Size() }
 func (c *Conn) Disk() Disk { return c.disk }
 
 // Shared reports whether all connections to the session see one disk.
-func (c *Conn) Shared() bool { return c.session.conflict == Share }
+func (c *Conn) Shared() bool { return c.session.policy.Conflict == Share }
 
 // enter lets a request in that looks for bit.
 func (c *Conn) enter(bit uint64) error {

@@ -111,7 +111,7 @@ func TestCreateWhereItIsFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := started(t, dirOptions(t, nil, parent))
-	_, err := s.Open(context.Background(), keyA, "", fresh(d))
+	_, err := s.Open(context.Background(), keyA, "", minute, fresh(d))
 	if !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("got %v, want ENOSPC", err)
 	}
@@ -137,7 +137,7 @@ func TestDropWhereItIsFull(t *testing.T) {
 		t.Fatalf("got %v, want ENOSPC", err)
 	}
 	s.Close(c)
-	now.pass(s.opts.Grace)
+	now.pass(minute.Grace)
 	wantFiles(t, parent, recordOf(keyA))
 	wantLost(t, s, keyA, Expired)
 	closeKeeper(s)
@@ -176,7 +176,7 @@ func TestCreateOfDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := started(t, dirOptions(t, nil, parent))
-	_, err = s.Open(context.Background(), keyA, "", fresh(d))
+	_, err = s.Open(context.Background(), keyA, "", minute, fresh(d))
 	testkit.Contains(t, err, "session-dir", "block device", "have it make a file")
 	wantFiles(t, parent)
 }
@@ -186,7 +186,7 @@ func TestCreateFails(t *testing.T) {
 	parent := t.TempDir()
 	s := started(t, dirOptions(t, nil, parent))
 	want := errors.New("no room")
-	_, err := s.Open(context.Background(), keyA, "", func(context.Context) (Disk, error) { return nil, want })
+	_, err := s.Open(context.Background(), keyA, "", minute, func(context.Context) (Disk, error) { return nil, want })
 	if !errors.Is(err, want) {
 		t.Errorf("got %v, want %v", err, want)
 	}

@@ -132,7 +132,7 @@ func TestDirIsEmptyInTheEnd(t *testing.T) {
 			for _, pass := range []struct {
 				d    time.Duration
 				want []string
-			}{{o.Grace + 1, []string{recordOf(keyA)}}, {o.Forget, []string{}}} {
+			}{{minute.Grace + 1, []string{recordOf(keyA)}}, {o.Forget, []string{}}} {
 				if restart {
 					s.Stop()
 				}

@@ -5,9 +5,20 @@
 //
 // A session is known by its [Key]. [Sessions.Open] connects a client to it: to a
 // fresh disk the first time, and later to the disk that it had. When the last
-// connection has been closed the disk waits, for Options.Grace. What ends after
-// that, or for any other reason, leaves a note of its key behind, so that no
-// client ever takes a fresh disk for its old one.
+// connection has been closed the disk waits, for the Grace of its [Policy]. What
+// ends after that, or for any other reason, leaves a note of its key behind, so
+// that no client ever takes a fresh disk for its old one.
+//
+// # Policies
+//
+// Each export may have a [Policy] of its own, and may change it. A session is
+// under the policy of the client that came when nobody was connected; whoever
+// comes next joins under the same one. When the last client has left, the disk
+// waits for the grace of that policy, even if the export has another one by then.
+// A record does not say what held on another server: disks that Start finds, and
+// those that another server's client left or that it had when it died, wait for
+// Options.Grace of their export. However long disks may wait, the one that has
+// waited the longest is the first to make room.
 //
 // # Fencing
 //

@@ -40,8 +40,7 @@ func TestFailedDiskWithoutNote(t *testing.T) {
 	wantFiles(t, parent, recordOf(keyA))
 
 	// Another disk of that name has not failed.
-	s.opts.Fresh = true
-	used(t, s, keyA, must(blank(t, parent, testSize)), 2)
+	usedAs(t, s, keyA, "export", freshMinute, must(blank(t, parent, testSize)), 2)
 	c = open(t, s, keyA, none)
 	wantBlock(t, c, 2, 1, 0)
 	s.Close(c)
@@ -66,7 +65,7 @@ func TestClockSetBack(t *testing.T) {
 			used(t, s, keyA, must(blank(t, parent, testSize)), 1)
 			change(t, parent, keyA, func(r *record) { r.Used = r.Used.Add(by) })
 			for range 3 {
-				now.pass(s.opts.Grace)
+				now.pass(minute.Grace)
 			}
 			wantLost(t, s, keyA, Expired)
 			wantFiles(t, parent, recordOf(keyA))
@@ -94,9 +93,9 @@ func TestDropWithoutDescriptors(t *testing.T) {
 	parent, now := t.TempDir(), newClock()
 	s := started(t, dirOptions(t, now, parent))
 	used(t, s, keyA, must(blank(t, parent, testSize)), 1)
-	withoutDescriptors(t, func() { now.pass(s.opts.Grace) })
+	withoutDescriptors(t, func() { now.pass(minute.Grace) })
 	wantFiles(t, parent, diskOf(keyA), recordOf(keyA))
-	now.pass(s.opts.Grace)
+	now.pass(minute.Grace)
 	wantLost(t, s, keyA, Expired)
 	wantFiles(t, parent, recordOf(keyA))
 }
@@ -110,14 +109,14 @@ func TestDropForTheDead(t *testing.T) {
 	used(t, a, keyB, must(blank(t, parent, testSize)), 1)
 	b := started(t, dirOptions(t, now, parent))
 	open(t, a, keyB, none)
-	now.pass(a.opts.Grace)
+	now.pass(minute.Grace)
 	wantFiles(t, parent, diskOf(keyA), recordOf(keyA), diskOf(keyB), recordOf(keyB))
 	dies(a)
-	now.pass(a.opts.Grace) // is when b notices
+	now.pass(minute.Grace) // is when b notices
 	c := open(t, b, keyA, none)
 	wantBlock(t, c, 1, 1, 0)
 	b.Close(c)
-	now.pass(a.opts.Grace)
+	now.pass(minute.Grace)
 	wantLost(t, b, keyA, Expired)
 	wantLost(t, b, keyB, Expired)
 	now.pass(a.opts.Forget)
@@ -131,10 +130,10 @@ func TestGraceAfterADeath(t *testing.T) {
 	a := started(t, dirOptions(t, now, parent))
 	put(t, open(t, a, keyA, blank(t, parent, testSize)), 1, 1, 0)
 	dies(a)
-	now.pass(2 * a.opts.Grace)
+	now.pass(2 * minute.Grace)
 	b := started(t, dirOptions(t, now, parent))
 	wantFiles(t, parent, diskOf(keyA), recordOf(keyA))
-	now.pass(b.opts.Grace)
+	now.pass(minute.Grace)
 	wantFiles(t, parent, recordOf(keyA))
 	wantLost(t, b, keyA, Expired)
 }

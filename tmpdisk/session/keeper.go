@@ -17,7 +17,7 @@ import (
 // time, except newest.
 type keeper interface {
 	// begin lists what waits, and what is lost, oldest first.
-	begin() (waiting, lost []entry, err error)
+	begin() (waiting []waiter, lost []entry, err error)
 	// resume takes the disk of key that waits. The error is errUnknown if
 	// there never was one, a *LostError if it is gone, and wraps errElsewhere
 	// if another server has it.
@@ -33,11 +33,11 @@ type keeper interface {
 	abandon(h *held, why Reason) error
 	// newest fails if another server has taken the session over.
 	newest(h *held) error
-	// drop removes the disk of key that waits, for a reason which becomes
-	// its note. It returns what that frees, in bytes. The error wraps
-	// errElsewhere if another server has it now, and errTooEarly if it has not
-	// waited for long enough to be Expired.
-	drop(key Key, why Reason) (uint64, error)
+	// drop removes the disk that waits, for a reason which becomes its note.
+	// It returns what that frees, in bytes. The error is a *tooEarly if the
+	// disk has not waited for long enough to be Expired, and else wraps
+	// errElsewhere if another server has it.
+	drop(w waiter, why Reason) (uint64, error)
 	// forget removes the note of key, unless it was made after before.
 	forget(key Key, before time.Time) error
 	// stop drops what does not outlive the server.
@@ -57,9 +57,14 @@ type held struct {
 var (
 	errUnknown   = errors.New("no such session")
 	errElsewhere = fmt.Errorf("another server has it: %w", unix.EBUSY)
-	errTooEarly  = errors.New("it has been used since")
 	errOvertaken = fmt.Errorf("another server has taken it over: %w", unix.ESHUTDOWN)
 )
+
+// tooEarly says that another server's client uses a disk, or has used it since. It
+// is to wait for grace.
+type tooEarly struct{ grace time.Duration }
+
+func (*tooEarly) Error() string { return "another server's client uses it, or has used it since" }
 
 // A Reason is why the disk of a session is gone.
 type Reason string

@@ -38,8 +38,9 @@ func beKilled(parent string) {
 			os.Exit(1)
 		}
 	}
-	s := New(Options{Grace: time.Hour, Forget: time.Hour, Max: 100, Dir: parent, boot: "this-boot",
-		Debug: testkit.Quiet, LogError: testkit.Quiet})
+	hour := Policy{Grace: time.Hour}
+	s := New(Options{Grace: func(string) time.Duration { return hour.Grace }, Forget: time.Hour, Max: 100,
+		Dir: parent, boot: "this-boot", Debug: testkit.Quiet, LogError: testkit.Quiet})
 	check(s.Start())
 	conns := map[int]*Conn{}
 	for seq := int(time.Now().UnixNano()); ; seq++ {
@@ -50,7 +51,7 @@ func beKilled(parent string) {
 			say("D")
 			s.DropOldest()
 		case c == nil:
-			c, err := s.Open(context.Background(), childKeys[k], "k", blank(nil, parent, testSize))
+			c, err := s.Open(context.Background(), childKeys[k], "k", hour, blank(nil, parent, testSize))
 			if errors.As(err, new(*LostError)) {
 				continue
 			}
@@ -129,7 +130,7 @@ func (v *survivor) check() {
 	defer s.Stop()
 	s.opts.LogError = testkit.Quiet
 	for k, key := range childKeys {
-		c, err := s.Open(context.Background(), key, "k", none)
+		c, err := s.Open(context.Background(), key, "k", minute, none)
 		used := false
 		for _, p := range v.blocks[k] {
 			used = used || p.acked != 0

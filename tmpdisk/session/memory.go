@@ -21,7 +21,7 @@ func newMemory() *memory {
 	return &memory{waiting: map[Key]*held{}, lost: map[Key]Reason{}}
 }
 
-func (m *memory) begin() (waiting, lost []entry, err error) { return nil, nil, nil }
+func (m *memory) begin() (waiting []waiter, lost []entry, err error) { return nil, nil, nil }
 
 func (m *memory) resume(_ context.Context, key Key) (*held, error) {
 	m.mu.Lock()
@@ -62,11 +62,11 @@ func (m *memory) abandon(h *held, why Reason) error {
 
 func (m *memory) newest(*held) error { return nil }
 
-func (m *memory) drop(key Key, why Reason) (uint64, error) {
+func (m *memory) drop(w waiter, why Reason) (uint64, error) {
 	m.mu.Lock()
-	h := m.waiting[key]
-	delete(m.waiting, key)
-	m.lost[key] = why
+	h := m.waiting[w.key]
+	delete(m.waiting, w.key)
+	m.lost[w.key] = why
 	m.mu.Unlock()
 	space := h.disk.Space()
 	return space, h.disk.Close()

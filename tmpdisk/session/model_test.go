@@ -20,9 +20,11 @@ const modelBlocks = 8
 // model knows what each connection was told is written. Connections are numbered
 // in the order of their arrival.
 type model struct {
-	t    *testing.T
-	s    *Sessions
-	disk *fakeDisk
+	t      *testing.T
+	s      *Sessions
+	key    Key
+	policy Policy
+	disk   *fakeDisk
 
 	arrival sync.Mutex
 	last    int
@@ -37,11 +39,11 @@ func (m *model) client(rng *rand.Rand) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	m.arrival.Lock()
-	c, err := m.s.Open(ctx, keyA, "", fresh(m.disk))
+	c, err := m.s.Open(ctx, m.key, "", m.policy, fresh(m.disk))
 	m.last++
 	me := m.last
 	m.arrival.Unlock()
-	if errors.Is(err, unix.EBUSY) && m.s.opts.Conflict == Refuse {
+	if errors.Is(err, unix.EBUSY) && m.policy.Conflict == Refuse {
 		return
 	}
 	if err != nil {
@@ -88,7 +90,7 @@ func (m *model) use(c *Conn, me, half, steps int, rng *rand.Rand) {
 // result reports whether a request succeeded. It may only fail where it may be
 // fenced.
 func (m *model) result(err error) bool {
-	if errors.Is(err, ErrFenced) && m.s.opts.Conflict == Handover {
+	if errors.Is(err, ErrFenced) && m.policy.Conflict == Handover {
 		m.mu.Lock()
 		m.fenced++
 		m.mu.Unlock()
@@ -109,48 +111,68 @@ func (m *model) check() {
 		for c := range acked {
 			last = max(last, c)
 		}
-		if m.s.opts.Conflict == Share {
+		if m.policy.Conflict == Share {
 			last = conn
 		}
 		if conn != last || seq != acked[last] {
 			m.t.Errorf("block %d: got %d/%d, want %d/%d", at, conn, seq, last, acked[last])
 		}
 	}
-	if m.s.opts.Conflict != Share {
+	if m.policy.Conflict != Share {
 		wantOrder(m.t, m.disk.events())
 	}
-	if m.s.opts.Conflict == Handover && m.fenced == 0 {
+	if m.policy.Conflict == Handover && m.fenced == 0 {
 		m.t.Error("nobody was ever fenced: the test has found out nothing")
 	}
 }
 
-func TestModel(t *testing.T) {
-	for name, conflict := range map[string]Conflict{"handover": Handover, "refuse": Refuse, "share": Share} {
-		t.Run(name, func(t *testing.T) {
-			const clients, rounds = 5, 10_000
-			o := testOptions(t, nil)
-			o.Conflict = conflict
-			m := &model{t: t, s: started(t, o), disk: newFake()}
-			for i := range m.acked {
-				m.acked[i] = map[int]int{}
+func (m *model) begin() {
+	for i := range m.acked {
+		m.acked[i] = map[int]int{}
+	}
+	first := openAs(m.t, m.s, m.key, "", m.policy, fresh(m.disk))
+	put(m.t, first, 0, 0, modelBlocks) // from here on it is a session
+	m.s.Close(first)
+}
+
+// run has clients come at the same time, and each many times.
+func (m *model) run(all *sync.WaitGroup) {
+	const clients, rounds = 5, 10_000
+	for i := range clients {
+		rng := rand.New(rand.NewPCG(uint64(i), uint64(m.policy.Conflict)))
+		spawn(all, func() {
+			for range rounds / clients {
+				m.client(rng)
 			}
-			first := open(t, m.s, keyA, fresh(m.disk))
-			put(t, first, 0, 0, modelBlocks) // from here on it is a session
-			m.s.Close(first)
+		})
+	}
+}
+
+func TestModel(t *testing.T) {
+	for name, conflicts := range map[string][]Conflict{
+		"handover": {Handover}, "refuse": {Refuse}, "share": {Share},
+		"all on one server": {Handover, Refuse, Share},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := started(t, testOptions(t, nil))
 			var all sync.WaitGroup
-			for i := range clients {
-				rng := rand.New(rand.NewPCG(uint64(i), uint64(conflict)))
-				spawn(&all, func() {
-					for range rounds / clients {
-						m.client(rng)
-					}
-				})
+			var models []*model
+			for i, conflict := range conflicts {
+				policy := Policy{Grace: time.Duration(i+1) * time.Minute, Conflict: conflict}
+				m := &model{t: t, s: s, key: []Key{keyA, keyB, keyC}[i], policy: policy, disk: newFake()}
+				m.begin()
+				models = append(models, m)
+			}
+			for _, m := range models {
+				m.run(&all)
 			}
 			all.Wait()
-			m.check()
-			m.s.Stop()
-			if !m.disk.closed.Load() {
-				t.Error("the disk was not closed at the end")
+			s.Stop()
+			for _, m := range models {
+				m.check()
+				if !m.disk.closed.Load() {
+					t.Error("the disk was not closed at the end")
+				}
 			}
 		})
 	}

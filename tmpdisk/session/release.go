@@ -73,16 +73,20 @@ func (d *dir) newest(h *held) error {
 }
 
 // drop implements keeper.
-func (d *dir) drop(key Key, why Reason) (uint64, error) {
+func (d *dir) drop(w waiter, why Reason) (uint64, error) {
+	key := w.key
 	p, err := d.private()
 	if err != nil {
 		return 0, err
 	}
 	f, err := d.lockDisk(context.Background(), p, key, 0)
-	if errors.Is(err, unix.ENOENT) {
-		return 0, nil // another server has dropped it
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.ENOENT): // another server has dropped it
+		return 0, nil
+	case errors.Is(err, errElsewhere) && why == Expired: // that server may die
+		r, _ := d.read(p, key)
+		return 0, &tooEarly{d.opts.Grace(r.Export)}
+	case err != nil:
 		return 0, err
 	}
 	defer f.Close()
@@ -90,10 +94,14 @@ func (d *dir) drop(key Key, why Reason) (uint64, error) {
 	if err != nil && !errors.Is(err, errDamaged) {
 		return 0, err
 	}
-	if err == nil && why == Expired && d.opts.now().Sub(r.Used).Abs() < d.opts.Grace {
+	grace := w.grace
+	if r.Used.After(w.since) { // it waits for another server's client
+		grace = d.opts.Grace(r.Export)
+	}
+	if err == nil && why == Expired && d.opts.now().Sub(r.Used).Abs() < grace {
 		// Another server's client was here meanwhile, or the clock was set
 		// back: by more than the grace is nobody's client.
-		return 0, errTooEarly
+		return 0, &tooEarly{grace}
 	}
 	if err == nil && why == Expired && r.Connected && !d.marked(d.orphans, &r) {
 		if err := d.bury(p, key, f); err != nil {
@@ -108,7 +116,7 @@ func (d *dir) drop(key Key, why Reason) (uint64, error) {
 }
 
 // bury lets the locked disk f wait whose server died while a client was connected:
-// its grace begins now. The error is then errTooEarly; it is nil if there is no
+// its grace begins now. The error is then a tooEarly; it is nil if there is no
 // room for the record.
 func (d *dir) bury(p *privdir.Dir, key Key, f *os.File) error {
 	h, err := d.take(p, key, f)
@@ -121,7 +129,7 @@ func (d *dir) bury(p *privdir.Dir, key Key, f *os.File) error {
 	case err != nil:
 		return err
 	}
-	return errTooEarly
+	return &tooEarly{d.opts.Grace(h.Export)}
 }
 
 // meant takes a loss for no error.

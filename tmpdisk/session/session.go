@@ -41,7 +41,7 @@ type Conn struct {
 // session is one that clients are connected to, or are about to be.
 type session struct {
 	key      Key
-	conflict Conflict
+	policy   Policy
 	sync     bool
 	keeper   keeper
 	held     *held // once ready
@@ -75,12 +75,12 @@ func (s *session) attach() (*Conn, error) {
 		return nil, errEnded
 	case s.broken.Load():
 		return nil, fmt.Errorf("session %s: %w", s.key.Short(), errBroken)
-	case s.conflict == Refuse && len(s.conns) > 0:
+	case s.policy.Conflict == Refuse && len(s.conns) > 0:
 		return nil, fmt.Errorf("session %s: another client is connected (session-conflict=refuse): %w", s.key.Short(), unix.EBUSY)
 	}
 	c := &Conn{session: s, disk: s.held.disk}
 	bits := mayRead
-	if s.conflict == Share || len(s.conns) == 0 {
+	if s.policy.Conflict == Share || len(s.conns) == 0 {
 		bits |= mayWrite
 	}
 	c.gate.open(bits)

@@ -13,40 +13,6 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
-// A Conflict is what happens when a client comes while another is connected.
-type Conflict int
-
-// Handover fences the older connections at the newcomer's first request that
-// modifies; Refuse turns the newcomer away; Share lets all go on.
-const (
-	Handover Conflict = iota
-	Refuse
-	Share
-)
-
-// Options are those of all sessions of a server.
-type Options struct {
-	Grace    time.Duration // how long a disk waits
-	Conflict Conflict
-	Fresh    bool          // a lost session gets a fresh disk
-	Forget   time.Duration // how long it is known that a session was lost
-	Max      int           // disks that wait at a time
-	Dir      string        // absolute; "" keeps disks in memory
-	Sync     bool          // flush and FUA are real; only with Dir
-
-	Debug    func(string) // a line for nbdkit -v
-	LogError func(string) // a line for the log
-
-	// For tests.
-	now     func() time.Time                          // nil is the real time
-	after   func(time.Duration, func()) (stop func()) // nil are real timers
-	maxLost int                                       // 0 is maxLost
-	boot    string                                    // "" is the kernel's
-}
-
-// maxLost is how many lost sessions are known at most.
-const maxLost = 100_000
-
 // Sessions are those of one server.
 type Sessions struct {
 	opts   Options
@@ -56,9 +22,9 @@ type Sessions struct {
 	mu      sync.Mutex
 	stopped bool
 	live    map[Key]*session // in somebody's hands: clients', or a drop's
-	waiting *line            // since when
-	lost    *line            // since when
-	stop    func()           // the timer's
+	waiting *lines
+	lost    *line  // since when
+	stop    func() // the timer's
 }
 
 // New returns sessions. It touches nothing yet.
@@ -75,7 +41,7 @@ func New(opts Options) *Sessions {
 			return func() { t.Stop() }
 		}
 	}
-	s := &Sessions{opts: opts, live: map[Key]*session{}, waiting: newLine(), lost: newLine(), stop: func() {}}
+	s := &Sessions{opts: opts, live: map[Key]*session{}, waiting: newLines(), lost: newLine(), stop: func() {}}
 	if opts.Dir == "" {
 		s.keeper = newMemory()
 	} else {
@@ -93,8 +59,8 @@ func (s *Sessions) Start() error {
 	}
 	s.mu.Lock()
 	now := s.opts.now()
-	for _, e := range waiting {
-		s.waiting.push(e.key, now)
+	for _, w := range waiting {
+		s.waiting.push(w.key, now, w.grace)
 	}
 	for _, e := range lost {
 		// By the monotonic clock: a clock that is set forward later, as after
@@ -112,9 +78,12 @@ func (s *Sessions) Start() error {
 // what fresh returns if the session is new. The error is a *LostError if the
 // session's disk is gone, and else fresh's, or says why the client must not
 // come in now. It is ctx's if that ends first.
-func (s *Sessions) Open(ctx context.Context, key Key, export string, fresh func(context.Context) (Disk, error)) (*Conn, error) {
+//
+// The policy holds until the disk waits again. A client that comes while others
+// are connected joins under theirs.
+func (s *Sessions) Open(ctx context.Context, key Key, export string, policy Policy, fresh func(context.Context) (Disk, error)) (*Conn, error) {
 	for {
-		mine, first, err := s.join(key)
+		mine, first, err := s.join(key, policy)
 		if err != nil {
 			return nil, err
 		}
@@ -144,7 +113,7 @@ func wait(ctx context.Context, done <-chan struct{}) error {
 }
 
 // join returns the session of key, or a new one that the caller has to fill.
-func (s *Sessions) join(key Key) (_ *session, first bool, _ error) {
+func (s *Sessions) join(key Key, policy Policy) (_ *session, first bool, _ error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
@@ -153,13 +122,13 @@ func (s *Sessions) join(key Key) (_ *session, first bool, _ error) {
 	if mine := s.live[key]; mine != nil {
 		return mine, false, nil
 	}
-	return s.take(key), true, nil
+	return s.take(key, policy), true, nil
 }
 
 // take puts key into the caller's hands, until release. With mu.
-func (s *Sessions) take(key Key) *session {
+func (s *Sessions) take(key Key, policy Policy) *session {
 	mine := &session{
-		key: key, conflict: s.opts.Conflict, sync: s.opts.Sync, keeper: s.keeper, logError: s.opts.LogError,
+		key: key, policy: policy, sync: s.opts.Sync, keeper: s.keeper, logError: s.opts.LogError,
 		ready: make(chan struct{}), gone: make(chan struct{}),
 	}
 	s.live[key] = mine
@@ -187,7 +156,7 @@ func (s *Sessions) begin(ctx context.Context, mine *session, export string, fres
 		s.schedule() // which looks at nothing that is in somebody's hands
 		close(mine.ready)
 	}()
-	held, got := s.obtain(ctx, mine.key, export, fresh)
+	held, got := s.obtain(ctx, mine, export, fresh)
 	if err = got; err != nil {
 		return nil, err
 	}
@@ -196,7 +165,8 @@ func (s *Sessions) begin(ctx context.Context, mine *session, export string, fres
 }
 
 // obtain returns the disk that waits, or a fresh one.
-func (s *Sessions) obtain(ctx context.Context, key Key, export string, fresh func(context.Context) (Disk, error)) (*held, error) {
+func (s *Sessions) obtain(ctx context.Context, mine *session, export string, fresh func(context.Context) (Disk, error)) (*held, error) {
+	key := mine.key
 	h, err := s.keeper.resume(ctx, key)
 	var gone *LostError
 	switch {
@@ -205,7 +175,7 @@ func (s *Sessions) obtain(ctx context.Context, key Key, export string, fresh fun
 		return h, nil
 	case errors.As(err, &gone):
 		s.isLost(key)
-		if !s.opts.Fresh {
+		if !mine.policy.Fresh {
 			return nil, err
 		}
 		s.opts.LogError(fmt.Sprintf("session %s: a fresh disk (session-lost=fresh): the old one is gone: %s", key.Short(), reasons[gone.Reason]))
@@ -254,8 +224,8 @@ func (s *Sessions) Close(c *Conn) {
 	}
 	s.mu.Lock()
 	if waits {
-		s.debugf(mine.key, "waits for its client for %v", s.opts.Grace)
-		s.waiting.push(mine.key, s.opts.now())
+		s.debugf(mine.key, "waits for its client for %v", mine.policy.Grace)
+		s.waiting.push(mine.key, s.opts.now(), mine.policy.Grace)
 	}
 	s.release(mine)
 	s.schedule()

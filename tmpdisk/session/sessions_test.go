@@ -20,7 +20,12 @@ import (
 // used has a session's disk written to, and lets it wait.
 func used(t testing.TB, s *Sessions, key Key, d Disk, conn int) {
 	t.Helper()
-	c := open(t, s, key, fresh(d))
+	usedAs(t, s, key, "export", minute, d, conn)
+}
+
+func usedAs(t testing.TB, s *Sessions, key Key, export string, policy Policy, d Disk, conn int) {
+	t.Helper()
+	c := openAs(t, s, key, export, policy, fresh(d))
 	put(t, c, conn, 1, 0)
 	s.Close(c)
 }
@@ -63,12 +68,10 @@ func TestLostErrorSaysWhatToDo(t *testing.T) {
 
 func TestFreshInPlaceOfLost(t *testing.T) {
 	now := newClock()
-	o := testOptions(t, now)
-	o.Fresh = true
-	s := started(t, o)
+	s := started(t, testOptions(t, now))
 	used(t, s, keyA, newFake(), 1)
 	now.pass(time.Minute)
-	c := open(t, s, keyA, fresh(newFake()))
+	c := openAs(t, s, keyA, "export", freshMinute, fresh(newFake()))
 	wantBlock(t, c, 0, 0, 0)
 	put(t, c, 2, 1, 0)
 	s.Close(c)
@@ -77,7 +80,6 @@ func TestFreshInPlaceOfLost(t *testing.T) {
 	now.pass(2 * time.Hour) // longer than Forget, since the first was lost
 	s.Close(c)
 	now.pass(time.Minute)
-	s.opts.Fresh = false
 	wantLost(t, s, keyA, Expired)
 }
 
@@ -176,7 +178,7 @@ func TestTogetherWaitForOneMaking(t *testing.T) {
 	var all sync.WaitGroup
 	for range 10 {
 		spawn(&all, func() {
-			c, err := s.Open(context.Background(), keyA, "", func(context.Context) (Disk, error) {
+			c, err := s.Open(context.Background(), keyA, "", minute, func(context.Context) (Disk, error) {
 				made.Add(1)
 				<-making
 				return newFake(), nil
@@ -194,7 +196,7 @@ func TestTogetherWaitForOneMaking(t *testing.T) {
 	eventually(t, "the making", func() bool { return made.Load() == 1 })
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := s.Open(ctx, keyA, "", none); !errors.Is(err, context.Canceled) {
+	if _, err := s.Open(ctx, keyA, "", minute, none); !errors.Is(err, context.Canceled) {
 		t.Errorf("whoever waits no longer: got %v, want context.Canceled", err)
 	}
 	close(making)
@@ -211,7 +213,7 @@ func TestMakerLeaves(t *testing.T) {
 	making := make(chan struct{})
 	first := make(chan error)
 	go func() {
-		_, err := s.Open(ctx, keyA, "", func(ctx context.Context) (Disk, error) {
+		_, err := s.Open(ctx, keyA, "", minute, func(ctx context.Context) (Disk, error) {
 			close(making)
 			<-ctx.Done()
 			return nil, ctx.Err()
@@ -221,7 +223,7 @@ func TestMakerLeaves(t *testing.T) {
 	<-making
 	second := make(chan *Conn)
 	go func() {
-		c, err := s.Open(context.Background(), keyA, "", fresh(newFake()))
+		c, err := s.Open(context.Background(), keyA, "", minute, fresh(newFake()))
 		if err != nil {
 			t.Error(err)
 		}
@@ -239,15 +241,15 @@ func TestMakerLeaves(t *testing.T) {
 
 // A maker that panics leaves the session to the next client.
 func TestMakerPanics(t *testing.T) {
-	s := New(Options{Grace: time.Hour, Forget: time.Hour, Max: 10, Debug: testkit.Quiet, LogError: testkit.Quiet})
+	s := New(Options{Forget: time.Hour, Max: 10, Debug: testkit.Quiet, LogError: testkit.Quiet})
 	defer s.Stop()
 	func() {
 		defer func() { recover() }()
-		s.Open(context.Background(), "key", "", func(context.Context) (Disk, error) { panic("the maker's") })
+		s.Open(context.Background(), "key", "", minute, func(context.Context) (Disk, error) { panic("the maker's") })
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	_, err := s.Open(ctx, "key", "", func(context.Context) (Disk, error) { return nil, unix.ENOSPC })
+	_, err := s.Open(ctx, "key", "", minute, func(context.Context) (Disk, error) { return nil, unix.ENOSPC })
 	if !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("got %v, want %v", err, unix.ENOSPC)
 	}

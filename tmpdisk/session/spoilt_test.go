@@ -105,7 +105,7 @@ func (b spoilt) test(t *testing.T, start bool) {
 		s.Stop()
 		s = started(t, o)
 	}
-	_, err := s.Open(context.Background(), keyA, "", none)
+	_, err := s.Open(context.Background(), keyA, "", minute, none)
 	said := log.String() + err.Error()
 	for _, want := range []string{b.says, b.path(parent)} {
 		if !strings.Contains(said, want) {
@@ -134,11 +134,11 @@ func TestNewerIsLeftAlone(t *testing.T) {
 	if err := rewrite(`"format":1`, `"format":2`)(inParent(parent, recordOf(keyA))); err != nil {
 		t.Fatal(err)
 	}
-	now.pass(s.opts.Grace)
+	now.pass(minute.Grace)
 	now.pass(s.opts.Forget)
 	now.pass(time.Hour)
 	wantFiles(t, parent, diskOf(keyA), recordOf(keyA))
-	_, err := s.Open(context.Background(), keyA, "", none)
+	_, err := s.Open(context.Background(), keyA, "", minute, none)
 	testkit.Contains(t, err, inParent(parent, recordOf(keyA)), "newer version")
 }
 

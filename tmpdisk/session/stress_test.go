@@ -23,7 +23,7 @@ func TestStop(t *testing.T) {
 	making, stopped := make(chan struct{}), make(chan struct{})
 	opened := make(chan *Conn)
 	go func() {
-		c, err := s.Open(context.Background(), keyC, "", func(context.Context) (Disk, error) {
+		c, err := s.Open(context.Background(), keyC, "", minute, func(context.Context) (Disk, error) {
 			close(making)
 			<-stopped
 			return late, nil
@@ -48,7 +48,7 @@ func TestStop(t *testing.T) {
 	if !connected.closed.Load() || !late.closed.Load() {
 		t.Error("a disk outlives the server")
 	}
-	if _, err := s.Open(context.Background(), keyA, "", none); err == nil {
+	if _, err := s.Open(context.Background(), keyA, "", minute, none); err == nil {
 		t.Error("got a session from a stopped server")
 	}
 	now.pass(time.Hour)
@@ -74,7 +74,7 @@ func (n *strain) client(key Key, rng *rand.Rand) {
 	want, was := n.written[key], n.owner[key]
 	n.mu.Unlock()
 	var mine *fakeDisk
-	c, err := n.s.Open(context.Background(), key, "", func(context.Context) (Disk, error) {
+	c, err := n.s.Open(context.Background(), key, "", policyOf(key), func(context.Context) (Disk, error) {
 		mine = newFake()
 		return mine, nil
 	})
@@ -121,13 +121,16 @@ func (n *strain) client(key Key, rng *rand.Rand) {
 	}
 }
 
+// policyOf has exports wait for different times.
+func policyOf(key Key) Policy { return Policy{Grace: time.Duration(5+key[0]%3*5) * time.Second} }
+
 // Disks expire, make room and are forgotten while clients come and go; each has
 // new names now and then, as after a boot.
 func TestStress(t *testing.T) {
 	const goroutines, rounds = 8, 2000
 	now := newClock()
 	o := testOptions(t, now)
-	o.Max, o.Grace, o.Forget, o.maxLost, o.LogError = 3, 10*time.Second, 1000*time.Hour, 100_000, func(string) {}
+	o.Max, o.Forget, o.maxLost, o.LogError = 3, 1000*time.Hour, 100_000, func(string) {}
 	n := &strain{t: t, s: started(t, o), written: map[Key]int{}, owner: map[Key]*fakeDisk{}}
 	var all sync.WaitGroup
 	for g := range goroutines {

@@ -170,10 +170,16 @@ func (c *clock) pass(d time.Duration) {
 	}
 }
 
+// minute is the policy that tests have where it does not matter.
+var minute = Policy{Grace: time.Minute}
+
+// freshMinute has a fresh disk take a lost one's place.
+var freshMinute = Policy{Grace: time.Minute, Fresh: true}
+
 // testOptions are a server's in a test, with every limit out of reach.
 func testOptions(t testing.TB, c *clock) Options {
 	o := Options{
-		Grace: time.Minute, Forget: time.Hour, Max: 1000,
+		Grace: func(string) time.Duration { return minute.Grace }, Forget: time.Hour, Max: 1000,
 		Debug: testkit.Quiet, LogError: func(msg string) { t.Log("error: " + msg) },
 	}
 	if c != nil {
@@ -201,7 +207,12 @@ func none(context.Context) (Disk, error) { return nil, errors.New("a fresh disk 
 
 func open(t testing.TB, s *Sessions, key Key, make func(context.Context) (Disk, error)) *Conn {
 	t.Helper()
-	c, err := s.Open(context.Background(), key, "export", make)
+	return openAs(t, s, key, "export", minute, make)
+}
+
+func openAs(t testing.TB, s *Sessions, key Key, export string, policy Policy, make func(context.Context) (Disk, error)) *Conn {
+	t.Helper()
+	c, err := s.Open(context.Background(), key, export, policy, make)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +241,7 @@ func wantBlock(t testing.TB, c *Conn, conn, seq, at int) {
 // wantLost fails the test unless key is refused for why.
 func wantLost(t testing.TB, s *Sessions, key Key, why Reason) {
 	t.Helper()
-	c, err := s.Open(context.Background(), key, "export", none)
+	c, err := s.Open(context.Background(), key, "export", minute, none)
 	var lost *LostError
 	if !errors.As(err, &lost) || lost.Reason != why {
 		t.Errorf("session %s: got %v, want it lost: %s", key.Short(), err, why)

@@ -28,7 +28,7 @@ func splitName(name string) (key Key, kind string, ok bool) {
 
 // begin implements keeper. It removes what cannot be resumed, and what servers
 // left that were killed. What it does not understand, or must not touch, it says.
-func (d *dir) begin() (waiting, lost []entry, err error) {
+func (d *dir) begin() (waiting []waiter, lost []entry, err error) {
 	p, err := d.private()
 	if err != nil {
 		return nil, nil, err
@@ -49,28 +49,32 @@ func (d *dir) begin() (waiting, lost []entry, err error) {
 		}
 	}
 	for key, disk := range hasDisk {
-		e, isLost, err := d.look(p, key, disk)
+		r, isLost, err := d.look(p, key, disk)
 		switch {
 		case errors.Is(err, errUnknown):
 		case errors.Is(err, errElsewhere):
-			waiting = append(waiting, e) // that server may die
+			waiting = append(waiting, d.waiter(key, r)) // that server may die
 		case err != nil:
 			d.opts.LogError(fmt.Sprintf("session %s: left alone: %v", key.Short(), err))
 		case isLost:
-			lost = append(lost, e)
+			lost = append(lost, entry{key, r.Used})
 		default:
-			waiting = append(waiting, e)
+			waiting = append(waiting, d.waiter(key, r))
 		}
 	}
 	older := func(a, b entry) int { return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.key, b.key)) }
-	slices.SortFunc(waiting, older)
+	slices.SortFunc(waiting, func(a, b waiter) int { return older(a.entry, b.entry) })
 	slices.SortFunc(lost, older)
 	return waiting, lost, nil
 }
 
-// look finds out what has become of the session of key.
-func (d *dir) look(p *privdir.Dir, key Key, hasDisk bool) (_ entry, isLost bool, err error) {
-	var r record
+func (d *dir) waiter(key Key, r record) waiter {
+	return waiter{entry: entry{key, r.Used}, grace: d.opts.Grace(r.Export)}
+}
+
+// look finds out what has become of the session of key. Of one that another server
+// has it returns the export only.
+func (d *dir) look(p *privdir.Dir, key Key, hasDisk bool) (r record, isLost bool, err error) {
 	if hasDisk {
 		r, err = d.lookAtDisk(p, key)
 	} else {
@@ -78,20 +82,21 @@ func (d *dir) look(p *privdir.Dir, key Key, hasDisk bool) (_ entry, isLost bool,
 	}
 	var gone *LostError
 	if !errors.As(err, &gone) {
-		return entry{key, r.Used}, false, err
+		return r, false, err
 	}
-	if r, err = d.read(p, key); err != nil {
-		return entry{}, false, err
-	}
-	return entry{key, r.Used}, true, nil
+	r, err = d.read(p, key)
+	return r, err == nil, err
 }
 
 func (d *dir) lookAtDisk(p *privdir.Dir, key Key) (record, error) {
 	f, err := d.lockDisk(context.Background(), p, key, 0)
-	if err != nil {
-		if errors.Is(err, unix.ENOENT) {
-			err = errUnknown
-		}
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return record{}, errUnknown
+	case errors.Is(err, errElsewhere):
+		r, _ := d.read(p, key)
+		return record{Export: r.Export}, err
+	case err != nil:
 		return record{}, err
 	}
 	defer f.Close()
@@ -99,7 +104,7 @@ func (d *dir) lookAtDisk(p *privdir.Dir, key Key) (record, error) {
 	if err == nil && r.Connected {
 		d.mark(d.orphans, &r)
 	}
-	if err == nil && !r.Connected && d.opts.now().Sub(r.Used) > d.opts.Grace {
+	if err == nil && !r.Connected && d.opts.now().Sub(r.Used) > d.opts.Grace(r.Export) {
 		err = d.lose(p, r, key, Expired)
 	}
 	return r, err

@@ -29,10 +29,10 @@ func TestConnectedElsewhere(t *testing.T) {
 	put(t, c, 1, 1, 0)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := b.Open(ctx, keyA, "", none); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, unix.ETIMEDOUT) {
+	if _, err := b.Open(ctx, keyA, "", minute, none); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, unix.ETIMEDOUT) {
 		t.Errorf("a client that does not wait: got %v, want its timeout", err)
 	}
-	if _, err := b.Open(context.Background(), keyA, "", none); !errors.Is(err, unix.EBUSY) {
+	if _, err := b.Open(context.Background(), keyA, "", minute, none); !errors.Is(err, unix.EBUSY) {
 		t.Errorf("got %v, want EBUSY", err)
 	}
 	put(t, c, 1, 2, 0)
@@ -40,7 +40,7 @@ func TestConnectedElsewhere(t *testing.T) {
 	// The other one takes it as soon as it is free.
 	taken := make(chan *Conn)
 	go func() {
-		c, err := b.Open(context.Background(), keyA, "", none)
+		c, err := b.Open(context.Background(), keyA, "", minute, none)
 		if err != nil {
 			t.Error(err)
 		}
@@ -101,8 +101,7 @@ func TestForgetOfTwo(t *testing.T) {
 	used(t, a, keyA, must(blank(t, parent, testSize)), 1)
 	a.DropOldest()
 	now.pass(a.opts.Forget - time.Minute)
-	b.opts.Fresh = true
-	used(t, b, keyA, must(blank(t, parent, testSize)), 2)
+	usedAs(t, b, keyA, "export", freshMinute, must(blank(t, parent, testSize)), 2)
 	b.DropOldest()
 	now.pass(time.Minute) // a's time is over
 	wantLost(t, a, keyA, Evicted)
@@ -170,7 +169,7 @@ func TestFailedDisk(t *testing.T) {
 				eventually(t, "the cut", c.gate.shut)
 				wantFenced(t, c)
 			}
-			if _, err := a.Open(context.Background(), keyA, "", none); !errors.Is(err, unix.ESHUTDOWN) {
+			if _, err := a.Open(context.Background(), keyA, "", minute, none); !errors.Is(err, unix.ESHUTDOWN) {
 				t.Errorf("got %v, want ESHUTDOWN", err)
 			}
 			a.Close(c)
@@ -203,7 +202,7 @@ func TestRecordComesBeforeItsDiskIsSeen(t *testing.T) {
 // While a fresh disk was being made, another server had the session and lost it.
 func TestFreshComesTooLate(t *testing.T) {
 	a, b, parent := two(t, nil, false)
-	_, err := a.Open(context.Background(), keyA, "", func(ctx context.Context) (Disk, error) {
+	_, err := a.Open(context.Background(), keyA, "", minute, func(ctx context.Context) (Disk, error) {
 		used(t, b, keyA, must(blank(t, parent, testSize)), 1)
 		b.DropOldest()
 		return blank(t, parent, testSize)(ctx)
@@ -225,7 +224,7 @@ func TestSweepDisturbsNobody(t *testing.T) {
 	go func() {
 		defer close(done)
 		for i := range 200 {
-			c, err := a.Open(context.Background(), keyA, "", blank(t, parent, testSize))
+			c, err := a.Open(context.Background(), keyA, "", minute, blank(t, parent, testSize))
 			if err == nil {
 				err = c.PWrite(block(1, i), 0, false)
 				a.Close(c)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// What waits, and what is lost, is in one line each, in the order of time. One
-// timer is set to the first moment at which something is to be done.
+// One timer is set to the first moment at which something is to be done, with what
+// waits or with what is lost.
 
 // schedule sets the timer. With mu.
 func (s *Sessions) schedule() {
@@ -18,16 +18,13 @@ func (s *Sessions) schedule() {
 	if s.stopped {
 		return
 	}
-	next, any := time.Time{}, false
-	look := func(e entry, ok bool, d time.Duration) {
-		if ok && (!any || e.since.Add(d).Before(next)) {
-			next, any = e.since.Add(d), true
+	w, any := s.firstIdle(expires)
+	next := w.until()
+	if e, ok := s.lost.oldest(); ok {
+		if forget := e.since.Add(s.opts.Forget); !any || forget.Before(next) {
+			next, any = forget, true
 		}
 	}
-	e, ok := s.oldestIdle()
-	look(e, ok, s.opts.Grace)
-	e, ok = s.lost.oldest()
-	look(e, ok, s.opts.Forget)
 	if any {
 		s.stop = s.opts.after(max(next.Sub(s.opts.now()), 0), s.tick)
 	}
@@ -37,7 +34,10 @@ func (s *Sessions) schedule() {
 func (s *Sessions) tick() {
 	now := s.opts.now()
 	for dropped := true; dropped; {
-		_, dropped = s.dropIf(Expired, func(e entry) bool { return !e.since.Add(s.opts.Grace).After(now) })
+		_, dropped = s.dropOne(Expired, func() (waiter, bool) {
+			w, ok := s.firstIdle(expires)
+			return w, ok && !w.until().After(now)
+		})
 	}
 	old := now.Add(-s.opts.Forget)
 	s.forgetIf(old, func(e entry) bool { return !e.since.After(old) })
@@ -49,62 +49,69 @@ func (s *Sessions) tick() {
 // DropOldest drops the disk that has waited for the longest time, to make room.
 // It returns what that frees, in bytes, now or soon; ok is false if none waits.
 func (s *Sessions) DropOldest() (freed uint64, ok bool) {
-	return s.dropIf(Evicted, func(entry) bool { return true })
+	return s.dropOne(Evicted, func() (waiter, bool) { return s.firstIdle(came) })
 }
 
 func (s *Sessions) dropBeyond(limit int) {
 	for dropped := true; dropped; {
-		_, dropped = s.dropIf(Evicted, func(entry) bool { return s.waiting.len() > limit })
+		_, dropped = s.dropOne(Evicted, func() (waiter, bool) {
+			if s.waiting.len() <= limit {
+				return waiter{}, false
+			}
+			return s.firstIdle(came)
+		})
 	}
 }
 
-// dropIf drops the oldest disk that waits, if the condition, which is called with
-// mu, holds.
-func (s *Sessions) dropIf(why Reason, condition func(entry) bool) (freed uint64, ok bool) {
+// leastPause is how long a disk that could not be dropped is left alone at least:
+// its export may have no grace any more.
+const leastPause = time.Second
+
+// dropOne drops the disk that choose, which is called with mu, returns.
+func (s *Sessions) dropOne(why Reason, choose func() (waiter, bool)) (freed uint64, ok bool) {
 	s.mu.Lock()
-	e, ok := s.oldestIdle()
-	if !ok || s.stopped || !condition(e) {
+	w, ok := choose()
+	if !ok || s.stopped {
 		s.mu.Unlock()
 		return 0, false
 	}
-	s.waiting.remove(e.key)
-	mine := s.takeIdle(e.key)
+	s.waiting.remove(w.key)
+	mine := s.takeIdle(w.key)
 	s.mu.Unlock()
 
-	freed, err := s.keeper.drop(e.key, why)
-	later := errors.Is(err, errTooEarly) || scarce(err) ||
-		why == Expired && errors.Is(err, errElsewhere) // that server may die
+	freed, err := s.keeper.drop(w, why)
+	grace := w.grace
+	var early *tooEarly
+	if errors.As(err, &early) {
+		grace = early.grace
+	}
+	later := early != nil || scarce(err)
 	if later {
 		s.mu.Lock()
-		s.waiting.push(e.key, s.opts.now()) // for one more grace
+		s.waiting.push(w.key, s.opts.now(), max(grace, leastPause))
 		s.mu.Unlock()
 	}
 	s.giveBack(mine)
 	switch {
 	case later:
-		s.debugf(e.key, "not dropped yet: %v", err)
+		s.debugf(w.key, "not dropped yet: %v", err)
 		return 0, !scarce(err)
 	case errors.Is(err, errElsewhere):
-		s.debugf(e.key, "%v", err)
+		s.debugf(w.key, "%v", err)
 		return 0, true
 	case err != nil:
 		freed = 0
-		s.opts.LogError(fmt.Sprintf("session %s: %v", e.key.Short(), err))
+		s.opts.LogError(fmt.Sprintf("session %s: %v", w.key.Short(), err))
 	default:
-		s.debugf(e.key, "dropped: %s", reasons[why])
+		s.debugf(w.key, "dropped: %s", reasons[why])
 	}
-	s.isLost(e.key)
+	s.isLost(w.key)
 	return freed, true
 }
 
-// oldestIdle is the first in line that nobody is just taking. With mu.
-func (s *Sessions) oldestIdle() (entry, bool) {
-	for el := s.waiting.order.Front(); el != nil; el = el.Next() {
-		if e := el.Value.(entry); s.live[e.key] == nil {
-			return e, true
-		}
-	}
-	return entry{}, false
+// firstIdle is the first in an order that nobody is just taking. With mu.
+func (s *Sessions) firstIdle(before order) (waiter, bool) {
+	return s.waiting.first(before, func(key Key) bool { return s.live[key] == nil })
 }
 
 // isLost notes that the disk of key is gone.
@@ -155,7 +162,7 @@ func (s *Sessions) forgetIf(before time.Time, condition func(entry) bool) {
 // takeIdle puts key into the caller's hands, until giveBack, to change what is
 // known of it. Clients that come wait. With mu.
 func (s *Sessions) takeIdle(key Key) *session {
-	mine := s.take(key)
+	mine := s.take(key, Policy{}) // of which a drop needs nothing
 	mine.ended = true
 	close(mine.ready)
 	s.drops.Add(1)

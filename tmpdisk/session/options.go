@@ -1,0 +1,48 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package session
+
+import "time"
+
+// A Conflict is what happens when a client comes while another is connected.
+type Conflict int
+
+// Handover fences the older connections at the newcomer's first request that
+// modifies; Refuse turns the newcomer away; Share lets all go on.
+const (
+	Handover Conflict = iota
+	Refuse
+	Share
+)
+
+// A Policy is what an export's parameters say about its sessions.
+type Policy struct {
+	Grace    time.Duration // how long a disk waits
+	Conflict Conflict
+	Fresh    bool // a lost session gets a fresh disk
+}
+
+// Options are those of all sessions of a server.
+type Options struct {
+	Forget time.Duration // how long it is known that a session was lost
+	Max    int           // disks that wait at a time
+	Dir    string        // absolute; "" keeps disks in memory
+	Sync   bool          // flush and FUA are real; only with Dir
+	// Grace is how long a disk of export waits that another server had last;
+	// only with Dir. It is called from any number of goroutines, and for exports
+	// that are there no longer as well: 0 is no grace.
+	Grace func(export string) time.Duration
+
+	Debug    func(string) // a line for nbdkit -v
+	LogError func(string) // a line for the log
+
+	// For tests.
+	now     func() time.Time                          // nil is the real time
+	after   func(time.Duration, func()) (stop func()) // nil are real timers
+	maxLost int                                       // 0 is maxLost
+	boot    string                                    // "" is the kernel's
+}
+
+// maxLost is how many lost sessions are known at most.
+const maxLost = 100_000
