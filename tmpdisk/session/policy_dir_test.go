@@ -176,6 +176,9 @@ func TestGraceOfWhatIsElsewhere(t *testing.T) {
 			a := started(t, o)
 			put(t, openAs(t, a, keyA, "e", seconds(60), blank(t, parent, testSize)), 1, 1, 0)
 			b := started(t, o)
+			if b.waiting.of[tt.grace*time.Second] == nil {
+				t.Errorf("got the graces %v, want %v", b.waiting.of, tt.grace*time.Second)
+			}
 			now.pass(tt.wait)
 			wantWaiting(t, b, "while it is elsewhere", keyA)
 			dies(a)
