@@ -13,7 +13,7 @@ declare -A may=(
     [sys]="" [privdir]="sys" [pool]="" [mkfs]="mkfs"
     [disk]="sys sparse" [sparse]="sys" [workdir]="sys" [users]="sys"
     [command]="users sys" [mold]="mkfs sparse sys" [template]="disk privdir sparse sys"
-    [session]="disk privdir sparse sys" [config]="users mkfs template session"
+    [session]="disk privdir sparse sys" [export]="sys" [config]="users mkfs template session export"
 )
 module=nbdkit-tmpdisk-plugin/tmpdisk
 while read -r package imports; do
