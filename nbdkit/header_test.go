@@ -103,6 +103,7 @@ var functionsLeftOut = map[string]string{
 // goOnly are the exported Go functions and methods without a C counterpart.
 var goOnly = map[string]string{
 	"WithClient":         "made of Nanosleep",
+	"Checking":           "of the two processes",
 	"PluginInitialize":   "registers the struct",
 	"PluginError.String": "fmt.Stringer",
 	"PluginError.Error":  "error",

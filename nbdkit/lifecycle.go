@@ -73,8 +73,15 @@ func is[T any](v any) bool {
 	return ok
 }
 
+var checking bool
+
+// Checking reports whether this process only checks the parameters, before the
+// server forks.
+func Checking() bool { return checking }
+
 // checkConfig is what the process does that only checks the parameters.
 func checkConfig(complete bool) error {
+	checking = true
 	if err := replayConfig(params(), complete); err != nil {
 		return err
 	}

@@ -12,7 +12,10 @@ func (p *plugin) Config(key, value string) error {
 
 // ConfigComplete implements .config_complete.
 func (p *plugin) ConfigComplete() error {
-	return p.config.Complete()
+	if err := p.config.Complete(); err != nil || !nbdkit.Checking() {
+		return err
+	}
+	return p.config.CheckExports()
 }
 
 // ThreadModel implements .thread_model: nothing is shared between requests.

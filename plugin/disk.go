@@ -15,6 +15,7 @@ var (
 	_ nbdkit.ConnectionInterface = (*disk)(nil)
 	_ nbdkit.ConnectionCloser    = (*disk)(nil)
 	_ nbdkit.BlockSizer          = (*disk)(nil)
+	_ nbdkit.ExportDescriber     = (*disk)(nil)
 	_ nbdkit.CanWriter           = (*disk)(nil)
 	_ nbdkit.CanFastZeroer       = (*disk)(nil)
 	_ nbdkit.CanFUAer            = (*disk)(nil)
@@ -43,6 +44,11 @@ func (d *disk) Close() {
 // GetSize implements .get_size.
 func (d *disk) GetSize() (uint64, error) {
 	return uint64(d.Disk.Size()), nil
+}
+
+// ExportDescription implements .export_description.
+func (d *disk) ExportDescription() (string, error) {
+	return d.Disk.Description(), nil
 }
 
 // BlockSize implements .block_size.

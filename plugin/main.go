@@ -7,10 +7,14 @@
 package main
 
 import (
+	"fmt"
+	"strings"
+
 	"libguestfs.org/nbdkit"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
+	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
 )
 
 var (
@@ -19,8 +23,10 @@ var (
 	_ nbdkit.Configurer      = (*plugin)(nil)
 	_ nbdkit.ConfigCompleter = (*plugin)(nil)
 	_ nbdkit.ThreadModeler   = (*plugin)(nil)
+	_ nbdkit.DumpPluginer    = (*plugin)(nil)
 	_ nbdkit.AfterForker     = (*plugin)(nil)
 	_ nbdkit.PreConnecter    = (*plugin)(nil)
+	_ nbdkit.ExportLister    = (*plugin)(nil)
 	_ nbdkit.Cleaner         = (*plugin)(nil)
 )
 
@@ -46,4 +52,10 @@ func (p *plugin) Describe() nbdkit.Description {
 		MagicConfigKey: "size",
 		ConfigHelp:     config.Help(),
 	}
+}
+
+// DumpPlugin implements .dump_plugin: for scripts that ask what this version can do.
+func (p *plugin) DumpPlugin() {
+	fmt.Println("tmpdisk_parameters=" + strings.Join(config.Names(), " "))
+	fmt.Println("tmpdisk_types=" + strings.Join(mkfs.Names(), " "))
 }

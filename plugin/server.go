@@ -27,6 +27,20 @@ func (p *plugin) PreConnect(readonly bool) error {
 	return nil
 }
 
+// ListExports implements .list_exports.
+func (p *plugin) ListExports(readonly, isTLS bool, exports *nbdkit.Exports) error {
+	list, ok := p.server.Exports()
+	if !ok {
+		return exports.UseDefault()
+	}
+	for _, e := range list {
+		if err := exports.Add(e.Name, e.Description); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Open implements .open. The disk may take its time to be made: neither a client
 // that hangs up nor a server that is told to end waits for it.
 func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {

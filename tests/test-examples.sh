@@ -28,17 +28,20 @@ cp pki/server-cert.pem pki/ca-cert.pem
 cp pki/server-cert.pem pki/client-cert.pem
 cp pki/server-key.pem pki/client-key.pem
 
-# One file for each indented paragraph.
+# One file for each indented paragraph, and those that have a name under it.
+mkdir exports
 awk '/^=head1/ { on = /EXAMPLES/ }
-    on && blank && /^ / { n++ }
-    on && /^ / { print >("example" n) }
+    on && blank && /^ / { to = named == "" ? "example" ++n : named; named = "" }
+    on && /^F<.*>:$/ { named = substr($0, 3, length($0) - 4) }
+    on && /^ / { print substr($0, 2) >to }
     { blank = /^$/ }' "$top_srcdir/nbdkit-tmpdisk-plugin.pod"
+sed -i "s|=/var/cache/nbdkit|=$work/cache|" exports/*.conf
 
 run_example() {
-    local n=$1 size type
+    local n=$1 file
     sock=$work/sock$n pidfile=$work/pid$n
     uri="nbd+unix:///?socket=$sock"
-    sed -e "s|^ nbdkit |exec nbdkit -f -U '$sock' -P '$pidfile' |" \
+    sed -e "s|^nbdkit |exec nbdkit -f -U '$sock' -P '$pidfile' |" \
         -e "s|\([ ]\)tmpdisk |\1'$plugin' |" \
         -e "s|/etc/pki/nbdkit|$work/pki|" \
         -e "s|/var/cache/nbdkit|'$work/cache'|g" \
@@ -53,6 +56,19 @@ run_example() {
     alive "$server" || fail "nbdkit ended"
     ! grep -q tls= "run$n" ||
         uri="nbds+unix://localhost/?socket=$sock&tls-certificates=$work/pki"
+    if grep -q export-dir= "run$n"; then
+        for file in exports/*.conf; do
+            uri="nbd+unix:///$(basename "$file" .conf)?socket=$sock"
+            look
+        done
+    else
+        look
+    fi
+}
+
+# look: what a client finds at $uri.
+look() {
+    local size type
     nbdsh -c - >head.img <<PYTHON
 import sys
 h.set_uri_allow_local_file(True)
@@ -82,6 +98,10 @@ cat >want <<'END'
 1073741824 ext4 
 1073741824 ext4 
 17179869184  
+1073741824 ext4 
+17179869184 ext4 scratch
+4294967296 swap netswap
+17179869184 ntfs 
 17179869184 ext4 
 17179869184 ext4 
 END

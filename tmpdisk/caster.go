@@ -18,6 +18,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs/stamp"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mold"
+	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
@@ -30,6 +31,7 @@ const maxMold = 8 << 20
 // methods may be called from any number of goroutines.
 type caster struct {
 	maker *maker
+	jobs  *pool.Jobs
 	// slow is called once if disks are not cast from memory after all.
 	slow   func()
 	ctx    context.Context // of mkfs, which no client's leaving ends
@@ -53,13 +55,14 @@ type shape struct {
 
 // An attempt is one run of mkfs for a shape.
 type attempt struct {
-	done  chan struct{} // closed when it has ended; then:
-	shape *shape
-	err   error
+	wanted chan struct{} // closed when a client waits for it
+	want   func()        // closes it
+	done   chan struct{} // closed when it has ended; then:
+	err    error
 }
 
-func newCaster(m *maker, slow func()) *caster {
-	c := &caster{maker: m, slow: slow}
+func newCaster(m *maker, jobs *pool.Jobs, slow func()) *caster {
+	c := &caster{maker: m, jobs: jobs, slow: slow}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	return c
 }
@@ -67,9 +70,9 @@ func newCaster(m *maker, slow func()) *caster {
 // begin runs mkfs in the background if it has not been run.
 func (c *caster) begin() { c.attempt() }
 
-// stop ends mkfs, and waits until it has ended.
-func (c *caster) stop() {
-	c.cancel(errEnding)
+// stop ends mkfs, for the reason why, and waits until it has ended.
+func (c *caster) stop(why error) {
+	c.cancel(why)
 	c.mu.Lock()
 	a := c.making
 	c.mu.Unlock()
@@ -90,21 +93,24 @@ func (c *caster) casts() bool {
 	return s != nil && s.mold != nil
 }
 
-// Make returns a new disk. If mkfs has not been run, it waits for that.
+// wait waits until mkfs has been run.
+func (c *caster) wait(ctx context.Context) error {
+	if c.ready.Load() != nil {
+		return nil
+	}
+	a := c.attempt()
+	a.want()
+	select {
+	case <-a.done:
+		return a.err
+	case <-ctx.Done():
+		return fmt.Errorf("wait for mkfs: %w", sys.ContextError(ctx))
+	}
+}
+
+// Make returns a new disk. wait must have succeeded.
 func (c *caster) Make(ctx context.Context) (*disk.Disk, error) {
 	s := c.ready.Load()
-	if s == nil {
-		a := c.attempt()
-		select {
-		case <-a.done:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for mkfs: %w", sys.ContextError(ctx))
-		}
-		if a.err != nil {
-			return nil, a.err
-		}
-		s = a.shape
-	}
 	if s.singly {
 		return c.maker.Fresh(ctx)
 	}
@@ -118,8 +124,9 @@ func (c *caster) attempt() *attempt {
 	if c.making != nil {
 		return c.making
 	}
-	a := &attempt{done: make(chan struct{})}
-	if a.shape = c.ready.Load(); a.shape != nil {
+	a := &attempt{wanted: make(chan struct{}), done: make(chan struct{})}
+	a.want = sync.OnceFunc(func() { close(a.wanted) })
+	if c.ready.Load() != nil {
 		close(a.done)
 		return a
 	}
@@ -130,20 +137,31 @@ func (c *caster) attempt() *attempt {
 
 func (c *caster) try(a *attempt) {
 	defer close(a.done)
-	a.shape, a.err = c.newShape()
+	shape, err := c.inTurn(a.wanted)
+	a.err = err
 	c.mu.Lock()
 	c.making = nil
-	c.ready.Store(a.shape)
-	first := a.err != nil && !c.failed
-	c.failed = a.err != nil
+	c.ready.Store(shape)
+	first := err != nil && !c.failed
+	c.failed = err != nil
 	c.mu.Unlock()
 	switch {
-	case a.err == nil && a.shape.mold == nil:
+	case err == nil && shape.mold == nil:
 		c.slow()
 	case first && c.ctx.Err() == nil:
 		// At the server's start there is no client to be told.
-		c.maker.host.Error(fmt.Sprintf("type %s: no disk can be made, each client that comes tries again: %v", c.maker.cfg.Type, a.err))
+		c.maker.host.Error(fmt.Sprintf("type %s: no disk can be made, each client that comes tries again: %v", c.maker.cfg.Type, err))
 	}
+}
+
+// inTurn is newShape when it is its turn: after those that clients wait for.
+func (c *caster) inTurn(wanted <-chan struct{}) (*shape, error) {
+	done, err := c.jobs.Wait(c.ctx, wanted)
+	if err != nil {
+		return nil, fmt.Errorf("wait for mkfs: %w", err)
+	}
+	defer done()
+	return c.newShape()
 }
 
 // newShape runs mkfs and looks at what it wrote.

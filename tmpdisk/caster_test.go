@@ -150,7 +150,7 @@ func TestCastOfALargeMold(t *testing.T) {
 	if strings.Trim(first, "\x00") == "" {
 		t.Error("got zeroes, want what mkfs wrote")
 	}
-	if s.caster.ready.Load().singly {
+	if s.own.caster.ready.Load().singly {
 		t.Error("mkfs runs for each disk")
 	}
 }
@@ -165,7 +165,7 @@ func TestCastOnAFullFilesystem(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close(d)
-	s.maker.parent = dir
+	s.own.maker.parent = dir
 	var full []*Disk
 	for err == nil && len(full) < 20 {
 		if d, err = open(s); err == nil {

@@ -24,14 +24,19 @@ type Requests interface {
 // Disk is a client's disk.
 type Disk struct {
 	Requests
-	file *disk.Disk
-	key  string        // what decided the content when it was made; see Server.key
-	cast bool          // not of the pool's
-	conn *session.Conn // nil if the disk is gone with its client
+	file   *disk.Disk
+	source *source       // of its export
+	key    string        // what decided the content when it was made; see source.key
+	conn   *session.Conn // nil if the disk is gone with its client
 }
 
 // newDisk returns a disk that is one client's alone.
-func newDisk(d *disk.Disk) *Disk { return &Disk{Requests: alone{d}, file: d} }
+func newDisk(d *disk.Disk, src *source) *Disk {
+	return &Disk{Requests: alone{d}, file: d, source: src}
+}
+
+// Description is the export's.
+func (d *Disk) Description() string { return d.source.cfg.Description }
 
 // Size, BlockSize, ReadOnly and FD are the file's.
 func (d *Disk) Size() int64                                     { return d.file.Size() }

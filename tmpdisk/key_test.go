@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/command"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
@@ -119,7 +120,7 @@ func TestKeyHashTellsFieldsApart(t *testing.T) {
 
 func keyOf(t *testing.T, pairs ...string) string {
 	t.Helper()
-	return newMaker(configOf(t, pairs...), testkit.Host{TB: t}).Key()
+	return newMaker(configOf(t, pairs...), testkit.Host{TB: t}, command.NewRunner(func(string) {})).Key()
 }
 
 // What is written in place is seen, even if size and time of modification are

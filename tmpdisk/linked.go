@@ -43,8 +43,8 @@ func linkedTo(w *workdir.Dir, parent string) string {
 
 // notLinked is why a client must not have d: every client would have the same
 // disk. Templates have copied it by now.
-func (s *Server) notLinked(d *disk.Disk) error {
-	if to := d.Linked(); to != "" && !s.maker.cfg.CommandLinkShare {
+func (src *source) notLinked(d *disk.Disk) error {
+	if to := d.Linked(); to != "" && !src.cfg.CommandLinkShare {
 		return fmt.Errorf("open: the command linked its disk to %s, which all clients would share and change: "+
 			"copy it (cp --reflink=auto), link to a block device, or give command-link=share: %w", to, unix.EMLINK)
 	}

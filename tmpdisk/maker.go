@@ -39,7 +39,12 @@ type maker struct {
 
 // newMaker returns a maker for cfg, which must be complete. Where the disks
 // go is taken from TMPDIR now. Fresh and Filled find out whether it is there.
-func newMaker(cfg *config.Config, host Host) *maker {
+func newMaker(cfg *config.Config, host Host, runner *command.Runner) *maker {
+	return &maker{cfg: cfg, host: host, parent: tmpdir(host), runner: runner}
+}
+
+// tmpdir is where disks are made.
+func tmpdir(host Host) string {
 	parent := os.Getenv("TMPDIR")
 	if parent == "" {
 		parent = "/var/tmp"
@@ -47,7 +52,7 @@ func newMaker(cfg *config.Config, host Host) *maker {
 	if !filepath.IsAbs(parent) {
 		parent = host.AbsolutePath(parent)
 	}
-	return &maker{cfg: cfg, host: host, parent: parent, runner: command.NewRunner(host.Debug)}
+	return parent
 }
 
 // Fresh returns a new disk that the command, or mkfs, has made out of an empty

@@ -104,7 +104,7 @@ func TestMakeUnderAnyTMPDIR(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Setenv("TMPDIR", dir)
-			m := newMaker(configOf(t, "size", "1M", "command", `printf x >"$disk"`), testkit.Host{TB: t})
+			m := newMaker(configOf(t, "size", "1M", "command", `printf x >"$disk"`), testkit.Host{TB: t}, command.NewRunner(func(string) {}))
 			d, err := m.Fresh(context.Background())
 			if err != nil {
 				t.Fatal(err)
@@ -130,7 +130,7 @@ func TestMakerParent(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Setenv("TMPDIR", c.tmpdir)
-			m := newMaker(configOf(t, "size", "1M"), host)
+			m := newMaker(configOf(t, "size", "1M"), host, command.NewRunner(func(string) {}))
 			if m.parent != c.want {
 				t.Errorf("got %q, want %q", m.parent, c.want)
 			}
@@ -148,7 +148,7 @@ func (h dirHost) AbsolutePath(path string) string { return filepath.Join(h.dir, 
 func TestMakeWithoutTMPDIR(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	t.Setenv("TMPDIR", missing)
-	m := newMaker(configOf(t, "size", "1M"), testkit.Host{TB: t})
+	m := newMaker(configOf(t, "size", "1M"), testkit.Host{TB: t}, command.NewRunner(func(string) {}))
 	_, err := m.Fresh(context.Background())
 	testkit.Contains(t, err, missing, "no such file or directory")
 }
@@ -171,7 +171,7 @@ func TestMakeSizeBeyondTheFilesystem(t *testing.T) {
 
 func TestMakeCancelled(t *testing.T) {
 	parent := privateTMPDIR(t)
-	m := newMaker(configOf(t, "size", "1M", "command", "sleep 1000"), testkit.Host{TB: t})
+	m := newMaker(configOf(t, "size", "1M", "command", "sleep 1000"), testkit.Host{TB: t}, command.NewRunner(func(string) {}))
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := m.Fresh(ctx); !errors.Is(err, context.Canceled) {

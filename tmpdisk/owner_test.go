@@ -87,7 +87,7 @@ func TestMkfsDoesNotSync(t *testing.T) {
 		"another user":      {"size", "1M", "type", "vfat", "command-uids", fmt.Sprintf("%d-%d", uid, uid)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d, err := newMaker(configOf(t, pairs...), testkit.Host{TB: t}).Fresh(context.Background())
+			d, err := newMaker(configOf(t, pairs...), testkit.Host{TB: t}, command.NewRunner(func(string) {})).Fresh(context.Background())
 			if err != nil {
 				t.Fatal(err)
 			}

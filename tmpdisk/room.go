@@ -72,17 +72,18 @@ func (s *shortage) Unwrap() error { return s.error }
 // clients make room for one that comes, as many as it takes and no more: a
 // filesystem may free their space some time later (xfs, btrfs), so it is waited
 // for before the client is turned away.
-func (s *Server) room() error {
+func (src *source) room() error {
 	const patience, pause = 2 * time.Second, 20 * time.Millisecond
+	sessions := src.server.sessions
 	freed := uint64(0)
 	for waited := time.Duration(0); ; {
-		err := s.free()
+		err := src.free()
 		var short *shortage
-		if s.sessions == nil || !errors.As(err, &short) || !s.waitOn(short.dir) {
+		if sessions == nil || !errors.As(err, &short) || !src.waitOn(short.dir) {
 			return err
 		}
 		if freed < short.missing {
-			more, ok := s.sessions.DropOldest()
+			more, ok := sessions.DropOldest()
 			if freed += more; ok {
 				continue
 			}
@@ -97,8 +98,8 @@ func (s *Server) room() error {
 
 // waitOn reports whether the disks that wait are on dir's filesystem, so that it
 // helps there to drop them.
-func (s *Server) waitOn(dir string) bool {
-	where := s.maker.cfg.Session.Dir
+func (src *source) waitOn(dir string) bool {
+	where := src.cfg.Session.Dir
 	if where == "" || where == dir {
 		return true
 	}
@@ -107,10 +108,10 @@ func (s *Server) waitOn(dir string) bool {
 }
 
 // free is why there is too little room for a disk, or nil.
-func (s *Server) free() error {
-	err := checkFree(s.maker.cfg.MinFree, s.maker.parent)
-	if dir := s.maker.cfg.Session.Dir; err == nil && dir != "" {
-		err = checkFree(s.maker.cfg.MinFree, dir)
+func (src *source) free() error {
+	err := checkFree(src.cfg.MinFree, src.maker.parent)
+	if dir := src.cfg.Session.Dir; err == nil && dir != "" {
+		err = checkFree(src.cfg.MinFree, dir)
 	}
 	if err != nil {
 		return fmt.Errorf("parameter min-free: %w", err)
@@ -120,9 +121,9 @@ func (s *Server) free() error {
 
 // roomForSpare is why no spare disk may be made now, or nil: a full filesystem
 // is not tried again and again.
-func (s *Server) roomForSpare() error {
-	if err := s.free(); err != nil {
+func (src *source) roomForSpare() error {
+	if err := src.free(); err != nil {
 		return err
 	}
-	return checkFree(config.MinFree{Bytes: s.maker.space.Load()}, s.maker.parent)
+	return checkFree(config.MinFree{Bytes: src.maker.space.Load()}, src.maker.parent)
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -25,14 +24,15 @@ type Client struct {
 	Owner func() (string, error)
 }
 
-func newSessions(c config.Session, host Host) *session.Sessions {
-	if c.Grace == 0 {
+// newSessions returns nil if there can be none.
+func (s *Server) newSessions() *session.Sessions {
+	c := s.cfg.Session
+	if c.Grace == 0 && s.exports == nil {
 		return nil
 	}
 	return session.New(session.Options{
-		Forget: c.Forget, Max: maxWaiting(c, host), Dir: c.Dir, Sync: c.Sync,
-		Grace: func(string) time.Duration { return c.Grace },
-		Debug: host.Debug, LogError: host.Error,
+		Grace: s.graceOf, Forget: c.Forget, Max: maxWaiting(c, s.host),
+		Dir: c.Dir, Sync: c.Sync, Debug: s.host.Debug, LogError: s.host.Error,
 	})
 }
 
@@ -48,46 +48,38 @@ func maxWaiting(c config.Session, host Host) int {
 	return half
 }
 
-// sessionOf returns the key of the session that the client asks for, and the
-// export; "" if it asks for none.
-func (s *Server) sessionOf(client Client) (session.Key, string, error) {
-	if s.sessions == nil {
-		return "", "", nil
-	}
-	export, token, ok, err := session.ParseName(client.Export)
-	if !ok || err != nil {
-		return "", "", err
-	}
+// openSession connects a client to the session that token names in an export.
+func (s *Server) openSession(src *source, exportName, token string, client Client,
+	withClient func(func(context.Context) (*Disk, error)) (*Disk, error)) (*Disk, error) {
+	c := src.cfg.Session
 	owner := ""
-	if !s.maker.cfg.Session.ByName {
+	if !c.ByName {
+		var err error
 		if owner, err = client.Owner(); err != nil {
-			return "", "", fmt.Errorf("parameter session-key: peer: %w: use session-key=name", err)
+			return nil, fmt.Errorf("open: parameter session-key: peer: %w: use session-key=name", err)
 		}
 	}
-	return session.NewKey(export, token, owner), export, nil
-}
-
-// openSession connects a client to the session of key.
-func (s *Server) openSession(ctx context.Context, key session.Key, export string) (*Disk, error) {
-	cfg := s.maker.cfg.Session
-	policy := session.Policy{Grace: cfg.Grace, Conflict: cfg.Conflict, Fresh: cfg.Fresh}
-	c, err := s.sessions.Open(ctx, key, export, policy, func(ctx context.Context) (session.Disk, error) {
-		if err := s.room(); err != nil {
-			return nil, err
-		}
-		d, err := s.fresh(ctx)
+	key := session.NewKey(exportName, token, owner)
+	policy := session.Policy{Grace: c.Grace, Conflict: c.Conflict, Fresh: c.Fresh}
+	return withClient(func(ctx context.Context) (*Disk, error) {
+		conn, err := s.sessions.Open(ctx, key, exportName, policy, func(ctx context.Context) (session.Disk, error) {
+			if err := src.room(); err != nil {
+				return nil, err
+			}
+			d, err := src.fresh(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return d.file, nil
+		})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("open: %w", err)
 		}
-		return d.file, nil
+		file, ok := conn.Disk().(*disk.Disk)
+		if !ok {
+			s.sessions.Close(conn)
+			return nil, errors.New("open: the session has another kind of disk")
+		}
+		return &Disk{Requests: conn, file: file, source: src, conn: conn}, nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("open: %w", err)
-	}
-	file, ok := c.Disk().(*disk.Disk)
-	if !ok {
-		s.sessions.Close(c)
-		return nil, errors.New("open: the session has another kind of disk")
-	}
-	return &Disk{Requests: c, file: file, conn: c}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"testing"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/command"
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
@@ -36,7 +37,7 @@ func configOf(t testing.TB, pairs ...string) *config.Config {
 func makeDisk(t testing.TB, pairs ...string) (*disk.Disk, error) {
 	t.Helper()
 	parent := privateTMPDIR(t)
-	m := newMaker(configOf(t, pairs...), testkit.Host{TB: t})
+	m := newMaker(configOf(t, pairs...), testkit.Host{TB: t}, command.NewRunner(func(string) {}))
 	d, err := m.Fresh(context.Background())
 	testkit.WantEmpty(t, parent)
 	if err == nil {

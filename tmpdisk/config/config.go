@@ -49,11 +49,16 @@ type Config struct {
 
 	Session Session
 
+	ExportDir   string // absolute; "" serves one disk under every name
+	Description string // of the export
+
 	ClientTimeout time.Duration // 0 is never
 	MinFree       MinFree
 
 	host  Host
 	given map[string]bool // parameters of ours, by name
+	// own is nil but for an export: those of given that its file has.
+	own map[string]bool
 }
 
 // A Variable is one assignment at the head of the command's script.
@@ -92,10 +97,10 @@ func (c *Config) Set(key, value string) error {
 			"the command is given the path of its new disk in this variable")
 	}
 	if p := findParameter(key); p != nil {
+		c.note(key)
 		if err := p.parse(c, value); err != nil {
-			return fmt.Errorf("parameter %s: %w", key, err)
+			return &parameterError{key, err}
 		}
-		c.given[key] = true
 		return nil
 	}
 	if !isShellName(key) {
@@ -109,15 +114,16 @@ func (c *Config) Set(key, value string) error {
 // Complete checks what can only be checked once every parameter is known
 // (nbdkit's .config_complete).
 func (c *Config) Complete() error {
-	for _, p := range parameters {
-		if c.given[p.name] && p.needs != "" && !c.given[p.needs] {
-			return fmt.Errorf("parameter %s: only works with %s=: give that too, or leave this out", p.name, p.needs)
+	for i := range parameters {
+		p := &parameters[i]
+		if c.lacks(p) {
+			return &parameterError{p.name, fmt.Errorf("only works with %s=: give that too, or leave this out", p.needs)}
 		}
 		if p.check == nil {
 			continue
 		}
 		if err := p.check(c); err != nil {
-			return fmt.Errorf("parameter %s: %w", p.name, err)
+			return &parameterError{p.name, err}
 		}
 	}
 	if c.Command == "" {
@@ -134,7 +140,10 @@ func (c *Config) checkUnread() error {
 			continue
 		}
 		if hint := didYouMean(v.Name); hint != "" {
-			return fmt.Errorf("parameter %s: unknown, and without command= nothing reads it%s", v.Name, hint)
+			return &parameterError{v.Name, errors.New("unknown, and without command= nothing reads it" + hint)}
+		}
+		if c.ExportDir != "" {
+			continue // the command of an export may read it
 		}
 		c.host.Debug(fmt.Sprintf("parameter %s: without command= nothing reads it (ignored)", v.Name))
 	}
@@ -150,3 +159,12 @@ func (c *Config) setVariable(name, value string) {
 	}
 	c.Variables = append(c.Variables, Variable{name, value})
 }
+
+// A parameterError is about one parameter.
+type parameterError struct {
+	name string
+	err  error
+}
+
+func (e *parameterError) Error() string { return "parameter " + e.name + ": " + e.err.Error() }
+func (e *parameterError) Unwrap() error { return e.err }

@@ -27,3 +27,12 @@ func Help() string {
 	fmt.Fprintf(&b, "%-*s  %s", width, "NAME=<VALUE>", "any other name: a shell variable of the command")
 	return b.String()
 }
+
+// Names are those of the parameters, in the order of Help.
+func Names() []string {
+	names := make([]string, len(parameters))
+	for i, p := range parameters {
+		names[i] = p.name
+	}
+	return names
+}

@@ -31,12 +31,15 @@ type parameter struct {
 	// needs, if not "", is the parameter without which this one, if given,
 	// makes no sense.
 	needs string
+	// server means that it is the server's as a whole, so that no export can
+	// have its own.
+	server bool
 }
 
 // parameters is in the order Help prints. To add one, add its entry here, its
 // field to Config, and its default to New.
 var parameters = []parameter{
-	{name: "size", form: "SIZE", help: "(required) size of each disk, for example 1G",
+	{name: "size", form: "SIZE", help: "size of each disk, for example 1G (required unless export-dir is given)",
 		parse: (*Config).parseSize, check: (*Config).checkSize},
 	{name: "type", form: "TYPE", help: "filesystem: ext4 (default), xfs, vfat, swap, ...",
 		parse: (*Config).parseType, check: (*Config).checkType},
@@ -47,15 +50,15 @@ var parameters = []parameter{
 	{name: "command-timeout", form: "DURATION", help: "how long the command may run (default: for ever)",
 		parse: (*Config).parseCommandTimeout},
 	{name: "command-user", form: "USER", help: "who the command runs as (root only)",
-		parse: (*Config).parseCommandUser, check: (*Config).checkCommandUsers},
+		parse: (*Config).parseCommandUser, check: (*Config).checkCommandUsers, server: true},
 	{name: "command-uids", form: "LOW-HIGH", help: "user numbers that commands run as, one each (root only)",
-		parse: (*Config).parseCommandUIDs},
+		parse: (*Config).parseCommandUIDs, server: true},
 	{name: "command-link", form: "refuse|share", help: "what if the command links to a file that stays (default: refuse)",
 		parse: (*Config).parseCommandLink, needs: "command"},
 	{name: "spare-disks", form: "N", help: "a command's disks to keep ready for clients (default 0, at most 10000)",
 		parse: (*Config).parseSpareDisks},
 	{name: "make-jobs", form: "N", help: "commands to run at the same time (default: one per CPU)",
-		parse: (*Config).parseMakeJobs},
+		parse: (*Config).parseMakeJobs, server: true},
 	{name: "template-dir", form: "DIR", help: "run the command once, keep its disk in DIR, and clone it",
 		parse: (*Config).parseTemplateDir, check: (*Config).checkTemplateDir},
 	{name: "template-keep", form: "DURATION", help: "remove templates not used for so long (default: 30d; 0: never)",
@@ -69,17 +72,21 @@ var parameters = []parameter{
 	{name: "session-conflict", form: "MODE", help: "a second client: handover (default), refuse, share",
 		parse: (*Config).parseSessionConflict, needs: "session-grace"},
 	{name: "session-dir", form: "DIR", help: "keep sessions in DIR, where they outlive the server",
-		parse: (*Config).parseSessionDir, check: (*Config).checkSessionDir, needs: "session-grace"},
+		parse: (*Config).parseSessionDir, check: (*Config).checkSessionDir, needs: "session-grace", server: true},
 	{name: "session-sync", form: "yes|no", help: "flush for real, to outlive a crash of the machine (default: no)",
-		parse: (*Config).parseSessionSync, needs: "session-dir"},
+		parse: (*Config).parseSessionSync, needs: "session-dir", server: true},
 	{name: "session-lost", form: "refuse|fresh", help: "what if a session's disk is gone (default: refuse its client)",
 		parse: (*Config).parseSessionLost, needs: "session-grace"},
 	{name: "session-forget", form: "DURATION", help: "how long it is known that a disk is gone (default: 24h)",
-		parse: (*Config).parseSessionForget, needs: "session-grace"},
+		parse: (*Config).parseSessionForget, needs: "session-grace", server: true},
 	{name: "session-max", form: "N", help: "disks that wait at a time (default: 1000)",
-		parse: (*Config).parseSessionMax, needs: "session-grace"},
+		parse: (*Config).parseSessionMax, needs: "session-grace", server: true},
+	{name: "export-dir", form: "DIR", help: "serve an export NAME for each file NAME.conf in DIR",
+		parse: (*Config).parseExportDir, server: true},
+	{name: "export-description", form: "TEXT", help: "what a client that lists the exports is shown",
+		parse: (*Config).parseExportDescription},
 	{name: "client-timeout", form: "DURATION", help: "how long a TCP client may be dead: 2m (default), 0 for ever",
-		parse: (*Config).parseClientTimeout},
+		parse: (*Config).parseClientTimeout, server: true},
 	{name: "min-free", form: "SIZE|PERCENT%", help: "turn clients away when TMPDIR has less free (default: never)",
 		parse: (*Config).parseMinFree},
 }
@@ -101,6 +108,9 @@ func (c *Config) parseSize(value string) error {
 }
 
 func (c *Config) checkSize() error {
+	if !c.HasDisk() {
+		return nil
+	}
 	if !c.given["size"] {
 		return errors.New("missing: say how large each disk is, for example size=1G")
 	}
@@ -141,10 +151,10 @@ func (c *Config) checkLabel() error {
 }
 
 func (c *Config) parseCommand(value string) error {
-	if strings.TrimSpace(value) == "" {
-		return errors.New("empty: leave it out to run mkfs, or use command=: for a blank disk")
-	}
 	c.Command = value
+	if strings.TrimSpace(value) == "" {
+		return c.withdraw("command", "empty: leave it out to run mkfs, or use command=: for a blank disk")
+	}
 	return nil
 }
 
@@ -197,8 +207,9 @@ func (c *Config) parseMakeJobs(value string) (err error) {
 }
 
 func (c *Config) parseTemplateDir(value string) error {
+	c.TemplateDir = ""
 	if value == "" {
-		return errors.New("empty: name a directory, or leave it out to use no templates")
+		return c.withdraw("template-dir", "empty: name a directory, or leave it out to use no templates")
 	}
 	c.TemplateDir = c.host.AbsolutePath(value)
 	return nil

@@ -47,8 +47,15 @@ func (c *Config) checkSession() error {
 	if c.Session.Grace != 0 {
 		return nil
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.given)) {
-		if c.given["session-grace"] && strings.HasPrefix(name, "session-") && name != "session-grace" {
+	given := c.given
+	switch {
+	case c.own != nil:
+		given = c.own
+	case c.ExportDir != "":
+		return nil // exports may have sessions
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if strings.HasPrefix(name, "session-") && name != "session-grace" && given["session-grace"] && given[name] {
 			return fmt.Errorf("0: there are no sessions, but %s is given: give a time as in session-grace=10m, or leave that out", name)
 		}
 	}
@@ -79,8 +86,11 @@ func (c *Config) checkSessionDir() error {
 	if c.Session.Dir == "" {
 		return nil
 	}
-	if c.CommandLinkShare {
+	if c.CommandLinkShare && c.Session.Grace != 0 {
 		return errors.New("cannot keep a file that all clients change (command-link=share): leave one of them out")
+	}
+	if c.own != nil {
+		return nil // the command line has been checked
 	}
 	return session.Directories.Check(c.Session.Dir)
 }

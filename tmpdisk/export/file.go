@@ -6,6 +6,8 @@ package export
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,17 +19,26 @@ type file[T any] struct {
 	settled    bool
 	tried      string // the text that was read last
 	fault      string
+	retry      bool      // Load has failed, perhaps for what is not in the file
+	loadedAt   time.Time // when it did
 
-	loaded bool
-	text   string // that value was made of
-	value  T
+	loaded   bool
+	text     string // that value was made of
+	settings []Setting
+	value    T
 }
+
+// pause is how long a version that cannot be loaded is left alone.
+const pause = time.Second
 
 // update reads a file if it may have changed since, and loads it if it has.
 func (d *Dir[T]) update(f *file[T]) {
 	now := d.opts.now()
 	st, err := stat(unix.AT_FDCWD, f.path, 0)
 	if err == nil && f.settled && identityOf(&st) == f.seen {
+		if f.retry && now.Sub(f.loadedAt) >= pause {
+			d.load(f)
+		}
 		return
 	}
 	f.settled = false
@@ -51,6 +62,8 @@ func (d *Dir[T]) update(f *file[T]) {
 		} else if !again {
 			f.fault = ""
 			d.load(f)
+		} else if f.retry && now.Sub(f.loadedAt) >= pause {
+			d.load(f)
 		}
 	}
 }
@@ -58,9 +71,15 @@ func (d *Dir[T]) update(f *file[T]) {
 // load makes a value of the text that was read.
 func (d *Dir[T]) load(f *file[T]) {
 	settings, err := Parse([]byte(f.tried))
+	if err == nil && f.loaded && sameSettings(settings, f.settings) {
+		f.text = f.tried // a comment has changed
+		return
+	}
 	var v T
 	if err == nil {
 		v, err = d.opts.Load(f.name, settings)
+		f.retry = err != nil
+		f.loadedAt = d.opts.now()
 	}
 	if err != nil {
 		d.failed(f, err)
@@ -72,7 +91,12 @@ func (d *Dir[T]) load(f *file[T]) {
 	} else {
 		d.opts.Debug("export " + f.name + ": loaded from " + f.path)
 	}
-	f.value, f.text, f.loaded = v, f.tried, true
+	f.fault = ""
+	f.value, f.text, f.settings, f.loaded = v, f.tried, settings, true
+}
+
+func sameSettings(a, b []Setting) bool {
+	return slices.EqualFunc(a, b, func(x, y Setting) bool { return x.Key == y.Key && x.Value == y.Value })
 }
 
 // drop forgets an export.

@@ -44,15 +44,50 @@ func TestSameTextIsNotLoadedAgain(t *testing.T) {
 	}
 }
 
-// A comment is a change too, whatever the caller makes of it.
+// A comment changes nothing that was made; the same settings in another order may.
 func TestOtherText(t *testing.T) {
-	dir := newDir(t, "a.conf", "k=1\n")
+	dir := newDir(t, "a.conf", "k=1\nl=2\n")
 	d, j := watch(t, dir)
 	d.Start()
-	replace(t, dir+"/a.conf", "# x\nk=1\n")
+	replace(t, dir+"/a.conf", "# x\nk=1\n\nl=2\n")
 	d.Start()
-	want(t, "loads", &j.loads, "a k=1;", "a k=1;")
-	want(t, "retired", &j.retired, "a k=1;")
+	want(t, "loads", &j.loads, "a k=1;l=2;")
+	want(t, "retired", &j.retired)
+	replace(t, dir+"/a.conf", "l=2\nk=1\n")
+	d.Start()
+	want(t, "loads", &j.loads, "a l=2;k=1;")
+	want(t, "retired", &j.retired, "a k=1;l=2;")
+}
+
+// What Load could not do may be possible later, though the file is the same.
+func TestLoadIsTriedAgain(t *testing.T) {
+	dir := newDir(t, "a.conf", "bad=1\n")
+	d, j := watch(t, dir)
+	now := time.Now()
+	d.opts.now = func() time.Time { return now }
+	load := d.opts.Load
+	mended := false
+	d.opts.Load = func(name string, settings []Setting) (*made, error) {
+		if mended {
+			return &made{name, "mended"}, nil
+		}
+		return load(name, settings)
+	}
+	for range 3 {
+		now = now.Add(time.Minute)
+		if _, ok := d.Find("a"); ok {
+			t.Fatal("got an export, want none")
+		}
+	}
+	want(t, "log", &j.errors, "export-dir: "+dir+"/a.conf: line 1: parameter bad: 1: there is no such export until this is mended")
+	mended = true
+	if _, ok := d.Find("a"); ok {
+		t.Error("it was tried again at once")
+	}
+	now = now.Add(time.Minute)
+	if _, ok := d.Find("a"); !ok {
+		t.Error("it was not tried again")
+	}
 }
 
 // A second change within one tick of the filesystem's clock leaves size and times

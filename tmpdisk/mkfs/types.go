@@ -5,6 +5,8 @@ package mkfs
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // Default is the type of a disk if none is asked for.
@@ -154,6 +156,9 @@ func minixOptions(size int64) string {
 	}
 	return ""
 }
+
+// Names are those of the built-in types, sorted.
+func Names() []string { return slices.Sorted(maps.Keys(filesystems)) }
 
 // filesystemOf gives type's entry, or for any other type plain mkfs.TYPE,
 // with the label option that most of them have.

@@ -134,3 +134,18 @@ func (p *Pool[T]) SetSpares(n int) {
 	p.opts.Spares = n
 	p.fill()
 }
+
+// Take returns a disk that is ready, if there is one. It is the caller's until Put.
+func (p *Pool[T]) Take() (disk T, ok bool) {
+	for {
+		p.mu.Lock()
+		if ok = len(p.shelf) > 0; ok {
+			disk = p.take()
+		}
+		p.unlock()
+		if !ok || p.opts.Fresh(disk) {
+			return disk, ok
+		}
+		p.close(disk, outOfDate)
+	}
+}

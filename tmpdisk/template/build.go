@@ -22,9 +22,9 @@ import (
 // would otherwise never get a template, and each would begin again.
 //
 // A build that nobody waits for is not counted in make-jobs. There is never more
-// than one of them in a process: each key has one build at a time, and a build
-// that is not the newest is cancelled as soon as nobody waits for it, because
-// its key is out of date.
+// than one of them in a process, see Unattended. And a build that is not the newest
+// of its Templates is cancelled as soon as nobody waits for it, because its key is
+// out of date.
 type build struct {
 	t      *Templates
 	key    string
@@ -58,6 +58,7 @@ func (t *Templates) join(dir dir, key string) (*visit, error) {
 			return nil, errAlone
 		}
 		b.waiting++
+		t.opts.Unattended.release(b)
 		return &visit{build: b}, nil
 	}
 	lock, err := t.tryLock(dir, key)
@@ -89,6 +90,7 @@ func (t *Templates) begin(dir dir, lock *lock, key string) *build {
 	b.ctx, b.cancel = context.WithCancelCause(t.ctx)
 	if old := t.newest; old != nil && old.waiting == 0 {
 		old.cancel(errOutdated)
+		t.opts.Unattended.release(old)
 	}
 	t.newest, t.builds[key] = b, b
 	t.running.Add(1)
@@ -132,6 +134,7 @@ func (b *build) ended(d *disk.Disk, err error) {
 	b.disk, b.err = d, err
 	unwanted := b.waiting == 0
 	close(b.done)
+	b.t.opts.Unattended.release(b)
 	b.t.mu.Unlock()
 	if !unwanted {
 		return
@@ -156,8 +159,12 @@ func (v *visit) wait(ctx context.Context) (*disk.Disk, error) {
 	select {
 	case <-v.done:
 	default:
-		if v.waiting == 0 && v.t.newest != v.build {
+		switch {
+		case v.waiting > 0:
+		case v.t.newest != v.build:
 			v.cancel(errOutdated)
+		case !v.t.opts.Unattended.claim(v.build):
+			v.cancel(errUnattended)
 		}
 		return nil, fmt.Errorf("wait for the template to be built: %w", sys.ContextError(ctx))
 	}

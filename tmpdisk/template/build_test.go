@@ -284,6 +284,42 @@ func TestBuildOutOfDateIsCancelled(t *testing.T) {
 	}
 }
 
+// Of all that everybody has left, the first one is built; those of other Templates
+// of the process are cancelled until it has ended, or somebody waits for it again.
+func TestOneBuildGoesOnUnattended(t *testing.T) {
+	shared := &Unattended{}
+	dir := t.TempDir()
+	begin := func(key string) (*Templates, *gateRun) {
+		maker := newGateMaker(t)
+		maker.become(key)
+		m := newTemplates(t, dir, maker)
+		m.opts.Unattended = shared
+		c := call(t, m)
+		run := <-maker.runs
+		c.gone(t)
+		return m, run
+	}
+	first, run := begin("a")
+	for _, key := range []string{"b", "c", "d"} {
+		_, other := begin(key)
+		<-other.ctx.Done()
+		if got := context.Cause(other.ctx); got != errUnattended {
+			t.Errorf("got %v, want %v", got, errUnattended)
+		}
+	}
+	if err := run.ctx.Err(); err != nil {
+		t.Errorf("got %v for the first one, want it to go on", err)
+	}
+	run.let <- nil
+	first.running.Wait()
+	second, run := begin("e")
+	if err := run.ctx.Err(); err != nil {
+		t.Errorf("got %v for one after the first has ended, want it to go on", err)
+	}
+	run.let <- nil
+	second.running.Wait()
+}
+
 func TestStopEndsTheBuild(t *testing.T) {
 	maker := newGateMaker(t)
 	m := newTemplates(t, t.TempDir(), maker)

@@ -51,6 +51,9 @@ func newPool(param string, all ...*User) *Pool {
 	return p
 }
 
+// Len is how many users there are.
+func (p *Pool) Len() int { return len(p.all) }
+
 // String tells pools apart: the parameter, the first user and how many.
 func (p *Pool) String() string {
 	return fmt.Sprintf("%s %d+%d", p.param, p.all[0].UID, len(p.all))

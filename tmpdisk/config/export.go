@@ -1,0 +1,116 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"unicode/utf8"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/export"
+)
+
+// HasDisk reports whether this is the configuration of a disk. That of a command
+// line with export-dir but no size is not.
+func (c *Config) HasDisk() bool { return c.ExportDir == "" || c.given["size"] }
+
+// Export returns the configuration of an export: what the command line says, where
+// its file does not say otherwise. The error says in which line.
+func (c *Config) Export(settings []export.Setting) (*Config, error) {
+	e := *c
+	e.ExportDir, e.Description = "", ""
+	e.Variables = slices.Clone(c.Variables)
+	e.given, e.own = maps.Clone(c.given), map[string]bool{}
+	lines := map[string]int{}
+	for _, s := range settings {
+		if p := findParameter(s.Key); p != nil && p.server {
+			return nil, export.AtLine(s.Line, fmt.Errorf("parameter %s: is the server's as a whole: give it on the command line", s.Key))
+		}
+		if err := e.Set(s.Key, s.Value); err != nil {
+			return nil, export.AtLine(s.Line, err)
+		}
+		lines[s.Key] = s.Line
+	}
+	err := e.Complete()
+	var about *parameterError
+	if errors.As(err, &about) && lines[about.name] != 0 {
+		return nil, export.AtLine(lines[about.name], err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &e, nil
+}
+
+// note remembers that a parameter of ours is given.
+func (c *Config) note(name string) {
+	c.given[name] = true
+	if c.own != nil {
+		c.own[name] = true
+	}
+}
+
+// withdraw is for an empty value, with which an export does without what the
+// command line has for all. There it is a mistake.
+func (c *Config) withdraw(name, mistake string) error {
+	if c.own == nil {
+		return errors.New(mistake)
+	}
+	delete(c.given, name)
+	delete(c.own, name)
+	return nil
+}
+
+// lacks reports whether p was given here without the parameter that it needs. If
+// that is an export's to have, the command line need not have it for all.
+func (c *Config) lacks(p *parameter) bool {
+	if p.needs == "" || c.given[p.needs] {
+		return false
+	}
+	if c.own != nil {
+		return c.own[p.name]
+	}
+	return c.given[p.name] && (c.ExportDir == "" || findParameter(p.needs).server)
+}
+
+func (c *Config) parseExportDir(value string) error {
+	if value == "" {
+		return errors.New("empty: name a directory with a file NAME.conf for each export, or leave it out")
+	}
+	c.ExportDir = c.host.AbsolutePath(value)
+	return nil
+}
+
+// CheckExports reads the files of export-dir, if there is one, and checks what they
+// say. It is for the time before the server forks. Later one may be half-written
+// just then, which is no reason to serve nobody.
+func (c *Config) CheckExports() error {
+	if c.ExportDir == "" {
+		return nil
+	}
+	err := export.Check(c.ExportDir, func(_ string, settings []export.Setting) error {
+		_, err := c.Export(settings)
+		return err
+	})
+	if err != nil {
+		return &parameterError{"export-dir", err}
+	}
+	return nil
+}
+
+// maxDescription is how long NBD lets a text be, in bytes.
+const maxDescription = 4096
+
+func (c *Config) parseExportDescription(value string) error {
+	switch {
+	case len(value) > maxDescription:
+		return fmt.Errorf("%d bytes: NBD allows %d", len(value), maxDescription)
+	case !utf8.ValidString(value):
+		return fmt.Errorf("%.100q: not UTF-8, which NBD asks for", value)
+	}
+	c.Description = value
+	return nil
+}

@@ -1,0 +1,246 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+)
+
+// exportServer is a started server whose directory of exports the returned
+// function writes to: an empty text removes the file.
+func exportServer(t *testing.T, pairs ...string) (*Server, func(name, text string)) {
+	t.Helper()
+	parent, dir := privateTMPDIR(t), t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := NewServer(configOf(t, append(pairs, "export-dir", dir)...), quietHost{testkit.Host{TB: t}})
+	s.Start()
+	t.Cleanup(func() {
+		s.Stop()
+		testkit.WantEmpty(t, parent)
+	})
+	return s, func(name, text string) {
+		t.Helper()
+		path := filepath.Join(dir, name+".conf")
+		if text == "" {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+		if err := os.WriteFile(path+".new", []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestExportsAreFound(t *testing.T) {
+	s, write := exportServer(t)
+	write("b", "size=2M\ntype=swap\nexport-description=bee\n")
+	write("a", "size=1M\ncommand=:\n")
+	got, ok := s.Exports()
+	if want := []Export{{"a", ""}, {"b", "bee"}}; !ok || !slices.Equal(got, want) {
+		t.Errorf("got %v, %v, want %v", got, ok, want)
+	}
+	for name, size := range map[string]int64{"a": 1 << 20, "b": 2 << 20} {
+		d, err := openNamed(s, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Size() != size {
+			t.Errorf("%s: got %d bytes, want %d", name, d.Size(), size)
+		}
+		s.Close(d)
+	}
+	for _, name := range []string{"", "c", "a.conf", "../a", "a\x00", "A", "a/token", strings.Repeat("a", 4096), "\xff"} {
+		if _, err := openNamed(s, name); err == nil {
+			t.Errorf("%.20q: got a disk, want an error", name)
+		}
+	}
+	_, err := openNamed(s, "")
+	testkit.Contains(t, err, "the client names no export", "there are a, b")
+}
+
+func TestUnknownNamesAFew(t *testing.T) {
+	s, write := exportServer(t)
+	_, err := openNamed(s, "x")
+	testkit.Contains(t, err, `export "x": there is no such export: there are none`)
+	for i := range 30 {
+		write(fmt.Sprintf("e%02d", i), "size=1M\ncommand=:\n")
+	}
+	_, err = openNamed(s, "x")
+	testkit.Contains(t, err, "there are e00, e01, ", "e19, and 10 more")
+}
+
+// Who waits for a disk when the export changes gets it; the next one gets the new
+// one's; and neither spare disks nor makers of the old one stay.
+func TestExportChangesUnderItsClients(t *testing.T) {
+	s, write := exportServer(t, "make-jobs", "1")
+	gate := filepath.Join(t.TempDir(), "gate")
+	write("a", "size=1M\nspare-disks=2\ncommand=until [ -e "+gate+" ]; do sleep 0.01; done; printf old >\"$disk\"\n")
+	type result struct {
+		d   *Disk
+		err error
+	}
+	waits := make(chan result)
+	go func() {
+		d, err := openNamed(s, "a")
+		waits <- result{d, err}
+	}()
+	old, _ := s.exports.Find("a")
+	waitFor(t, "the client", func() bool {
+		old.mu.Lock()
+		defer old.mu.Unlock()
+		return old.users == 1
+	})
+	write("a", "size=1M\ncommand=printf new >\"$disk\"\n")
+	if src, _ := s.exports.Find("a"); src == old {
+		t.Fatal("got the old source, want a new one")
+	}
+	if old.acquire() {
+		t.Error("the old source takes new clients")
+	}
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := <-waits
+	if r.err != nil {
+		t.Fatalf("the client that waited: %v", r.err)
+	}
+	if got := text(t, r.d); got != "old" {
+		t.Errorf("the client that waited: got %q, want old", got)
+	}
+	d, err := openNamed(s, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := text(t, d); got != "new" {
+		t.Errorf("the next client: got %q, want new", got)
+	}
+	s.Close(d)
+	s.Close(r.d)
+}
+
+// text is what the disk begins with.
+func text(t *testing.T, d *Disk) string {
+	t.Helper()
+	buf := make([]byte, 3)
+	if err := d.PRead(buf, 0); err != nil {
+		t.Error(err)
+	}
+	return string(buf)
+}
+
+// While exports come, change and go, each client gets a disk of one version.
+func TestExportsUnderClients(t *testing.T) {
+	s, write := exportServer(t, "session-grace", "1h", "session-key", "name")
+	write("a", "size=1M\ncommand=printf v01 1<>\"$disk\"\n")
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	var served [2]int
+	for i := range served {
+		clients.Add(1)
+		go func() {
+			defer clients.Done()
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				name := "a"
+				if i == 1 {
+					name = fmt.Sprintf("a/%d", n)
+				}
+				d, err := openNamed(s, name)
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+					return
+				}
+				served[i]++
+				v := text(t, d)
+				if want := fmt.Sprintf("v%02d", d.Size()>>20); v != want {
+					t.Errorf("%s: got %s on a disk of %d bytes", name, v, d.Size())
+				}
+				s.Close(d)
+			}
+		}()
+	}
+	for i := range 60 {
+		v := 1 + i%30
+		write("a", fmt.Sprintf("size=%dM\nspare-disks=%d\ncommand=printf v%02d 1<>\"$disk\"\n", v, i%3, v))
+		if i%5 == 0 {
+			write("b", fmt.Sprintf("size=%dM\ntype=swap\n", v))
+			s.Exports()
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	close(stop)
+	clients.Wait()
+	if served[0] == 0 || served[1] == 0 {
+		t.Errorf("served %v clients", served)
+	}
+}
+
+// A disk that an earlier server has left waits as its export says, or, if that is
+// not there, as others do.
+func TestGraceOfAnExport(t *testing.T) {
+	s, write := exportServer(t, "session-forget", "3h")
+	write("a", "size=1M\nsession-grace=1h\n")
+	write("b", "size=1M\n")
+	for name, want := range map[string]time.Duration{"a": time.Hour, "b": 3 * time.Hour, "gone": 3 * time.Hour, "": 3 * time.Hour} {
+		if got := s.graceOf(name); got != want {
+			t.Errorf("%q: got %v, want %v", name, got, want)
+		}
+	}
+}
+
+// Asking for what an export is costs no disk: it goes to the next client.
+func TestUnusedCastIsHandedOut(t *testing.T) {
+	s := castingServer(t, "size", "1M", "type", "swap")
+	s.Start()
+	uuid := func(d *Disk) string {
+		buf := make([]byte, 16)
+		if err := d.PRead(buf, 1036); err != nil {
+			t.Error(err)
+		}
+		return string(buf)
+	}
+	first, err := open(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd := first.FD()
+	s.Close(first)
+	second, err := open(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.FD() != fd {
+		t.Errorf("got another file (%d), want the one that nobody has used (%d)", second.FD(), fd)
+	}
+	seen := uuid(second)
+	s.Close(second)
+	third, err := open(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uuid(third) == seen {
+		t.Error("got a disk that somebody has read")
+	}
+	s.Close(third)
+}

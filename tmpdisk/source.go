@@ -1,0 +1,193 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/config"
+	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
+	"nbdkit-tmpdisk-plugin/tmpdisk/template"
+)
+
+// A source makes the disks of one export. Its methods may be called from any
+// goroutine; start comes first and stop last.
+type source struct {
+	cfg       *config.Config
+	server    *Server
+	maker     *maker
+	caster    *caster             // nil if a command makes the disks
+	templates *template.Templates // nil if none are used
+	pool      *pool.Pool[*Disk]
+
+	mu      sync.Mutex
+	users   int  // who are about to get a disk
+	retired bool // takes no more of them
+}
+
+// newSource returns the source of what cfg, which must be complete, describes. It
+// touches nothing yet.
+func (s *Server) newSource(cfg *config.Config) *source {
+	src := &source{cfg: cfg, server: s, maker: newMaker(cfg, s.host, s.runner)}
+	spares := cfg.SpareDisks
+	switch {
+	case cfg.Builtin():
+		// A cast takes no longer than it takes to fetch a spare disk.
+		src.caster, spares = newCaster(src.maker, s.molds, func() { src.pool.SetSpares(cfg.SpareDisks) }), 0
+		if cfg.TemplateDir != "" {
+			s.host.Debug("parameter template-dir: disks of type=" + cfg.Type + " need no template (ignored)")
+		}
+	case cfg.TemplateDir != "":
+		src.templates = template.New(template.Options{
+			Dir: cfg.TemplateDir, Keep: cfg.TemplateKeep, Unattended: &s.unattended, Debug: s.host.Debug, Error: s.host.Error,
+		}, src.maker)
+	}
+	src.pool = pool.New(pool.Options[*Disk]{
+		Spares:   spares,
+		Jobs:     s.jobs,
+		Room:     src.roomForSpare,
+		Fresh:    func(d *Disk) bool { return d.key == src.key() },
+		Debug:    s.host.Debug,
+		LogError: s.host.Error,
+	}, src.make)
+	return src
+}
+
+// start begins to make what is made ahead.
+func (src *source) start() {
+	if src.templates != nil {
+		if err := src.templates.Sweep(); err != nil {
+			// So will be each client's open; here the administrator sees it.
+			src.server.host.Error(err.Error())
+		}
+	}
+	if src.caster != nil {
+		src.caster.begin()
+	}
+	src.pool.Start()
+}
+
+// stop ends what is being made, for the reason why, and drops what is ready.
+func (src *source) stop(why error) {
+	src.pool.Stop()
+	if src.templates != nil {
+		src.templates.Stop(why)
+	}
+	if src.caster != nil {
+		src.caster.stop(why)
+	}
+}
+
+// acquire reports whether the caller may have disks made, until release.
+func (src *source) acquire() bool {
+	src.mu.Lock()
+	defer src.mu.Unlock()
+	if !src.retired {
+		src.users++
+	}
+	return !src.retired
+}
+
+func (src *source) release() {
+	src.mu.Lock()
+	src.users--
+	over := src.retired && src.users == 0
+	src.mu.Unlock()
+	if over {
+		src.server.end(src)
+	}
+}
+
+// retire keeps new clients away. Those who wait for a disk get it, and nothing is
+// ready for anyone any more.
+func (src *source) retire() {
+	src.mu.Lock()
+	src.retired = true
+	over := src.users == 0
+	src.mu.Unlock()
+	if over {
+		src.server.end(src)
+		return
+	}
+	// Not here: to close what was ready may take long.
+	src.server.ending.Add(1)
+	go func() {
+		defer src.server.ending.Done()
+		src.pool.Retire()
+	}()
+}
+
+// open returns a disk for a client; see Server.Open.
+func (src *source) open(withClient func(func(context.Context) (*Disk, error)) (*Disk, error)) (*Disk, error) {
+	if err := src.room(); err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	if !src.casts() {
+		return withClient(src.fresh)
+	}
+	// By way of withClient a cast would take a quarter as long again.
+	d, err := src.fresh(context.Background())
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	return d, nil
+}
+
+// casts reports whether a disk can be had at once, from memory.
+func (src *source) casts() bool { return src.caster != nil && src.caster.casts() }
+
+// fresh returns a disk that no client has used.
+func (src *source) fresh(ctx context.Context) (*Disk, error) {
+	if src.caster != nil {
+		// Not by a maker of the pool, of which there may be one at a time: mkfs
+		// waits for its turn as well.
+		if err := src.caster.wait(ctx); err != nil {
+			return nil, err
+		}
+		if src.caster.casts() {
+			if d, ok := src.pool.Take(); ok {
+				return d, nil
+			}
+			return src.make(ctx)
+		}
+	}
+	return src.pool.Get(ctx)
+}
+
+// make is what the pool makes disks by.
+func (src *source) make(ctx context.Context) (*Disk, error) {
+	key := src.key()
+	fresh := src.maker.Fresh
+	switch {
+	case src.caster != nil:
+		fresh = src.caster.Make
+	case src.templates != nil:
+		fresh = src.templates.Make
+	}
+	d, err := fresh(ctx)
+	if err == nil {
+		if err = src.notLinked(d); err != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	n := newDisk(d, src)
+	n.key = key
+	return n, nil
+}
+
+// key changes when disks that are made from now on may have another content.
+// Without templates nobody has asked for that: a command may well keep a log in
+// a file that a parameter names.
+func (src *source) key() string {
+	if src.templates == nil {
+		return ""
+	}
+	return src.maker.Key()
+}
