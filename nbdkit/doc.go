@@ -100,6 +100,6 @@
 // It is not for filters. It does not support nbdkit's debug flags (-D), which are
 // C variables, or several plugins in one shared object. It is for Linux, and for
 // Go releases that start their runtime on the first thread that the shared object
-// creates, as 1.24 to 1.26 do. A plugin built with another release says so and
+// creates, as 1.23 to 1.26 do. A plugin built with another release says so and
 // refuses to be loaded.
 package nbdkit

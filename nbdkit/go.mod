@@ -1,3 +1,3 @@
 module libguestfs.org/nbdkit
 
-go 1.24
+go 1.23.0

@@ -7,8 +7,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-
-	"al.essio.dev/pkg/shellescape"
 )
 
 // everyByte holds each byte but NUL once.
@@ -79,19 +77,6 @@ func TestQuoteInAssignment(t *testing.T) {
 			got := throughShell(t, "v="+Quote(c.in)+"\n"+`printf %s "$v"`)
 			if got != c.in {
 				t.Errorf("got %q, want %q", got, c.in)
-			}
-		})
-	}
-}
-
-// Another library's words must mean the same to the shell as ours.
-func TestQuoteAgreesWithShellescape(t *testing.T) {
-	for _, c := range words {
-		t.Run(c.name, func(t *testing.T) {
-			got := throughShell(t, printed(Quote(c.in)))
-			want := throughShell(t, printed(shellescape.Quote(c.in)))
-			if got != want {
-				t.Errorf("got %q, want %q", got, want)
 			}
 		})
 	}

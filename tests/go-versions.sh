@@ -14,7 +14,7 @@ TMPDISK_TEST_TIMEOUT=1800
 . "$(dirname "$0")/lib.sh"
 
 [ -z "${TMPDISK_GO_VERSIONS_DONE-}" ] || skip "done before, by another user"
-[ $# -gt 0 ] || set -- go1.24.13 go1.25.7 go1.26.0
+[ $# -gt 0 ] || set -- go1.23.12 go1.24.13 go1.25.7 go1.26.0
 use_go
 for version; do
     export GOTOOLCHAIN=$version

@@ -243,7 +243,9 @@ func (s *shape) fill(ctx context.Context, fd int) error {
 	var patches []stamp.Patch
 	if s.stamp != nil {
 		var id stamp.ID
-		rand.Read(id[:]) // never fails since Go 1.24
+		if _, err := rand.Read(id[:]); err != nil {
+			return fmt.Errorf("cast: random identity: %w", err)
+		}
 		patches = s.stamp.Patches(id)
 	}
 	if s.mold != nil {

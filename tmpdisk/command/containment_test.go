@@ -6,7 +6,6 @@ package command
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"fmt"
 	"os"
 	"os/exec"
@@ -69,7 +68,7 @@ func init() {
 // it is alive. The processes are known by a variable of their environment.
 func leaver(t *testing.T, script string) (text, started string, alive func() []string) {
 	dir := t.TempDir()
-	mark := "TMPDISK_TEST_MARK=" + rand.Text()
+	mark := "TMPDISK_TEST_MARK=" + sys.RandomName()
 	started = dir + "/started"
 	exe, err := os.Executable()
 	if err != nil {

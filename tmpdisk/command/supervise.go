@@ -5,7 +5,6 @@ package command
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -185,4 +184,4 @@ func (p *process) status() *os.ProcessState {
 	}
 }
 
-func newMark() string { return markName + "=" + rand.Text() }
+func newMark() string { return markName + "=" + sys.RandomName() }

@@ -24,10 +24,11 @@ func BenchmarkCast(b *testing.B) {
 			m := readMold(b, kit.New(b, kit.Case{Type: fsType, Size: 16 * kit.GiB}))
 			stamping := kit.Understood(b, fsType, m.Size(), m)
 			dir := os.TempDir()
+			b.ResetTimer()
 			b.ReportMetric(float64(m.Kept())/1024, "KiB-kept")
 			b.ReportAllocs()
 			cpu := cpuTime(b)
-			for b.Loop() {
+			for range b.N {
 				var id stamp.ID
 				rand.Read(id[:])
 				castOnce(b, m, dir, stamping.Patches(id))

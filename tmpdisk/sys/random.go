@@ -13,7 +13,10 @@ import (
 // twice.
 func RandomName() string {
 	var random [10]byte
-	rand.Read(random[:]) // never fails since Go 1.24
+	// With Go 1.23 it can fail, where neither getrandom(2) nor /dev/urandom is.
+	if _, err := rand.Read(random[:]); err != nil {
+		panic(err)
+	}
 	return hex.EncodeToString(random[:])
 }
 

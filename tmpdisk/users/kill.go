@@ -186,7 +186,7 @@ func highestUID() int {
 		return highest
 	}
 	top := 0
-	for line := range strings.Lines(string(data)) {
+	for _, line := range strings.Split(string(data), "\n") {
 		f := strings.Fields(line)
 		if len(f) != 3 {
 			continue

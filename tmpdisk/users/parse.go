@@ -111,7 +111,7 @@ func ParseRange(value string) (*Pool, error) {
 func namesByNumber(path string) map[string]string {
 	names := map[string]string{}
 	data, _ := os.ReadFile(path)
-	for line := range strings.Lines(string(data)) {
+	for _, line := range strings.Split(string(data), "\n") {
 		if field := strings.SplitN(line, ":", 4); len(field) == 4 {
 			names[field[2]] = field[0]
 		}

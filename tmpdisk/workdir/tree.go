@@ -4,7 +4,6 @@
 package workdir
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -153,7 +152,7 @@ func (r *remover) entry(dirfd int, name string, depth int) error {
 // directory, where it is met again.
 func (r *remover) move(dirfd int, name string, fd int) bool {
 	unix.Fchmod(fd, modePrivate) // its entry ".." is going to be written
-	if unix.Renameat(dirfd, name, r.top, rand.Text()) != nil {
+	if unix.Renameat(dirfd, name, r.top, sys.RandomName()) != nil {
 		return false
 	}
 	r.moved = true
