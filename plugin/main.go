@@ -36,8 +36,11 @@ type plugin struct {
 	server *tmpdisk.Server // once forked
 }
 
+// name is changed by the linker (-X) for configure --with-plugin-name.
+var name = "tmpdisk"
+
 func init() {
-	nbdkit.PluginInitialize("tmpdisk", &plugin{config: config.New(host{})})
+	nbdkit.PluginInitialize(name, &plugin{config: config.New(host{})})
 }
 
 // main is never called in a shared library.

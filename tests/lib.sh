@@ -183,6 +183,12 @@ use_go() {
     cd "$top_srcdir"
 }
 
+# plugin_name prints what configure was told, by which nbdkit knows the plugin.
+plugin_name() {
+    [ ! -e "$builddir/Makefile" ] || sed -n 's/^plugin_name = //p' "$builddir/Makefile"
+    [ -e "$builddir/Makefile" ] || echo tmpdisk
+}
+
 # copy_tree DIR [TAR-OPTION]...: copy what builds the plugin, to DIR.
 copy_tree() {
     mkdir -- "$1"

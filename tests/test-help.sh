@@ -14,11 +14,12 @@ for key in size= type= label= command=; do
 done
 nbdkit --dump-plugin "$plugin" >dump
 version=$(sed -n 's/^const version = "\(.*\)"$/\1/p' "$top_srcdir/plugin/version.go")
-for line in name=tmpdisk "version=$version" magic_config_key=size; do
+name=$(plugin_name)
+for line in "name=$name" "version=$version" magic_config_key=size; do
     grep -qx "$line" dump || {
         cat dump
         fail "--dump-plugin does not say $line"
     }
 done
 nbdkit "$plugin" --version >version
-has version "tmpdisk $version"
+has version "$name $version"

@@ -12,10 +12,11 @@ requires make
 [ -e "$builddir/Makefile" ] || skip "needs a configured tree"
 run_make() { make -s -C "$builddir" "$@" DESTDIR="$work/root" >>make.log 2>&1; }
 run_make install
-so=$(find root -name nbdkit-tmpdisk-plugin.so)
+name=$(plugin_name)
+so=$(find root -name "nbdkit-$name-plugin.so")
 [ -n "$so" ] || fail "no plugin installed"
-nbdkit --dump-plugin "$work/$so" | grep -x name=tmpdisk
-find root -path '*/man1/nbdkit-tmpdisk-plugin.1' | grep . || fail "no manual page"
+nbdkit --dump-plugin "$work/$so" | grep -x "name=$name"
+find root -path "*/man1/nbdkit-$name-plugin.1" | grep . || fail "no manual page"
 run_make uninstall
 left=$(find root -type f)
 [ -z "$left" ] || fail "left by make uninstall: $left"
