@@ -2,7 +2,7 @@
 # Copyright the nbdkit-tmpdisk-plugin authors.
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# quickstart and check source this file. It finds what is missing on this machine,
+# quickstart, check and .ci/debian13 source this file. It finds what is missing on this machine,
 # installs it with apt-get (the only step that needs root), and finds Go.
 
 # shellcheck disable=SC2034 # the scripts that source this use the lists
@@ -53,7 +53,7 @@ sfdisk                     fdisk             make partitions
 setpriv                    util-linux        run as an ordinary user
 ip                         iproute2          make two machines of one, by network namespaces
 ss                         iproute2          look at the options of sockets
-systemd-analyze            systemd           check the example of a service
+systemd-analyze            systemd           check the service
 strace                     strace            see which processes a server starts
 nm                         binutils          look at what the plugin exports
 keyctl                     keyutils          look at keyrings
@@ -172,4 +172,39 @@ find_go() {
         return 1
     fi
     export GO
+}
+
+# How the scripts that run tests count them.
+started=$SECONDS
+passed=0 failed=0 skipped=0
+
+step() {
+    echo
+    echo "=== $* ($((SECONDS - started)) s)"
+}
+
+# suite LOG COMMAND...: run COMMAND and add up the summary that it prints.
+suite() {
+    local log=$1 status=0 counts
+    shift
+    "$@" 2>&1 | tee "$log" || status=$?
+    # A failed suite also prints its log, which has such lines as well.
+    counts=$(awk '/^Testsuite summary for/ { on = 1 } /^See / { on = 0 }
+        on && /^# (PASS|XFAIL): / { p += $3 } on && /^# SKIP: / { s += $3 }
+        on && /^# (FAIL|XPASS|ERROR): / { f += $3; if (/ERROR/) on = 0 }
+        END { print p + 0, f + 0, s + 0 }' "$log")
+    read -r p f s <<<"$counts"
+    # A run can fail without a failing test, in the build or in distcheck itself.
+    if [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; then
+        f=1
+    fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+}
+
+# total [WORD]: print the last line and exit.
+total() {
+    echo
+    echo "${1:+$1 }$passed passed, $failed failed, $skipped skipped"
+    [ "$failed" -eq 0 ]
+    exit
 }

@@ -141,9 +141,12 @@ fail() {
     exit 1
 }
 
-# skip ends the test as skipped; where nothing may be skipped, as failed.
+# skip ends the test as skipped; where it may not be skipped, as failed.
 skip() {
     echo "$0: skipped: $*"
+    case " ${TMPDISK_MAY_SKIP-} " in
+    *" ${0##*/} "*) exit 77 ;;
+    esac
     [ -z "${TMPDISK_NO_SKIP-}" ] || fail "TMPDISK_NO_SKIP is set: a skip is a failure"
     exit 77
 }

@@ -38,4 +38,8 @@ inner() {
     inner 1 "No module named" 'nbdsh -c "import no_such_module"'
     inner 1 "accepted" 'serve null; refused'
     no_skip=1 inner 1 "a skip is a failure" 'skip "a reason"'
+    export TMPDISK_MAY_SKIP=other.sh
+    no_skip=1 inner 1 "a skip is a failure" 'skip "a reason"'
+    export TMPDISK_MAY_SKIP="other.sh inner.sh"
+    no_skip=1 inner 77 "a reason" 'skip "a reason"'
 }

@@ -3,13 +3,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # A hundred connected clients get their disks again after a restart as systemd
-# does it: SIGTERM, then SIGKILL after the unit's TimeoutStopSec, and a start.
+# does it for most services: SIGTERM, then SIGKILL after a while, and a start.
+# (The unit that comes with the plugin uses SIGKILL at once, which is easier.)
 
 # shellcheck source=sessions.sh
 . "$(dirname "$0")/sessions.sh"
 
-timeout=$(sed -n 's/^TimeoutStopSec=\([0-9]*\)s$/\1/p' "$top_srcdir/examples/nbdkit-tmpdisk.service")
-[ "${timeout:-99}" -le 2 ] || fail "the unit gives nbdkit ${timeout}s to end"
 args=("$plugin" size=10M type=swap session-grace=1h session-dir="$sessions")
 serve "${args[@]}"
 
@@ -33,7 +32,7 @@ client=$!
 at_exit "kill $client 2>/dev/null || :"
 wait_for 60 test -e connected || fail "not all clients connected"
 begun=${EPOCHREALTIME/./}
-replace_server "$timeout"
+replace_server 2
 again "${args[@]}"
 stopped=${EPOCHREALTIME/./}
 : >restarted
