@@ -59,6 +59,8 @@ nm                         binutils          look at what the plugin exports
 keyctl                     keyutils          look at keyrings
 certtool                   gnutls-bin        make certificates for TLS
 shellcheck                 shellcheck        check the shell scripts
+rpmbuild                   rpm               build packages for Fedora
+rpmlint                    rpmlint           check them
 '
 
 present() {

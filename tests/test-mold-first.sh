@@ -33,7 +33,7 @@ for _ in 1 2 3; do
     client &
     clients+=($!)
 done
-three_wait() { [ "$(grep -c 'tmpdisk: open readonly' "$log")" -eq 3 ]; }
+three_wait() { [ "$(grep -c ': open readonly' "$log")" -eq 3 ]; }
 wait_for 20 three_wait || fail "three clients, and not three opens"
 rm "$hold"
 for c in "${clients[@]}"; do

@@ -9,7 +9,7 @@
 . "$(dirname "$0")/templates.sh"
 
 came() {
-    [ "$(grep -c 'tmpdisk: open readonly' "$log")" -ge "$1" ]
+    [ "$(grep -c ': open readonly' "$log")" -ge "$1" ]
 }
 
 left() {
