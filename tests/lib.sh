@@ -232,8 +232,11 @@ wait_for() {
 }
 
 alive() {
-    # A process that nobody has waited for is still there for kill -0.
-    [ -e "/proc/$1/stat" ] && ! grep -q '^State:.*Z' "/proc/$1/status" 2>/dev/null
+    local status
+    status=$(cat "/proc/$1/status" 2>/dev/null) || return 1
+    # A process that nobody has waited for is still there for kill -0. While it
+    # has other threads, they may have files open.
+    [[ $status != *State:$'\t'Z* || $status != *Threads:$'\t'1$'\n'* ]]
 }
 
 gone() {
