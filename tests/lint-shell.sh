@@ -4,12 +4,13 @@
 #
 # No shell script gives shellcheck anything to say.
 
+TMPDISK_TEST_TIMEOUT=600
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 requires shellcheck
 cd "$top_srcdir"
 mapfile -t scripts < <(grep -lrE '^#!.*[/ ](ba)?sh$|^# shellcheck shell=' \
-    check quickstart .ci build-aux/setup.sh bench examples tests tmpdisk 2>/dev/null)
+    check quickstart .ci build-aux/setup.sh bench packaging tests tmpdisk 2>/dev/null)
 [ "${#scripts[@]}" -gt 5 ] || fail "found only ${#scripts[@]} scripts"
 shellcheck "${scripts[@]}"
