@@ -144,7 +144,8 @@ func BenchmarkFind(b *testing.B) {
 	settled(d)
 	d.Start()
 	b.ReportAllocs()
-	for b.Loop() {
+	b.ResetTimer()
+	for range b.N {
 		if _, ok := d.Find("export100"); !ok {
 			b.Fatal("not found")
 		}

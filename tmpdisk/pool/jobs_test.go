@@ -90,7 +90,7 @@ func TestJobsSparesKeepTheirPlace(t *testing.T) {
 	first := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: jobs})
 	other := newPoolBench(t, Options[*fakeDisk]{Jobs: jobs})
 	second := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: jobs})
-	done, err := jobs.Wait(t.Context(), nil)
+	done, err := jobs.Wait(context.Background(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestJobsSlotIsPassedOn(t *testing.T) {
 	jobs := newSharedJobs(t, 1)
 	first := newPoolBench(t, Options[*fakeDisk]{Jobs: jobs})
 	second := newPoolBench(t, Options[*fakeDisk]{Jobs: jobs})
-	done, err := jobs.Wait(t.Context(), nil)
+	done, err := jobs.Wait(context.Background(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func TestJobsStorm(t *testing.T) {
 			all.Add(1)
 			go func() {
 				defer all.Done()
-				d, err := p.Get(t.Context())
+				d, err := p.Get(context.Background())
 				if err != nil {
 					t.Errorf("pool %d: got %v, want a disk", i, err)
 					return
@@ -246,7 +246,7 @@ func TestJobsStorm(t *testing.T) {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			done, err := jobs.Wait(t.Context(), nil)
+			done, err := jobs.Wait(context.Background(), nil)
 			if err != nil {
 				t.Errorf("wait: got %v, want a slot", err)
 				return

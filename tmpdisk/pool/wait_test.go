@@ -71,7 +71,7 @@ func TestJobsWaitTakesItsTurn(t *testing.T) {
 			spare := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: jobs})
 			a := newPoolBench(t, Options[*fakeDisk]{Jobs: jobs})
 			b := newPoolBench(t, Options[*fakeDisk]{Jobs: jobs})
-			done, err := jobs.Wait(t.Context(), nil)
+			done, err := jobs.Wait(context.Background(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -113,7 +113,7 @@ func TestJobsWaitTakesItsTurn(t *testing.T) {
 
 func TestJobsWaitDoneOnce(t *testing.T) {
 	jobs := newSharedJobs(t, 1) // which sees if there is one more
-	done, err := jobs.Wait(t.Context(), nil)
+	done, err := jobs.Wait(context.Background(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestJobsWaitDoneOnce(t *testing.T) {
 
 func TestJobsWaitEnds(t *testing.T) {
 	jobs := newSharedJobs(t, 1)
-	done, err := jobs.Wait(t.Context(), nil)
+	done, err := jobs.Wait(context.Background(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestJobsWaitEnds(t *testing.T) {
 func TestJobsWaitEndsAtItsTurn(t *testing.T) {
 	for range 300 {
 		jobs := newSharedJobs(t, 1)
-		done, err := jobs.Wait(t.Context(), nil)
+		done, err := jobs.Wait(context.Background(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
