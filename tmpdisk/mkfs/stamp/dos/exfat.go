@@ -91,7 +91,7 @@ func checkExFATRoot(boot []byte, image ondisk.Image) error {
 		switch e[0] {
 		case 0x00: // the end
 			return nil
-		case 0x81, 0x82, 0x83, 0x03: // bitmap, upper case, label, no label
+		case 0x81, 0x82, 0x83, 0x03, 0x20: // bitmap, upper case, label, no label, no GUID
 		default:
 			return ondisk.NotUnderstood("directory entry of type %#x", e[0])
 		}

@@ -28,7 +28,7 @@ func TestGuard(t *testing.T) {
 		{"second superblock", "", kit.Put(group+110, 'x'), "superblocks differ"},
 		{"second superblock's checksum", "", kit.Put(group+150, 'x'), "wrong checksum at 268435456"},
 		{"log on another device", "", kit.Put(48, 0, 0, 0, 0, 0, 0, 0, 0), "log at 0x0"},
-		{"log has been used", "", kit.Put(1<<29+6*4096+2048, 1), "log is not as mkfs leaves it"},
+		{"log has been used", "", kit.After("\xfe\xed\xba\xbe", 2048, 1), "log is not as mkfs leaves it"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
