@@ -13,7 +13,7 @@ TMPDISK_TEST_TIMEOUT=1800
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-[ -z "${TMPDISK_GO_VERSIONS_DONE-}" ] || skip "done before, by another user"
+[ -z "${TMPDISK_SLOW_DONE-}" ] || skip "done before, by another user"
 [ $# -gt 0 ] || set -- go1.23.12 go1.24.13 go1.25.7 go1.26.0
 use_go
 for version; do
