@@ -47,6 +47,7 @@ pod2man                    perl              make and check the manual page
 git                        git               compare a release with the tree
 nbdsh                      python3-libnbd    the client that most tests use
 fusermount3                fuse3             mount disks through nbdfuse
+qemu-io                    qemu-utils        stand in for a virtual machine
 bindfs                     bindfs            give TMPDIR a filesystem in user space
 losetup                    mount             mount disks through loop devices
 sfdisk                     fdisk             make partitions
