@@ -10,10 +10,10 @@
 
 use_go
 declare -A may=(
-    [sys]="" [privdir]="sys" [pool]="" [mkfs]="mkfs"
+    [sys]="" [privdir]="sys" [pool]="" [status]="sys" [mkfs]="mkfs"
     [disk]="sys sparse" [sparse]="sys" [workdir]="sys" [users]="sys"
     [command]="users sys" [mold]="mkfs sparse sys" [template]="disk privdir sparse sys"
-    [session]="disk privdir sparse sys" [export]="sys" [config]="users mkfs template session export"
+    [session]="disk privdir sparse sys" [export]="sys" [clients]="" [logs]="" [config]="users mkfs template session export clients status"
 )
 module=nbdkit-tmpdisk-plugin/tmpdisk
 while read -r package imports; do
@@ -36,3 +36,4 @@ while read -r package imports; do
     done
 done < <("$GO" list -f '{{.ImportPath}} {{join .Imports " "}}' ./tmpdisk/... | grep -v "^$module ")
 ! "$GO" list -f '{{join .Imports "\n"}}' ./tmpdisk/... ./shellquote | grep -x C || fail "cgo below tmpdisk/"
+! "$GO" list -deps ./plugin | grep tcell || fail "the plugin imports what only nbdkit-tmpdisk-top needs"

@@ -1,0 +1,117 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package logs
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	perMinute = 10
+	maxKinds  = 64
+)
+
+// Limiter passes lines on to a log, but not too many of one kind.
+type Limiter struct {
+	log func(string)
+	// now never goes back. after runs f in its own goroutine once d has passed,
+	// and returns what stops it.
+	now   func() time.Duration
+	after func(d time.Duration, f func()) (stop func() bool)
+
+	mu      sync.Mutex
+	kinds   map[string]*kind
+	stopped bool
+}
+
+// kind is what there was of one kind in the minute that began last.
+type kind struct {
+	begun  time.Duration
+	logged int
+	more   int
+	last   string      // of more
+	stop   func() bool // nil if no timer runs
+}
+
+// New returns a Limiter that passes lines on to log.
+func New(log func(string)) *Limiter {
+	start := time.Now()
+	return newLimiter(log, func() time.Duration { return time.Since(start) },
+		func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop })
+}
+
+func newLimiter(log func(string), now func() time.Duration, after func(time.Duration, func()) func() bool) *Limiter {
+	return &Limiter{log: log, now: now, after: after, kinds: map[string]*kind{}}
+}
+
+// Log logs line, or counts it if there were ten of its kind in this minute.
+func (l *Limiter) Log(of, line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := l.kind(of)
+	l.endMinute(k)
+	if k.logged < perMinute {
+		k.logged++
+		l.log(line)
+		return
+	}
+	k.more++
+	k.last = line
+	if k.stop == nil && !l.stopped {
+		k.stop = l.after(k.begun+time.Minute-l.now(), func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.endMinute(k)
+		})
+	}
+}
+
+// Stop logs how many lines have been counted, and stops all timers. Lines may
+// still be logged; their counts then wait for the next line, or Stop.
+func (l *Limiter) Stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopped = true
+	for _, k := range l.kinds {
+		l.sum(k)
+	}
+}
+
+// kind returns what is known of a kind. With l.mu.
+func (l *Limiter) kind(name string) *kind {
+	k := l.kinds[name]
+	if k == nil && len(l.kinds) >= maxKinds {
+		name = "" // the rest
+		k = l.kinds[name]
+	}
+	if k == nil {
+		k = &kind{begun: l.now()}
+		l.kinds[name] = k
+	}
+	return k
+}
+
+// endMinute ends k's minute if it is over. With l.mu.
+func (l *Limiter) endMinute(k *kind) {
+	if now := l.now(); now-k.begun >= time.Minute {
+		k.logged, k.begun = 0, now
+		l.sum(k)
+	}
+}
+
+// sum says how many lines of k have been counted. With l.mu.
+func (l *Limiter) sum(k *kind) {
+	if k.stop != nil {
+		k.stop()
+		k.stop = nil
+	}
+	if k.more == 0 {
+		return
+	}
+	l.log(fmt.Sprintf("... and %d more of this kind in the last minute: %s", k.more, k.last))
+	k.more, k.last = 0, ""
+	k.logged++
+}
