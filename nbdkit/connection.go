@@ -167,3 +167,16 @@ type DirectFDer interface {
 type DirectGater interface {
 	DirectGate() (word *atomic.Uint64, read, write uint64)
 }
+
+// DirectCounter is for a [DirectFDer] that wants to know how many .pread and
+// .pwrite the bindings serve without Go. DirectCounts is called once, after
+// DirectFD and DirectGate. nil counts nothing.
+//
+// The counts are memory of Go's, which the bindings pin until Close has returned.
+// They may be read at any time, and after that as well. With a gate, every request
+// that has begun has been counted when the low bits of word are 0. Several
+// connections may have the same counts, but with counts of their own they do not
+// slow each other down.
+type DirectCounter interface {
+	DirectCounts() *DirectCounts
+}

@@ -43,6 +43,21 @@ transfer (int fd, bool write, char *p, uint32_t count, uint64_t offset)
   return true;
 }
 
+static inline bool
+serve (struct gonbdkit_connection *c, bool write,
+       void *buf, uint32_t count, uint64_t offset)
+{
+  uint64_t begun;
+
+  if (c->counts == NULL)
+    return transfer (c->direct_fd, write, buf, count, offset);
+  begun = gonbdkit_count_begin (c->counts);
+  if (!transfer (c->direct_fd, write, buf, count, offset))
+    return false;
+  gonbdkit_count (c->counts, write, count, begun);
+  return true;
+}
+
 static inline void
 leave (struct gonbdkit_connection *c)
 {
@@ -74,9 +89,9 @@ request (struct gonbdkit_connection *c, bool write,
   int r;
 
   if (direct && flags == 0 && enter (c, write)) {
-    bool done = transfer (c->direct_fd, write, buf, count, offset);
+    bool done = serve (c, write, buf, count, offset);
 
-    leave (c);
+    leave (c);                  /* after it has been counted */
     if (done)
       return 0;
   }

@@ -58,9 +58,15 @@ func SetError(errno syscall.Errno) {
 	C.gonbdkit_set_error(C.int(errno))
 }
 
+// A loggedError has been logged by the plugin, or must not be, if Logged is true.
+type loggedError interface{ Logged() bool }
+
 // report tells the server of err, for the log and for the client.
 func report(err error) {
-	Error(err.Error())
+	var l loggedError
+	if !errors.As(err, &l) || !l.Logged() {
+		Error(err.Error())
+	}
 	if errno, ok := errnoOf(err); ok {
 		C.gonbdkit_callback_failed(C.int(errno))
 	} else {

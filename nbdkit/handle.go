@@ -16,7 +16,7 @@ import (
 // connection is what answers nbdkit's callbacks for the plugin's connection.
 type connection struct {
 	ConnectionInterface
-	pinner runtime.Pinner // of what C holds: the gate
+	pinner runtime.Pinner // of what C holds: the gate and the counts
 }
 
 // newHandle returns what nbdkit holds of c: a struct of C's that leads to it.
@@ -31,7 +31,8 @@ func newHandle(c *connection) unsafe.Pointer {
 }
 
 // offerDirect fills in what direct.c needs. The descriptor comes last: if
-// DirectGate panics, there is no direct path rather than one without a gate.
+// DirectGate panics, there is no direct path rather than one without a gate, and
+// likewise with DirectCounts.
 func offerDirect(c *connection, h *C.struct_gonbdkit_connection) {
 	d, ok := c.ConnectionInterface.(DirectFDer)
 	if !ok {
@@ -43,6 +44,12 @@ func offerDirect(c *connection, h *C.struct_gonbdkit_connection) {
 			c.pinner.Pin(word)
 			h.gate = (*C.uint64_t)(unsafe.Pointer(word))
 			h.gate_read, h.gate_write = C.uint64_t(read), C.uint64_t(write)
+		}
+	}
+	if k, ok := d.(DirectCounter); ok {
+		if counts := k.DirectCounts(); counts != nil {
+			c.pinner.Pin(counts)
+			h.counts = counts.inC()
 		}
 	}
 	h.direct_fd = C.int(fd)

@@ -105,6 +105,7 @@ var goOnly = map[string]string{
 	"WithClient":         "made of Nanosleep",
 	"Checking":           "of the two processes",
 	"PluginInitialize":   "registers the struct",
+	"DirectCounts.Time":  "Go's own requests, beside those without Go",
 	"PluginError.String": "fmt.Stringer",
 	"PluginError.Error":  "error",
 	"PluginError.Unwrap": "errors.As",

@@ -60,6 +60,7 @@ var connectionMethods = []method{
 	{"Cache", Cacher.Cache, func(v reflect.Value) reflect.Value { return v.MethodByName("Cache") }},
 	{"DirectFD", DirectFDer.DirectFD, func(v reflect.Value) reflect.Value { return v.MethodByName("DirectFD") }},
 	{"DirectGate", DirectGater.DirectGate, func(v reflect.Value) reflect.Value { return v.MethodByName("DirectGate") }},
+	{"DirectCounts", DirectCounter.DirectCounts, func(v reflect.Value) reflect.Value { return v.MethodByName("DirectCounts") }},
 }
 
 // checkMethods returns an error for a method of v that has the name of one of

@@ -33,6 +33,10 @@ type pointerPWrite struct{ bare }
 
 func (*pointerPWrite) PWrite([]byte, uint64, uint32) error { return nil }
 
+type wrongCounts struct{ bare }
+
+func (wrongCounts) DirectCounts() uint64 { return 0 }
+
 func TestCheckMethods(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -48,6 +52,7 @@ func TestCheckMethods(t *testing.T) {
 		{"no error", &wrongModel{}, pluginMethods, "wrongModel.ThreadModel: "},
 		{"connection", answeringZero{}, connectionMethods, ""},
 		{"wrong parameter", wrongZero{}, connectionMethods, "wrongZero.Zero: the method has type func(uint64, uint64, uint32) error, but the callback needs func(uint32, uint64, uint32) error"},
+		{"wrong result", wrongCounts{}, connectionMethods, "wrongCounts.DirectCounts: the method has type func() uint64"},
 		{"connection, value", pointerPWrite{}, connectionMethods, "give nbdkit a *nbdkit.pointerPWrite"},
 		{"nil pointer", (*pointerPWrite)(nil), connectionMethods, ""},
 	}
@@ -114,6 +119,7 @@ type allConnection struct {
 	Cacher
 	DirectFDer
 	DirectGater
+	DirectCounter
 }
 
 // The three places of a method in its table are about the same method.

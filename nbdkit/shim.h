@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "counts.h"
+
 /* nbdkit's functions are weak references, for two reasons: the same package
    can then be linked into a plain program (a unit test), where they are NULL,
    and one shared object serves servers of different age. */
@@ -86,6 +88,7 @@ struct gonbdkit_connection {
   uintptr_t connection;         /* runtime/cgo.Handle */
   uint64_t *gate;               /* what DirectGate returned, pinned, or NULL */
   uint64_t gate_read, gate_write;
+  struct gonbdkit_counts *counts; /* what DirectCounts returned, likewise */
   int direct_fd;                /* what DirectFD returned, or -1 */
   bool direct;                  /* set once, by whichever thread */
 };

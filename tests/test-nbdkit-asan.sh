@@ -40,6 +40,7 @@ unharmed() {
 
 go_plugin internal/testplugin/stress -asan
 go_plugin internal/testplugin/direct -asan
+go_plugin internal/testplugin/counts -asan
 (
     use_go
     "$GO" build -buildvcs=false -asan -buildmode=c-shared -o "$work/tmpdisk.so" ./plugin
@@ -55,6 +56,17 @@ client 'assert h.pread(512, 0) == bytes(512)
 for i in range(1000):
     h.pwrite(bytes([i % 256]) * 512, i * 512 % 65536)
     assert h.pread(512, i * 512 % 65536) == bytes([i % 256]) * 512
+h.shutdown()'
+unharmed
+
+serve ./counts.so file=file
+client 'gate = nbd.NBD()
+gate.connect_uri("nbd+unix:///gate?socket=" + os.environ["sock"])
+gate.pwrite((1 << 32).to_bytes(8, "little"), 0)
+for i in range(1000):
+    h.pwrite(bytes(512), i * 512 % 65536)
+    h.pread(512, i * 512 % 65536)
+gate.shutdown()
 h.shutdown()'
 unharmed
 
