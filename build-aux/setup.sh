@@ -58,7 +58,11 @@ systemd-analyze            systemd           check the service
 strace                     strace            see which processes a server starts
 nm                         binutils          look at what the plugin exports
 keyctl                     keyutils          look at keyrings
+tmux                       tmux              look at nbdkit-tmpdisk-top in a terminal
 certtool                   gnutls-bin        make certificates for TLS
+psktool                    gnutls-bin        make keys for TLS
+promtool                   prometheus        check the metrics
+prometheus-node-exporter   prometheus-node-exporter  read the metrics
 shellcheck                 shellcheck        check the shell scripts
 rpmbuild                   rpm               build packages for Fedora
 rpmlint                    rpmlint           check them

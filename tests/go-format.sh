@@ -9,5 +9,5 @@
 
 use_go
 gofmt=$("$GO" env GOROOT)/bin/gofmt
-unformatted=$("$gofmt" -l nbdkit plugin shellquote tmpdisk)
+unformatted=$("$gofmt" -l cmd nbdkit plugin shellquote tmpdisk)
 [ -z "$unformatted" ] || fail "run gofmt -w on: $unformatted"

@@ -37,16 +37,16 @@ tar -tzf "$work/$tarball" >"$work/list"
 has "$work/list" "/vendor/golang.org/x/sys/LICENSE"
 
 unpack "$work/$tarball" one
-logged "${alone[@]}" GOCACHE="$work/cache1" make tmpdisk.so nbdkit-tmpdisk-go-plugin.1
+logged "${alone[@]}" GOCACHE="$work/cache1" make tmpdisk.so nbdkit-tmpdisk-go-plugin.1 nbdkit-tmpdisk-top
 (
     umask 077
     export TZ=Pacific/Auckland
     unpack "$work/$tarball" "another, longer name"
     logged "${alone[@]}" make dist
     cmp "$tarball" "$work/$tarball" || fail "the release of a release differs"
-    logged "${alone[@]}" GOCACHE="$work/cache2" make tmpdisk.so nbdkit-tmpdisk-go-plugin.1
+    logged "${alone[@]}" GOCACHE="$work/cache2" make tmpdisk.so nbdkit-tmpdisk-go-plugin.1 nbdkit-tmpdisk-top
 )
-for file in tmpdisk.so nbdkit-tmpdisk-go-plugin.1; do
+for file in tmpdisk.so nbdkit-tmpdisk-go-plugin.1 nbdkit-tmpdisk-top; do
     cmp "$work/one/$file" "$work/another, longer name/$file" || fail "$file differs"
 done
 chmod -R u+w "$work"

@@ -1,0 +1,80 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"time"
+)
+
+// printOnce prints what --once and --json ask for, and on stderr what is missing or
+// stale. It returns the exit status.
+func printOnce(o options, now time.Time, stdout, stderr io.Writer) int {
+	readings := readAll(o.paths, now)
+	out := bufio.NewWriter(stdout)
+	var err error
+	if o.json {
+		err = printJSON(readings, out)
+	} else {
+		printTable(readings, o.view, now, out)
+	}
+	if failed := out.Flush(); err == nil {
+		err = failed
+	}
+	code := 0
+	for _, r := range readings {
+		if r.err != nil {
+			fmt.Fprintf(stderr, "%s: %s\n", program, clean(r.err.Error()))
+			code = 1
+		} else if r.stale != "" {
+			fmt.Fprintf(stderr, "%s: %s: stale: %s\n", program, clean(r.path), r.stale)
+		}
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: write: %s\n", program, err)
+		code = 1
+	}
+	return code
+}
+
+// printTable writes comments about the servers and all disks, then all columns.
+func printTable(readings []*reading, v view, now time.Time, out io.Writer) {
+	rows := rowsOf(readings, now)
+	v.order(rows)
+	for _, line := range headings(readings, math.MaxInt) {
+		fmt.Fprintln(out, "#", line)
+	}
+	fmt.Fprintln(out, "#", totals(rows))
+	g := newGrid(rows, math.MaxInt)
+	all := make([]int, len(columns))
+	for i := range all {
+		all[i] = i
+	}
+	for _, cells := range append([][]string{g.titles}, g.cells...) {
+		fmt.Fprintln(out, g.line(cells, all))
+	}
+}
+
+// passed is an element of what --json prints.
+type passed struct {
+	File   string          `json:"file"`
+	Stale  string          `json:"stale,omitempty"` // why the status may no longer be true
+	Status json.RawMessage `json:"status"`          // as it is in the file
+}
+
+func printJSON(readings []*reading, out io.Writer) error {
+	all := []passed{}
+	for _, r := range readings {
+		if r.err == nil {
+			all = append(all, passed{r.path, r.stale, r.raw})
+		}
+	}
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(all)
+}

@@ -1,0 +1,142 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package status
+
+import (
+	"encoding/json"
+	"reflect"
+	"sync"
+	"time"
+)
+
+const (
+	// tick is the time between two looks at what has changed.
+	tick = time.Second
+
+	// slow is the time between two writes of the metrics, and of a status that
+	// stays the same: node_exporter is asked about as often, and to
+	// nbdkit-tmpdisk-top the server of a much older status hangs.
+	slow = 15 * time.Second
+)
+
+// Options say what a Reporter writes where. A nil File is not written, and its
+// function not called.
+type Options struct {
+	Status   *File
+	Metrics  *File
+	Document func() Document // called about every second; nobody may change what it returned
+	Gather   func() Metrics  // called every 15 seconds
+	LogError func(string)    // called for the first of several failures in a row
+}
+
+// Reporter writes a server's status and metrics from a goroutine of its own, one
+// after the other. The next look is taken a second after the last has ended, however
+// long that took.
+type Reporter struct {
+	o             Options
+	stop, stopped chan struct{}
+	once          sync.Once
+
+	status, metrics report
+	document        Document // what the status file has
+}
+
+// report is one file, and when it was written last.
+type report struct {
+	file   *File
+	name   string // of the parameter
+	at     time.Time
+	failed bool
+}
+
+// Start writes both files at once, in the background, and then as time goes on.
+func Start(o Options) *Reporter {
+	r := newReporter(o)
+	go r.run()
+	return r
+}
+
+func newReporter(o Options) *Reporter {
+	return &Reporter{
+		o: o, stop: make(chan struct{}), stopped: make(chan struct{}),
+		status:  report{file: o.Status, name: "status-file"},
+		metrics: report{file: o.Metrics, name: "metrics-file"},
+	}
+}
+
+// Stop removes both files, and returns when that is done: numbers of a server that
+// has ended well are no longer true. It waits for a function of Options that is
+// being called.
+func (r *Reporter) Stop() {
+	r.once.Do(func() {
+		close(r.stop)
+		<-r.stopped
+		for _, p := range []*report{&r.status, &r.metrics} {
+			if p.file != nil {
+				r.log(p, p.file.Remove())
+			}
+		}
+	})
+}
+
+func (r *Reporter) run() {
+	defer close(r.stopped)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-r.stop:
+			return
+		case <-timer.C:
+		}
+		r.look(time.Now())
+		timer.Reset(tick)
+	}
+}
+
+// look writes what must be written now.
+func (r *Reporter) look(now time.Time) {
+	if r.status.file != nil {
+		r.writeStatus(now)
+	}
+	if r.metrics.file != nil && r.metrics.due(now) {
+		r.write(&r.metrics, now, r.o.Gather().text())
+	}
+}
+
+// due is whether the next look would come too late.
+func (p *report) due(now time.Time) bool { return now.Sub(p.at) > slow-tick }
+
+func (r *Reporter) writeStatus(now time.Time) {
+	document := r.o.Document()
+	if !r.status.failed && !r.status.due(now) && same(document, r.document) {
+		return
+	}
+	r.document = document
+	text, err := json.Marshal(document)
+	if err != nil {
+		r.log(&r.status, err)
+		return
+	}
+	r.write(&r.status, now, append(text, '\n'))
+}
+
+// same is whether nothing has happened between two documents: time passes by itself,
+// and the free space changes with what others do.
+func same(a, b Document) bool {
+	a.Server.Written, a.Server.TmpdirFree = b.Server.Written, b.Server.TmpdirFree
+	return reflect.DeepEqual(a, b)
+}
+
+func (r *Reporter) write(p *report, now time.Time, text []byte) {
+	p.at = now
+	r.log(p, p.file.Write(text))
+}
+
+func (r *Reporter) log(p *report, err error) {
+	if err != nil && !p.failed {
+		r.o.LogError(p.name + ": " + err.Error())
+	}
+	p.failed = err != nil
+}
