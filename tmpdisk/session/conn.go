@@ -27,14 +27,27 @@ func (c *Conn) Disk() Disk { return c.disk }
 // Shared reports whether all connections to the session see one disk.
 func (c *Conn) Shared() bool { return c.session.policy.Conflict == Share }
 
+// Key is the session's.
+func (c *Conn) Key() Key { return c.session.key }
+
+// Fenced reports whether the session has gone over to a later connection: c's
+// requests fail with ErrFenced.
+func (c *Conn) Fenced() bool { return c.fenced.Load() }
+
+// refusal is what the requests of c fail with, whose gate is shut or whose disk
+// has failed.
+func (c *Conn) refusal() error {
+	if !c.fenced.Load() && c.session.broken.Load() {
+		return errBroken
+	}
+	return ErrFenced
+}
+
 // enter lets a request in that looks for bit.
 func (c *Conn) enter(bit uint64) error {
 	for !c.gate.enter(bit) {
 		if c.gate.shut() {
-			if c.session.broken.Load() {
-				return errBroken
-			}
-			return ErrFenced
+			return c.refusal()
 		}
 		if err := c.session.admit(c); err != nil {
 			return err

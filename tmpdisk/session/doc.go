@@ -34,6 +34,29 @@
 // files without a name, or a [Dir], in which they outlive the server as well. A
 // flock(2) on the disk's file says that a connected server has it.
 //
+// # Who has a disk
+//
+// Options.Waits, Gone and Found tell the caller which disks wait here. Whoever
+// calls them has the key in hand: calls for one key come one after the other, and
+// an Open of that key that goes on meanwhile returns only after them. There is
+// none from when an Open has connected a client until the last Close has begun.
+// So a caller can count disks with a map, a mutex that it does not hold while it
+// calls a method, and for each key
+//
+//	refs   raised before Open, lowered after Open has failed and after Close
+//	waits  set by Waits and Found, cleared by Gone and after Open has succeeded
+//
+// There is a disk, or one is being made, as long as refs > 0 or waits: Waits comes
+// before Close returns, and Gone before Waits never; where an Open finds a disk
+// lost, or puts a fresh one in its place, Gone comes before it returns. What
+// DropOldest drops is told before it returns. A call must neither wait for an Open
+// or a Close nor take long, for whoever wants that session waits for it.
+//
+// Of a disk that waits in a Dir and that another server takes, this server hears
+// when its own client asks for it, or when its grace here is over, and calls Gone
+// then. If it waits again later, this server calls Found when it next looks. Two
+// servers that share a Dir may both count a disk that waits.
+//
 // # Concurrency
 //
 // All methods may be called from any number of goroutines. Locks are taken in

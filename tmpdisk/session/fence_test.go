@@ -35,16 +35,34 @@ func requests(c *Conn) map[string]error {
 	}
 }
 
+// wantFenced fails the test unless c is, and its caller can tell.
 func wantFenced(t *testing.T, c *Conn) {
 	t.Helper()
+	wantRefused(t, c, ErrFenced)
+	if !c.Fenced() {
+		t.Error("a fenced connection does not say so")
+	}
+}
+
+// wantCut fails the test unless the disk of c has failed, which is no fencing.
+func wantCut(t *testing.T, c *Conn) {
+	t.Helper()
+	wantRefused(t, c, errBroken)
+	if c.Fenced() {
+		t.Error("a connection whose disk has failed says that it is fenced")
+	}
+}
+
+func wantRefused(t *testing.T, c *Conn, want error) {
+	t.Helper()
 	for what, err := range requests(c) {
-		if !errors.Is(err, unix.ESHUTDOWN) {
-			t.Errorf("%s on a fenced connection: got %v, want ESHUTDOWN", what, err)
+		if !errors.Is(err, want) || !errors.Is(err, unix.ESHUTDOWN) {
+			t.Errorf("%s on a connection that is shut: got %v, want %v", what, err, want)
 		}
 	}
 	word, read, write := c.Gate()
 	if word.Load()&(read|write) != 0 {
-		t.Error("the gate of a fenced connection lets requests in")
+		t.Error("the gate of a connection that is shut lets requests in")
 	}
 }
 
@@ -137,6 +155,9 @@ func TestFenceOfThree(t *testing.T) {
 				if err := c.PRead(make([]byte, blockSize), 0); !fenced[i] && err != nil {
 					t.Errorf("connection %d reads: %v", i, err)
 				}
+				if c.Fenced() != fenced[i] {
+					t.Errorf("connection %d: got fenced %v, want %v", i, c.Fenced(), fenced[i])
+				}
 			}
 			wantOrder(t, d.events())
 			for _, c := range conns {
@@ -164,8 +185,49 @@ func TestFencedStaysFenced(t *testing.T) {
 	s.Close(a)
 	s.Close(a) // harmless
 	wantFenced(t, a)
-	wantFenced(t, c)
+	wantRefused(t, c, ErrFenced) // it is only closed
+	if c.Fenced() {
+		t.Error("a closed connection says that it is fenced")
+	}
 	wantBlock(t, open(t, s, keyA, none), 3, 1, 0)
+}
+
+// A fenced connection is one, even if the disk fails after that.
+func TestFencedBeforeTheDiskFailed(t *testing.T) {
+	s := started(t, testOptions(t, nil))
+	a := open(t, s, keyA, fresh(newFake()))
+	b := open(t, s, keyA, none)
+	put(t, b, 2, 1, 0)
+	b.session.fail(unix.EIO)
+	eventually(t, "the cut", b.gate.shut)
+	wantFenced(t, a)
+	wantCut(t, b)
+	s.Close(a)
+	s.Close(b)
+}
+
+// A request that comes just when it is fenced is refused as any later one is.
+func TestFencedWhileAsking(t *testing.T) {
+	for range 200 {
+		s := started(t, testOptions(t, nil))
+		a := open(t, s, keyA, fresh(newFake()))
+		b := open(t, s, keyA, none)
+		var all sync.WaitGroup
+		spawn(&all, func() {
+			for refused := false; !refused; {
+				for what, err := range requests(a) {
+					if err != nil && (!errors.Is(err, ErrFenced) || !a.Fenced()) {
+						t.Errorf("%s: got %v, fenced %v, want ErrFenced", what, err, a.Fenced())
+					}
+					refused = refused || err != nil
+				}
+			}
+		})
+		put(t, b, 100, 1, 0)
+		all.Wait()
+		s.Close(a)
+		s.Close(b)
+	}
 }
 
 // The word must count what is in progress, whoever fails at it.

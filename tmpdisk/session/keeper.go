@@ -17,7 +17,7 @@ import (
 // time, except newest.
 type keeper interface {
 	// begin lists what waits, and what is lost, oldest first.
-	begin() (waiting []waiter, lost []entry, err error)
+	begin() (found []finding, lost []entry, err error)
 	// resume takes the disk of key that waits. The error is errUnknown if
 	// there never was one, a *LostError if it is gone, and wraps errElsewhere
 	// if another server has it.
@@ -40,6 +40,9 @@ type keeper interface {
 	drop(w waiter, why Reason) (uint64, error)
 	// forget removes the note of key, unless it was made after before.
 	forget(key Key, before time.Time) error
+	// space is what the disk of key that waits takes, in bytes. It may be called
+	// at any time, and waits for no other method.
+	space(key Key) (allocated uint64, ok bool)
 	// stop drops what does not outlive the server.
 	stop()
 }
@@ -60,9 +63,18 @@ var (
 	errOvertaken = fmt.Errorf("another server has taken it over: %w", unix.ESHUTDOWN)
 )
 
+// A finding is a disk that was there at the start.
+type finding struct {
+	waiter
+	waits *Waiting // nil if another server has it, which may die
+}
+
 // tooEarly says that another server's client uses a disk, or has used it since. It
 // is to wait for grace.
-type tooEarly struct{ grace time.Duration }
+type tooEarly struct {
+	grace time.Duration
+	waits *Waiting // nil if another server has it
+}
 
 func (*tooEarly) Error() string { return "another server's client uses it, or has used it since" }
 

@@ -21,7 +21,7 @@ func newMemory() *memory {
 	return &memory{waiting: map[Key]*held{}, lost: map[Key]Reason{}}
 }
 
-func (m *memory) begin() (waiting []waiter, lost []entry, err error) { return nil, nil, nil }
+func (m *memory) begin() (found []finding, lost []entry, err error) { return nil, nil, nil }
 
 func (m *memory) resume(_ context.Context, key Key) (*held, error) {
 	m.mu.Lock()
@@ -55,8 +55,8 @@ func (m *memory) discard(h *held) error { return h.disk.Close() }
 
 func (m *memory) abandon(h *held, why Reason) error {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.lost[h.key] = why
+	m.mu.Unlock()
 	return h.disk.Close()
 }
 
@@ -79,12 +79,23 @@ func (m *memory) forget(key Key, _ time.Time) error {
 	return nil
 }
 
-func (m *memory) stop() {
+// space implements keeper. What waits is not closed before it is out of the map.
+func (m *memory) space(key Key) (allocated uint64, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.stopped = true
-	for _, h := range m.waiting {
+	h, ok := m.waiting[key]
+	if !ok {
+		return 0, false
+	}
+	return h.disk.Space(), true
+}
+
+func (m *memory) stop() {
+	m.mu.Lock()
+	waiting := m.waiting
+	m.stopped, m.waiting = true, nil
+	m.mu.Unlock()
+	for _, h := range waiting {
 		h.disk.Close()
 	}
-	m.waiting = nil
 }

@@ -21,7 +21,7 @@ const modelBlocks = 8
 // in the order of their arrival.
 type model struct {
 	t      *testing.T
-	s      *Sessions
+	r      *registry
 	key    Key
 	policy Policy
 	disk   *fakeDisk
@@ -39,7 +39,7 @@ func (m *model) client(rng *rand.Rand) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	m.arrival.Lock()
-	c, err := m.s.Open(ctx, m.key, "", m.policy, fresh(m.disk))
+	c, err := m.r.open(ctx, m.key, "", m.policy, fresh(m.disk))
 	m.last++
 	me := m.last
 	m.arrival.Unlock()
@@ -56,7 +56,7 @@ func (m *model) client(rng *rand.Rand) {
 		spawn(&both, func() { m.use(c, me, half, steps, rand.New(rand.NewPCG(seed, 0))) })
 	}
 	both.Wait()
-	m.s.Close(c)
+	m.r.close(c)
 }
 
 // use makes requests for every other block, in Go and as C does.
@@ -130,9 +130,12 @@ func (m *model) begin() {
 	for i := range m.acked {
 		m.acked[i] = map[int]int{}
 	}
-	first := openAs(m.t, m.s, m.key, "", m.policy, fresh(m.disk))
+	first, err := m.r.open(context.Background(), m.key, "", m.policy, fresh(m.disk))
+	if err != nil {
+		m.t.Fatal(err)
+	}
 	put(m.t, first, 0, 0, modelBlocks) // from here on it is a session
-	m.s.Close(first)
+	m.r.close(first)
 }
 
 // run has clients come at the same time, and each many times.
@@ -154,12 +157,12 @@ func TestModel(t *testing.T) {
 		"all on one server": {Handover, Refuse, Share},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := started(t, testOptions(t, nil))
+			s, r := registered(t, testOptions(t, nil))
 			var all sync.WaitGroup
 			var models []*model
 			for i, conflict := range conflicts {
 				policy := Policy{Grace: time.Duration(i+1) * time.Minute, Conflict: conflict}
-				m := &model{t: t, s: s, key: []Key{keyA, keyB, keyC}[i], policy: policy, disk: newFake()}
+				m := &model{t: t, r: r, key: []Key{keyA, keyB, keyC}[i], policy: policy, disk: newFake()}
 				m.begin()
 				models = append(models, m)
 			}
@@ -167,6 +170,7 @@ func TestModel(t *testing.T) {
 				m.run(&all)
 			}
 			all.Wait()
+			r.wantAgreed("when all have left")
 			s.Stop()
 			for _, m := range models {
 				m.check()

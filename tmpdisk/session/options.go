@@ -34,6 +34,18 @@ type Options struct {
 	// that are there no longer as well: 0 is no grace.
 	Grace func(export string) time.Duration
 
+	// Waits, Gone and Found tell which disks wait here, and are nil or called
+	// without locks: see the package. Waits is called when the last client of
+	// key has left, before anything can happen to its disk; not for a disk that
+	// is discarded then, or has failed. Gone is called once for a disk that Waits
+	// or Found was called for, when it is lost or this server notices that another
+	// one has taken it; not when a client resumes it. Found is called by Start for
+	// each disk that waits already, and later for one that turns out to wait
+	// though another server has had it.
+	Waits func(Key)
+	Gone  func(Key)
+	Found func(Waiting)
+
 	Debug    func(string) // a line for nbdkit -v
 	LogError func(string) // a line for the log
 

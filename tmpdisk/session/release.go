@@ -85,7 +85,7 @@ func (d *dir) drop(w waiter, why Reason) (uint64, error) {
 		return 0, nil
 	case errors.Is(err, errElsewhere) && why == Expired: // that server may die
 		r, _ := d.read(p, key)
-		return 0, &tooEarly{d.opts.Grace(r.Export)}
+		return 0, &tooEarly{grace: d.opts.Grace(r.Export)}
 	case err != nil:
 		return 0, err
 	}
@@ -101,7 +101,7 @@ func (d *dir) drop(w waiter, why Reason) (uint64, error) {
 	if err == nil && why == Expired && d.opts.now().Sub(r.Used).Abs() < grace {
 		// Another server's client was here meanwhile, or the clock was set
 		// back: by more than the grace is nobody's client.
-		return 0, &tooEarly{grace}
+		return 0, &tooEarly{grace, d.waits(&r)}
 	}
 	if err == nil && why == Expired && r.Connected && !d.marked(d.orphans, &r) {
 		if err := d.bury(p, key, f); err != nil {
@@ -129,7 +129,7 @@ func (d *dir) bury(p *privdir.Dir, key Key, f *os.File) error {
 	case err != nil:
 		return err
 	}
-	return &tooEarly{d.opts.Grace(h.Export)}
+	return &tooEarly{d.opts.Grace(h.Export), d.waits(&h.record)}
 }
 
 // meant takes a loss for no error.
@@ -138,6 +138,26 @@ func meant(err error) error {
 		return nil
 	}
 	return err
+}
+
+// waits describes the disk of r, which nobody has. The clients of a dead server
+// have left when that is found out.
+func (d *dir) waits(r *record) *Waiting {
+	since := r.Used
+	if r.Connected {
+		since = d.opts.now()
+	}
+	return &Waiting{r.Key, r.Export, r.Size, since}
+}
+
+// space implements keeper.
+func (d *dir) space(key Key) (allocated uint64, ok bool) {
+	p, err := d.private()
+	var st unix.Stat_t
+	if err != nil || unix.Fstatat(p.FD(), string(key)+".disk", &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+		return 0, false
+	}
+	return uint64(st.Blocks) * 512, true
 }
 
 // forget implements keeper.

@@ -36,6 +36,7 @@ type Conn struct {
 	session *session
 	disk    Disk
 	gate    gate
+	fenced  atomic.Bool // by a later connection
 }
 
 // session is one that clients are connected to, or are about to be.
@@ -106,14 +107,12 @@ func (s *session) detach(c *Conn) (last bool) {
 func (s *session) admit(c *Conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.broken.Load() {
-		return errBroken
-	}
-	if c.gate.shut() {
-		return ErrFenced
+	if s.broken.Load() || c.gate.shut() {
+		return c.refusal()
 	}
 	older := s.conns[:slices.Index(s.conns, c)]
 	for _, o := range older {
+		o.fenced.Store(true) // first: it says why the gate is shut
 		o.gate.close()
 	}
 	for _, o := range older {

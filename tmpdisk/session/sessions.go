@@ -21,10 +21,12 @@ type Sessions struct {
 
 	mu      sync.Mutex
 	stopped bool
+	ticking bool             // a tick goes on: one at a time, however many disks are due
 	live    map[Key]*session // in somebody's hands: clients', or a drop's
 	waiting *lines
-	lost    *line  // since when
-	stop    func() // the timer's
+	lost    *line        // since when
+	told    map[Key]bool // see told.go
+	stop    func()       // the timer's
 }
 
 // New returns sessions. It touches nothing yet.
@@ -41,7 +43,7 @@ func New(opts Options) *Sessions {
 			return func() { t.Stop() }
 		}
 	}
-	s := &Sessions{opts: opts, live: map[Key]*session{}, waiting: newLines(), lost: newLine(), stop: func() {}}
+	s := &Sessions{opts: opts, live: map[Key]*session{}, waiting: newLines(), lost: newLine(), told: map[Key]bool{}, stop: func() {}}
 	if opts.Dir == "" {
 		s.keeper = newMemory()
 	} else {
@@ -51,15 +53,20 @@ func New(opts Options) *Sessions {
 }
 
 // Start finds what earlier servers have left: their sessions' grace begins anew.
-// It removes what is out of date.
+// It removes what is out of date. It must come before any other method.
 func (s *Sessions) Start() error {
-	waiting, lost, err := s.keeper.begin()
+	found, lost, err := s.keeper.begin()
 	if err != nil {
 		return fmt.Errorf("parameter session-dir: %w", err)
 	}
+	for _, w := range found {
+		if w.waits != nil {
+			s.tellFound(*w.waits)
+		}
+	}
 	s.mu.Lock()
 	now := s.opts.now()
-	for _, w := range waiting {
+	for _, w := range found {
 		s.waiting.push(w.key, now, w.grace)
 	}
 	for _, e := range lost {
@@ -152,6 +159,7 @@ func (s *Sessions) begin(ctx context.Context, mine *session, export string, fres
 			s.release(mine)
 		} else {
 			s.waiting.remove(mine.key)
+			delete(s.told, mine.key)
 		}
 		s.schedule() // which looks at nothing that is in somebody's hands
 		close(mine.ready)
@@ -182,7 +190,12 @@ func (s *Sessions) obtain(ctx context.Context, mine *session, export string, fre
 		if err := s.forget(key); err != nil {
 			return nil, err
 		}
-	case !errors.Is(err, errUnknown):
+	case errors.Is(err, errElsewhere):
+		s.tellGone(key)
+		return nil, err
+	case errors.Is(err, errUnknown):
+		s.tellGone(key) // another server has dropped it and forgotten it
+	default:
 		return nil, err
 	}
 	d, err := fresh(ctx)
@@ -198,7 +211,7 @@ func (s *Sessions) obtain(ctx context.Context, mine *session, export string, fre
 }
 
 // Close disconnects a client. After the last one the disk waits, unless no
-// client has ever used it.
+// client has ever used it; Options.Waits is called before Close returns.
 func (s *Sessions) Close(c *Conn) {
 	mine := c.session
 	if !mine.detach(c) {
@@ -217,7 +230,9 @@ func (s *Sessions) Close(c *Conn) {
 		err = s.keeper.discard(h)
 	default:
 		h.used, waits = true, true
-		err = s.keeper.release(h)
+		if err = s.keeper.release(h); !errors.Is(err, errOvertaken) {
+			s.tellWaits(mine.key)
+		}
 	}
 	if err != nil {
 		s.debugf(mine.key, "close: %v (ignored)", err)
@@ -234,7 +249,8 @@ func (s *Sessions) Close(c *Conn) {
 }
 
 // Stop ends the sessions: those in memory are gone, those in a Dir wait there
-// for the next server.
+// for the next server. The caller is told nothing more, but a call that has begun
+// may still end.
 func (s *Sessions) Stop() {
 	s.mu.Lock()
 	s.stopped = true

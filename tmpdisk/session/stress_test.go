@@ -58,7 +58,7 @@ func TestStop(t *testing.T) {
 // strain is what clients of few sessions know of them.
 type strain struct {
 	t    *testing.T
-	s    *Sessions
+	r    *registry
 	keys []Key
 	mu   sync.Mutex
 	// written counts what was acknowledged, by key; lost that it was refused.
@@ -74,7 +74,7 @@ func (n *strain) client(key Key, rng *rand.Rand) {
 	want, was := n.written[key], n.owner[key]
 	n.mu.Unlock()
 	var mine *fakeDisk
-	c, err := n.s.Open(context.Background(), key, "", policyOf(key), func(context.Context) (Disk, error) {
+	c, err := n.r.open(context.Background(), key, "", policyOf(key), func(context.Context) (Disk, error) {
 		mine = newFake()
 		return mine, nil
 	})
@@ -90,7 +90,7 @@ func (n *strain) client(key Key, rng *rand.Rand) {
 		n.t.Error(err)
 		return
 	}
-	defer n.s.Close(c)
+	defer n.r.close(c)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	d := c.Disk().(*fakeDisk)
@@ -131,7 +131,8 @@ func TestStress(t *testing.T) {
 	now := newClock()
 	o := testOptions(t, now)
 	o.Max, o.Forget, o.maxLost, o.LogError = 3, 1000*time.Hour, 100_000, func(string) {}
-	n := &strain{t: t, s: started(t, o), written: map[Key]int{}, owner: map[Key]*fakeDisk{}}
+	s, r := registered(t, o)
+	n := &strain{t: t, r: r, written: map[Key]int{}, owner: map[Key]*fakeDisk{}}
 	var all sync.WaitGroup
 	for g := range goroutines {
 		rng := rand.New(rand.NewPCG(uint64(g), 1))
@@ -142,7 +143,7 @@ func TestStress(t *testing.T) {
 				case 0:
 					now.pass(time.Second)
 				case 1:
-					n.s.DropOldest()
+					s.DropOldest()
 				default:
 					n.client(key, rng)
 				}
@@ -153,13 +154,14 @@ func TestStress(t *testing.T) {
 	if n.lost.Load() == 0 {
 		t.Error("nothing was ever lost: the test has found out nothing")
 	}
-	n.s.Stop()
+	r.wantAgreed("when all have left")
+	s.Stop()
 	for _, d := range n.made {
 		if !d.closed.Load() {
 			t.Error("a disk outlives the server")
 		}
 	}
-	if len(n.s.live) != 0 {
-		t.Errorf("got %d sessions in hands at the end, want 0", len(n.s.live))
+	if len(s.live) != 0 {
+		t.Errorf("got %d sessions in hands at the end, want 0", len(s.live))
 	}
 }

@@ -28,7 +28,7 @@ func splitName(name string) (key Key, kind string, ok bool) {
 
 // begin implements keeper. It removes what cannot be resumed, and what servers
 // left that were killed. What it does not understand, or must not touch, it says.
-func (d *dir) begin() (waiting []waiter, lost []entry, err error) {
+func (d *dir) begin() (found []finding, lost []entry, err error) {
 	p, err := d.private()
 	if err != nil {
 		return nil, nil, err
@@ -53,19 +53,19 @@ func (d *dir) begin() (waiting []waiter, lost []entry, err error) {
 		switch {
 		case errors.Is(err, errUnknown):
 		case errors.Is(err, errElsewhere):
-			waiting = append(waiting, d.waiter(key, r)) // that server may die
+			found = append(found, finding{d.waiter(key, r), nil})
 		case err != nil:
 			d.opts.LogError(fmt.Sprintf("session %s: left alone: %v", key.Short(), err))
 		case isLost:
 			lost = append(lost, entry{key, r.Used})
 		default:
-			waiting = append(waiting, d.waiter(key, r))
+			found = append(found, finding{d.waiter(key, r), d.waits(&r)})
 		}
 	}
 	older := func(a, b entry) int { return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.key, b.key)) }
-	slices.SortFunc(waiting, func(a, b waiter) int { return older(a.entry, b.entry) })
+	slices.SortFunc(found, func(a, b finding) int { return older(a.entry, b.entry) })
 	slices.SortFunc(lost, older)
-	return waiting, lost, nil
+	return found, lost, nil
 }
 
 func (d *dir) waiter(key Key, r record) waiter {

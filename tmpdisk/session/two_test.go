@@ -123,7 +123,7 @@ func TestOvertaken(t *testing.T) {
 		t.Errorf("flush: got %v, want it overtaken", err)
 	}
 	eventually(t, "the cut", c.gate.shut)
-	wantFenced(t, c)
+	wantCut(t, c)
 	c.session.fail(unix.EIO) // and another request finds something else
 	if !c.session.overtaken.Load() {
 		t.Error("a later failure hides that the session was overtaken")
@@ -167,7 +167,7 @@ func TestFailedDisk(t *testing.T) {
 			c.session.fail(unix.EIO)
 			for _, c := range []*Conn{c, d} {
 				eventually(t, "the cut", c.gate.shut)
-				wantFenced(t, c)
+				wantCut(t, c)
 			}
 			if _, err := a.Open(context.Background(), keyA, "", minute, none); !errors.Is(err, unix.ESHUTDOWN) {
 				t.Errorf("got %v, want ESHUTDOWN", err)

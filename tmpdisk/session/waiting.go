@@ -15,7 +15,7 @@ import (
 // schedule sets the timer. With mu.
 func (s *Sessions) schedule() {
 	s.stop()
-	if s.stopped {
+	if s.stopped || s.ticking { // a tick ends with this
 		return
 	}
 	w, any := s.firstIdle(expires)
@@ -32,6 +32,13 @@ func (s *Sessions) schedule() {
 
 // tick drops what has waited for too long, and forgets what is lost for long.
 func (s *Sessions) tick() {
+	s.mu.Lock()
+	if s.ticking {
+		s.mu.Unlock()
+		return
+	}
+	s.ticking = true
+	s.mu.Unlock()
 	now := s.opts.now()
 	for dropped := true; dropped; {
 		_, dropped = s.dropOne(Expired, func() (waiter, bool) {
@@ -43,6 +50,7 @@ func (s *Sessions) tick() {
 	s.forgetIf(old, func(e entry) bool { return !e.since.After(old) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ticking = false
 	s.schedule()
 }
 
@@ -79,25 +87,24 @@ func (s *Sessions) dropOne(why Reason, choose func() (waiter, bool)) (freed uint
 	mine := s.takeIdle(w.key)
 	s.mu.Unlock()
 
+	defer s.giveBack(mine)
 	freed, err := s.keeper.drop(w, why)
-	grace := w.grace
 	var early *tooEarly
-	if errors.As(err, &early) {
-		grace = early.grace
-	}
-	later := early != nil || scarce(err)
-	if later {
-		s.mu.Lock()
-		s.waiting.push(w.key, s.opts.now(), max(grace, leastPause))
-		s.mu.Unlock()
-	}
-	s.giveBack(mine)
 	switch {
-	case later:
-		s.debugf(w.key, "not dropped yet: %v", err)
-		return 0, !scarce(err)
+	case errors.As(err, &early):
+		s.notYet(w.key, early.grace, err)
+		if early.waits != nil {
+			s.tellFound(*early.waits)
+		} else {
+			s.tellGone(w.key)
+		}
+		return 0, true
+	case scarce(err):
+		s.notYet(w.key, w.grace, err)
+		return 0, false
 	case errors.Is(err, errElsewhere):
 		s.debugf(w.key, "%v", err)
+		s.tellGone(w.key)
 		return 0, true
 	case err != nil:
 		freed = 0
@@ -109,12 +116,20 @@ func (s *Sessions) dropOne(why Reason, choose func() (waiter, bool)) (freed uint
 	return freed, true
 }
 
+// notYet has the disk of key, which is in the caller's hands, dropped later.
+func (s *Sessions) notYet(key Key, grace time.Duration, why error) {
+	s.debugf(key, "not dropped yet: %v", why)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting.push(key, s.opts.now(), max(grace, leastPause))
+}
+
 // firstIdle is the first in an order that nobody is just taking. With mu.
 func (s *Sessions) firstIdle(before order) (waiter, bool) {
 	return s.waiting.first(before, func(key Key) bool { return s.live[key] == nil })
 }
 
-// isLost notes that the disk of key is gone.
+// isLost notes that the disk of key, which is in the caller's hands, is gone.
 func (s *Sessions) isLost(key Key) {
 	s.mu.Lock()
 	s.waiting.remove(key)
@@ -123,6 +138,7 @@ func (s *Sessions) isLost(key Key) {
 	}
 	s.schedule()
 	s.mu.Unlock()
+	s.tellGone(key)
 	s.forgetBeyond()
 }
 
