@@ -60,6 +60,11 @@ func connectTo(socket, export string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newClient(conn, export)
+}
+
+// newClient opens an export of the server that conn leads to.
+func newClient(conn net.Conn, export string) (*client, error) {
 	c := &client{conn: conn, in: bufio.NewReaderSize(conn, 16*(16+maxSize))}
 	if err := c.negotiate(export); err != nil {
 		conn.Close()

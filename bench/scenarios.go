@@ -42,6 +42,7 @@ var scenarios = []scenario{
 	{"parallel-8-write", "8 clients side by side, 4 KiB writes, depth 4", func(t *trial) error { return t.perRequest(cmdWrite, 4, 8) }},
 	{"session-read-16", "server CPU per 4 KiB read of a session, depth 16", func(t *trial) error { return t.ofSession(cmdRead) }},
 	{"session-write-16", "server CPU per 4 KiB write of a session, depth 16", func(t *trial) error { return t.ofSession(cmdWrite) }},
+	{"flood-8", "reads of 7 clients while an eighth floods the server with its own", (*trial).flood},
 	{"nbdcopy-8G", "nbdcopy of a fresh ext4 8G to nowhere", (*trial).nbdcopy},
 	{"zero-1G", "zeroing 1 GiB of a fresh disk, 8 requests", (*trial).zero},
 	{"clone-16M", "connect to first 4 KiB read, a disk with 16 MiB of data", func(t *trial) error { return t.clone(16) }},

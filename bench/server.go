@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,7 +33,7 @@ type lab struct {
 type server struct {
 	export string // that clients of requests ask for
 	name   string
-	socket string
+	socket string // or address and port
 	log    string
 	cmd    *exec.Cmd
 	ended  chan error
@@ -71,7 +72,17 @@ func (l *lab) start(ctx context.Context, name, size string, args ...string) (*se
 	l.count++
 	base := filepath.Join(l.dir, strconv.Itoa(l.count))
 	s := &server{name: name, export: "bench-token", socket: base + ".sock", log: base + ".log", ended: make(chan error, 1)}
-	argv := []string{"-f", "--exit-with-parent", "-U", s.socket, "-P", base + ".pid"}
+	listen := []string{"-U", s.socket}
+	switch name {
+	case quiet, limited, unlimited:
+		host, port, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		s.socket = net.JoinHostPort(host, port)
+		listen = []string{"-i", host, "-p", port}
+	}
+	argv := append([]string{"-f", "--exit-with-parent", "-P", base + ".pid"}, listen...)
 	switch name {
 	case memory:
 		argv = append(argv, "memory", size)

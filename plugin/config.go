@@ -15,7 +15,7 @@ func (p *plugin) ConfigComplete() error {
 	if err := p.config.Complete(); err != nil || !nbdkit.Checking() {
 		return err
 	}
-	return p.config.CheckExports()
+	return p.config.CheckFiles()
 }
 
 // ThreadModel implements .thread_model: nothing is shared between requests.

@@ -5,10 +5,12 @@ package main
 
 import (
 	"sync/atomic"
+	"time"
 
 	"libguestfs.org/nbdkit"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
 
 var (
@@ -28,12 +30,14 @@ var (
 	_ nbdkit.Cacher              = (*disk)(nil)
 	_ nbdkit.DirectFDer          = (*disk)(nil)
 	_ nbdkit.DirectGater         = (*disk)(nil)
+	_ nbdkit.DirectCounter       = (*disk)(nil)
 )
 
 // disk is one client's disk.
 type disk struct {
 	*tmpdisk.Disk
 	server *tmpdisk.Server
+	counts counts
 }
 
 // Close implements .close.
@@ -88,6 +92,28 @@ func (d *disk) DirectFD() int {
 // DirectGate lets a session stop its connections.
 func (d *disk) DirectGate() (word *atomic.Uint64, read, write uint64) {
 	return d.Disk.Gate()
+}
+
+// DirectCounts lets the bindings count what they serve themselves.
+func (d *disk) DirectCounts() *nbdkit.DirectCounts {
+	return &d.counts.DirectCounts
+}
+
+// counts tells package tmpdisk what the bindings have counted.
+type counts struct{ nbdkit.DirectCounts }
+
+func (c *counts) Numbers() (n status.Numbers) {
+	n.Read = status.Count{Bytes: int64(c.ReadBytes.Load()), Requests: int64(c.Reads.Load())}
+	n.Written = status.Count{Bytes: int64(c.WrittenBytes.Load()), Requests: int64(c.Writes.Load())}
+	return n
+}
+
+func (c *counts) Times() (t status.RequestTimes) {
+	t.Sum = time.Duration(c.LatencySum.Load())
+	for i := range t.Counts {
+		t.Counts[i] = c.Latency[i].Load()
+	}
+	return t
 }
 
 // PRead implements .pread.

@@ -11,7 +11,7 @@ import (
 
 // AfterFork implements .after_fork.
 func (p *plugin) AfterFork() error {
-	p.server = tmpdisk.NewServer(p.config, host{})
+	p.server = tmpdisk.NewServer(p.config, host{}, version)
 	p.server.Start()
 	return nil
 }
@@ -48,9 +48,10 @@ func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := p.server.Open(tmpdisk.Client{Export: name, Owner: owner}, nbdkit.WithClient)
-	if err != nil {
+	d := &disk{server: p.server}
+	client := tmpdisk.Client{Export: name, Peer: peer, Direct: &d.counts, Sleep: nbdkit.Nanosleep}
+	if d.Disk, err = p.server.Open(client, nbdkit.WithClient); err != nil {
 		return nil, err
 	}
-	return &disk{Disk: d, server: p.server}, nil
+	return d, nil
 }

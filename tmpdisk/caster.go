@@ -93,6 +93,13 @@ func (c *caster) casts() bool {
 	return s != nil && s.mold != nil
 }
 
+// isMaking reports whether mkfs is running, or waits for its turn.
+func (c *caster) isMaking() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.making != nil
+}
+
 // wait waits until mkfs has been run.
 func (c *caster) wait(ctx context.Context) error {
 	if c.ready.Load() != nil {

@@ -5,21 +5,13 @@ package tmpdisk
 
 import (
 	"sync/atomic"
+	"time"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
+	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
-
-// Requests are what a client may do with its disk; see packages disk and session.
-type Requests interface {
-	PRead(buf []byte, off uint64) error
-	PWrite(buf []byte, off uint64, fua bool) error
-	Flush() error
-	Trim(count uint32, off uint64, fua bool) error
-	Zero(count uint32, off uint64, mayTrim, fast, fua bool) error
-	Extents(count uint32, off uint64, reqOne bool, add func(off, length uint64, hole bool) error) error
-	Cache(count uint32, off uint64) error
-}
 
 // Disk is a client's disk.
 type Disk struct {
@@ -28,6 +20,16 @@ type Disk struct {
 	source *source       // of its export
 	key    string        // what decided the content when it was made; see source.key
 	conn   *session.Conn // nil if the disk is gone with its client
+
+	how      status.Outcome // how it was made
+	made     time.Time
+	returned bool // by a client that did not use it
+
+	// Of the client that has it now.
+	counted *counted
+	direct  Direct
+	meter   *clients.Meter
+	entry   *entry
 }
 
 // newDisk returns a disk that is one client's alone.
@@ -35,14 +37,46 @@ func newDisk(d *disk.Disk, src *source) *Disk {
 	return &Disk{Requests: alone{d}, file: d, source: src}
 }
 
+// takeBack makes d a disk without a client again.
+func (d *Disk) takeBack() {
+	d.Requests = alone{d.file}
+	d.returned = true
+	d.counted, d.direct, d.meter, d.entry = nil, nil, nil, nil
+}
+
+// numbers are those of its client's requests.
+func (d *Disk) numbers() status.Numbers {
+	n := d.counted.counts.Load()
+	if d.direct != nil {
+		n.Add(d.direct.Numbers())
+	}
+	return n
+}
+
+// times are those of some of them.
+func (d *Disk) times() status.RequestTimes {
+	if d.direct == nil {
+		return status.RequestTimes{}
+	}
+	return d.direct.Times()
+}
+
 // Description is the export's.
 func (d *Disk) Description() string { return d.source.cfg.Description }
 
-// Size, BlockSize, ReadOnly and FD are the file's.
+// Size, BlockSize and ReadOnly are the file's.
 func (d *Disk) Size() int64                                     { return d.file.Size() }
 func (d *Disk) BlockSize() (minimum, preferred, maximum uint32) { return d.file.BlockSize() }
 func (d *Disk) ReadOnly() bool                                  { return d.file.ReadOnly() }
-func (d *Disk) FD() int                                         { return d.file.FD() }
+
+// FD is the file's, for the bindings to read and write; -1 if they must not,
+// because the client may have so much a second only.
+func (d *Disk) FD() int {
+	if d.meter != nil {
+		return -1
+	}
+	return d.file.FD()
+}
 
 // Touched and Close are for the pool.
 func (d *Disk) Touched() bool { return d.file.Touched() }

@@ -44,13 +44,13 @@ func newExports(s *Server) *export.Dir[*source] {
 			if err != nil {
 				return nil, err
 			}
-			src := s.newSource(cfg)
+			src := s.newSource(name, cfg)
 			src.start()
 			return src, nil
 		},
 		Retire:   (*source).retire,
 		Debug:    s.host.Debug,
-		LogError: s.host.Error,
+		LogError: func(line string) { s.log.Log("export-dir", line) },
 	})
 }
 
@@ -60,6 +60,7 @@ func (s *Server) end(src *source) {
 	go func() {
 		defer s.ending.Done()
 		src.stop(errors.New("the export has been changed, or removed"))
+		s.sources.remove(src)
 	}()
 }
 
@@ -81,7 +82,7 @@ func (s *Server) find(name string) (src *source, exportName, token string, err e
 		case src == nil:
 			return nil, "", "", s.unknown(exportName)
 		case token != "" && src.cfg.Session.Grace == 0:
-			return nil, "", "", fmt.Errorf("export %q: has no sessions: give it session-grace=, or ask for it without a slash: %w", exportName, unix.ENOENT)
+			return nil, "", "", &noExport{fmt.Sprintf("export %q: has no sessions: give it session-grace=, or ask for it without a slash", exportName)}
 		case src.acquire():
 			return src, exportName, token, nil
 		}
@@ -104,10 +105,16 @@ func (s *Server) unknown(name string) error {
 		there = "there are " + strings.Join(names, ", ")
 	}
 	if name == "" {
-		return fmt.Errorf("the client names no export, and the server has no size= for that: %s: %w", there, unix.ENOENT)
+		return &noExport{"the client names no export, and the server has no size= for that: " + there}
 	}
-	return fmt.Errorf("export %.100q: there is no such export: %s: %w", name, there, unix.ENOENT)
+	return &noExport{fmt.Sprintf("export %.100q: there is no such export: %s", name, there)}
 }
+
+// A noExport is about a client that asks for what there is not.
+type noExport struct{ text string }
+
+func (e *noExport) Error() string { return e.text + ": " + unix.ENOENT.Error() }
+func (*noExport) Unwrap() error   { return unix.ENOENT }
 
 // graceOf is how long a disk of an export waits that an earlier server has left.
 // That of an export that is not there now, or has no sessions now, waits for a

@@ -24,7 +24,7 @@ func exportServer(t *testing.T, pairs ...string) (*Server, func(name, text strin
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s := NewServer(configOf(t, append(pairs, "export-dir", dir)...), quietHost{testkit.Host{TB: t}})
+	s := NewServer(configOf(t, append(pairs, "export-dir", dir)...), quietHost{testkit.Host{TB: t}}, "1")
 	s.Start()
 	t.Cleanup(func() {
 		s.Stop()

@@ -30,7 +30,7 @@ func TestMakeWhereOpenFilesAreHeld(t *testing.T) {
 			parent := testkit.FUSE(t)
 			t.Setenv("TMPDIR", parent)
 			host := &loggingHost{Host: testkit.Host{TB: t}, errors: make(chan string, 10)}
-			s := NewServer(configOf(t, c.pairs...), host)
+			s := NewServer(configOf(t, c.pairs...), host, "1")
 			s.Start()
 			var disks []*Disk
 			for range 3 {

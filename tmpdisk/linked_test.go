@@ -57,7 +57,7 @@ func TestLinkedDisks(t *testing.T) {
 				if err := os.WriteFile(base, []byte("content"), 0o600); err != nil {
 					t.Fatal(err)
 				}
-				s := NewServer(configOf(t, append(c.pairs, "size", "0", "base", base)...), testkit.Host{TB: t})
+				s := NewServer(configOf(t, append(c.pairs, "size", "0", "base", base)...), testkit.Host{TB: t}, "1")
 				d, err := open(s)
 				if c.shared != "" {
 					testkit.Contains(t, err, c.shared, "share and change", "cp --reflink=auto", "command-link=share")

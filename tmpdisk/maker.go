@@ -30,6 +30,8 @@ type maker struct {
 	runner *command.Runner
 	parent string // absolute; where the private directories are made
 
+	counts *commandCounts // nil counts nothing
+
 	// space is what the last disk took when it was new, in bytes.
 	space atomic.Uint64
 
@@ -155,7 +157,7 @@ func (m *maker) prepare(w *workdir.Dir, user *users.User) error {
 // does not know its options.
 func (m *maker) runScript(ctx context.Context, w *workdir.Dir, user *users.User) error {
 	for older := int(m.olderMkfs.Load()); ; {
-		err := m.runner.Run(ctx, m.newCommand(w, user, older))
+		err := m.counts.count(ctx, func() error { return m.runner.Run(ctx, m.newCommand(w, user, older)) })
 		if err == nil {
 			m.olderMkfs.Store(int32(older))
 			return nil
@@ -183,4 +185,28 @@ func (m *maker) newCommand(w *workdir.Dir, user *users.User, older int) command.
 		c.Dir = w.Path()
 	}
 	return c
+}
+
+// commandCounts are those of a server's commands, mkfs among them.
+type commandCounts struct {
+	running        atomic.Int64
+	killed, failed atomic.Uint64
+}
+
+// count counts one that run runs.
+func (c *commandCounts) count(ctx context.Context, run func() error) error {
+	if c == nil {
+		return run()
+	}
+	c.running.Add(1)
+	err := run()
+	c.running.Add(-1)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
+		c.killed.Add(1)
+	default:
+		c.failed.Add(1)
+	}
+	return err
 }

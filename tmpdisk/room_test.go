@@ -71,7 +71,7 @@ func TestMinFreeCheck(t *testing.T) {
 func TestMinFreeRefuses(t *testing.T) {
 	privateTMPDIR(t)
 	cfg := configOf(t, "size", "1M", "command", ":")
-	s := NewServer(cfg, testkit.Host{TB: t})
+	s := NewServer(cfg, testkit.Host{TB: t}, "1")
 	defer s.Stop()
 	d, err := open(s)
 	if err != nil {
@@ -92,7 +92,7 @@ func TestMinFreePausesSpares(t *testing.T) {
 	parent := privateTMPDIR(t)
 	cfg := configOf(t, "size", "1M", "command", ":", "spare-disks", "2", "min-free", "8388607G")
 	host := &loggingHost{Host: testkit.Host{TB: t}, errors: make(chan string, 10)}
-	s := NewServer(cfg, host)
+	s := NewServer(cfg, host, "1")
 	s.Start()
 	line := <-host.errors // spares wait, and the log says why
 	if !strings.Contains(line, "min-free") {
@@ -126,7 +126,7 @@ func TestMinFreeDropsWhereItHelps(t *testing.T) {
 				t.Setenv("TMPDIR", tmpdir)
 			}
 			cfg := configOf(t, "size", "1M", "command", ":", "session-grace", "1h", "session-key", "name", "session-dir", dir)
-			s := NewServer(cfg, testkit.Host{TB: t})
+			s := NewServer(cfg, testkit.Host{TB: t}, "1")
 			s.Start()
 			defer s.Stop()
 			d, err := openNamed(s, "a/waits")

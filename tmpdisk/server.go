@@ -5,21 +5,24 @@ package tmpdisk
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
 	"nbdkit-tmpdisk-plugin/tmpdisk/command"
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
 	"nbdkit-tmpdisk-plugin/tmpdisk/export"
+	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
 	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
+	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 	"nbdkit-tmpdisk-plugin/tmpdisk/template"
 	"nbdkit-tmpdisk-plugin/tmpdisk/workdir"
 )
@@ -42,29 +45,40 @@ type Host interface {
 type Server struct {
 	cfg        *config.Config // the command line's
 	host       Host
+	version    string
+	started    time.Time
 	runner     *command.Runner
 	jobs       *pool.Jobs // of commands
 	molds      *pool.Jobs // of mkfs for molds: a command that takes long holds none up
 	unattended template.Unattended
 	own        *source              // the command line's disk; nil if it has none
 	exports    *export.Dir[*source] // nil if there is no export-dir
+	sources    sources              // those that somebody may still use
 	ending     sync.WaitGroup       // sources that are being stopped
 	sessions   *session.Sessions    // nil if there are none
+	register   *register
+	commands   commandCounts
+	watches    bool // who clients are
+	log        *logs.Limiter
+	reporter   *status.Reporter // nil if there is no file to write
 	keepalive  keepalive
 }
 
-// NewServer returns a server for cfg, which must be complete. It touches
-// nothing yet.
-func NewServer(cfg *config.Config, host Host) *Server {
+// NewServer returns a server of this version of the plugin for cfg, which must be
+// complete. It touches nothing yet.
+func NewServer(cfg *config.Config, host Host, version string) *Server {
 	s := &Server{
-		cfg: cfg, host: host,
+		cfg: cfg, host: host, version: version, started: time.Now(),
+		register:  newRegister(cfg.Limits),
+		log:       logs.New(host.Error),
+		watches:   cfg.StatusFile != "" || cfg.Limits != (clients.Limits{}),
 		runner:    command.NewRunner(host.Debug),
 		jobs:      pool.NewJobs(jobs(cfg)),
 		molds:     pool.NewJobs(0),
 		keepalive: keepalive{debug: host.Debug, proc: "/proc/self", settings: settingsFor(cfg.ClientTimeout)},
 	}
 	if cfg.HasDisk() {
-		s.own = s.newSource(cfg)
+		s.own = s.newSource("", cfg)
 	}
 	s.exports = newExports(s)
 	s.sessions = s.newSessions()
@@ -105,6 +119,7 @@ func (s *Server) Start() {
 		}
 	}
 	s.keepalive.begin()
+	s.report()
 }
 
 // tryTMPDIR tells the administrator of a filesystem that is second best.
@@ -133,27 +148,112 @@ func (s *Server) tryTMPDIR() {
 func (s *Server) PreConnect() { s.keepalive.connected() }
 
 // Open returns a disk for a client that comes, who must give it to Close
-// (nbdkit's .open). What may take long it does by way of withClient, which runs a
-// function with a context that ends when the client has gone or the server is to
-// end. Whatever was being made for the client is abandoned then.
-func (s *Server) Open(client Client, withClient func(func(context.Context) (*Disk, error)) (*Disk, error)) (*Disk, error) {
-	src, exportName, token, err := s.find(client.Export)
+// (nbdkit's .open). What may take long it does by way of withClient. Whatever was
+// being made for the client is abandoned when that ends.
+func (s *Server) Open(client Client, withClient withClient) (*Disk, error) {
+	began := time.Now()
+	src, export, token, err := s.find(client.Export)
 	if err != nil {
-		return nil, fmt.Errorf("open: %w", err)
+		return nil, s.refuse("", fmt.Errorf("open: %w", err))
 	}
 	defer src.release()
-	if token != "" {
-		return s.openSession(src, exportName, token, client, withClient)
+	d, err := s.openIn(src, export, token, client, began, withClient)
+	if err != nil {
+		return nil, s.refuse(s.countedAs(export), err)
 	}
-	return src.open(withClient)
+	t := d.entry.tally
+	t.opens[d.outcome(began)].Add(1)
+	t.open.Observe(time.Since(began))
+	return d, nil
+}
+
+// countedAs is the export that a client's numbers go to: names are few.
+func (s *Server) countedAs(export string) string {
+	if s.exports == nil {
+		return ""
+	}
+	return export
+}
+
+// openIn opens a disk of src, or the session that token names.
+func (s *Server) openIn(src *source, export, token string, client Client, began time.Time, withClient withClient) (*Disk, error) {
+	peer, err := s.peerOf(client, token != "" && !src.cfg.Session.ByName)
+	if err != nil {
+		return nil, err
+	}
+	var key session.Key
+	if token != "" {
+		owner := ""
+		if !src.cfg.Session.ByName {
+			owner = peer.Owner()
+		}
+		key = session.NewKey(export, token, owner)
+	}
+	e, taken, err := s.register.open(s.countedAs(export), key, peer)
+	if err != nil {
+		return nil, err
+	}
+	var d *Disk
+	if key != "" {
+		d, err = s.openSession(src, export, key, began, withClient)
+	} else {
+		d, err = src.open(withClient)
+	}
+	if err != nil {
+		s.register.fail(e, taken)
+		return nil, err
+	}
+	s.give(d, peer, client, e.tally)
+	s.register.connect(e, d, peer, taken)
+	return d, nil
+}
+
+// peerOf is who the client is, if anything depends on that.
+func (s *Server) peerOf(client Client, forSession bool) (Peer, error) {
+	if !forSession && !s.watches {
+		return Peer{}, nil
+	}
+	p, err := client.Peer()
+	switch {
+	case err == nil:
+		return p, nil
+	case forSession:
+		return Peer{}, fmt.Errorf("open: parameter session-key: peer: %w: use session-key=name", err)
+	case s.cfg.Limits != (clients.Limits{}):
+		return Peer{}, fmt.Errorf("open: limits of clients need to know who a client is: %w", err)
+	}
+	return Peer{}, nil
+}
+
+// give makes d the client's, whose numbers go to t.
+func (s *Server) give(d *Disk, peer Peer, client Client, t *tally) {
+	d.direct = client.Direct
+	d.counted = &counted{Requests: d.Requests, time: func(time.Duration) {}}
+	if d.direct != nil {
+		d.counted.time = d.direct.Time
+	}
+	d.counted.failed = func(err error) error { return s.requestFailed(t, err) }
+	d.Requests = d.counted
+	if s.cfg.Limits.Metered() {
+		d.meter = s.register.clients.Meter(peer.Owner(), s.cfg.Limits)
+		d.Requests = limited{d.counted, d.meter, client.Sleep}
+	}
 }
 
 // Close takes the disk of a client that is gone (nbdkit's .close).
 func (s *Server) Close(d *Disk) {
+	s.sayTimes(d, d.numbers())
+	if d.meter != nil {
+		d.meter.Close()
+	}
+	e := s.register.close(d)
 	if d.conn != nil {
-		s.sessions.Close(d.conn)
+		s.sessions.Close(d.conn) // which says first if it waits
+		s.register.release(e)
 		return
 	}
+	d.takeBack()
+	s.register.release(e) // a file takes its time to go, for which no client need wait
 	d.source.pool.Put(d)
 }
 
@@ -169,6 +269,10 @@ func (s *Server) Stop() {
 		s.own.stop(errEnding)
 	}
 	s.ending.Wait()
+	if s.reporter != nil {
+		s.reporter.Stop()
+	}
+	s.log.Stop()
 }
 
 // catchFileSizeSignal keeps the server alive where its resource limits, or the

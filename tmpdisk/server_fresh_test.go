@@ -54,7 +54,7 @@ func TestDisksAfterTheBaseHasChanged(t *testing.T) {
 	parent := privateTMPDIR(t)
 	host := countingHost{testkit.Host{TB: t}, new(atomic.Int32)}
 	s := NewServer(configOf(t, "size", "0", "spare-disks", "3", "base", base,
-		"template-dir", t.TempDir(), "command", `cp "$base" "$disk"`), host)
+		"template-dir", t.TempDir(), "command", `cp "$base" "$disk"`), host, "1")
 	defer func() {
 		s.Stop()
 		testkit.WantEmpty(t, parent)

@@ -7,22 +7,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
+	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
-
-// A Client is who asks for a disk.
-type Client struct {
-	Export string // the name that it asked for
-	// Owner says who it is, as far as that can be known, and stays the same
-	// when it connects again. It is called at most once, on the goroutine of
-	// Open.
-	Owner func() (string, error)
-}
 
 // newSessions returns nil if there can be none.
 func (s *Server) newSessions() *session.Sessions {
@@ -32,7 +25,9 @@ func (s *Server) newSessions() *session.Sessions {
 	}
 	return session.New(session.Options{
 		Grace: s.graceOf, Forget: c.Forget, Max: maxWaiting(c, s.host),
-		Dir: c.Dir, Sync: c.Sync, Debug: s.host.Debug, LogError: s.host.Error,
+		Waits: s.register.waits, Gone: s.register.gone,
+		Found: func(w session.Waiting) { s.register.found(s.countedAs(w.Export), w) },
+		Dir:   c.Dir, Sync: c.Sync, Debug: s.host.Debug, LogError: s.host.Error,
 	})
 }
 
@@ -48,21 +43,13 @@ func maxWaiting(c config.Session, host Host) int {
 	return half
 }
 
-// openSession connects a client to the session that token names in an export.
-func (s *Server) openSession(src *source, exportName, token string, client Client,
-	withClient func(func(context.Context) (*Disk, error)) (*Disk, error)) (*Disk, error) {
+// openSession connects a client, who came when it began, to a session.
+func (s *Server) openSession(src *source, export string, key session.Key, began time.Time, withClient withClient) (*Disk, error) {
 	c := src.cfg.Session
-	owner := ""
-	if !c.ByName {
-		var err error
-		if owner, err = client.Owner(); err != nil {
-			return nil, fmt.Errorf("open: parameter session-key: peer: %w: use session-key=name", err)
-		}
-	}
-	key := session.NewKey(exportName, token, owner)
 	policy := session.Policy{Grace: c.Grace, Conflict: c.Conflict, Fresh: c.Fresh}
 	return withClient(func(ctx context.Context) (*Disk, error) {
-		conn, err := s.sessions.Open(ctx, key, exportName, policy, func(ctx context.Context) (session.Disk, error) {
+		how := status.Resumed
+		conn, err := s.sessions.Open(ctx, key, export, policy, func(ctx context.Context) (session.Disk, error) {
 			if err := src.room(); err != nil {
 				return nil, err
 			}
@@ -70,6 +57,7 @@ func (s *Server) openSession(src *source, exportName, token string, client Clien
 			if err != nil {
 				return nil, err
 			}
+			how = d.outcome(began)
 			return d.file, nil
 		})
 		if err != nil {
@@ -80,6 +68,6 @@ func (s *Server) openSession(src *source, exportName, token string, client Clien
 			s.sessions.Close(conn)
 			return nil, errors.New("open: the session has another kind of disk")
 		}
-		return &Disk{Requests: conn, file: file, source: src, conn: conn}, nil
+		return &Disk{Requests: conn, file: file, source: src, conn: conn, how: how}, nil
 	})
 }

@@ -7,16 +7,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
 	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
+	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 	"nbdkit-tmpdisk-plugin/tmpdisk/template"
 )
 
 // A source makes the disks of one export. Its methods may be called from any
 // goroutine; start comes first and stop last.
 type source struct {
+	name      string // of the export
 	cfg       *config.Config
 	server    *Server
 	maker     *maker
@@ -31,8 +36,9 @@ type source struct {
 
 // newSource returns the source of what cfg, which must be complete, describes. It
 // touches nothing yet.
-func (s *Server) newSource(cfg *config.Config) *source {
-	src := &source{cfg: cfg, server: s, maker: newMaker(cfg, s.host, s.runner)}
+func (s *Server) newSource(name string, cfg *config.Config) *source {
+	src := &source{name: name, cfg: cfg, server: s, maker: newMaker(cfg, s.host, s.runner)}
+	src.maker.counts = &s.commands
 	spares := cfg.SpareDisks
 	switch {
 	case cfg.Builtin():
@@ -54,6 +60,8 @@ func (s *Server) newSource(cfg *config.Config) *source {
 		Debug:    s.host.Debug,
 		LogError: s.host.Error,
 	}, src.make)
+	s.sources.add(src)
+	s.register.tally(name) // so that its numbers begin at 0
 	return src
 }
 
@@ -122,7 +130,7 @@ func (src *source) retire() {
 }
 
 // open returns a disk for a client; see Server.Open.
-func (src *source) open(withClient func(func(context.Context) (*Disk, error)) (*Disk, error)) (*Disk, error) {
+func (src *source) open(withClient withClient) (*Disk, error) {
 	if err := src.room(); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
@@ -135,6 +143,37 @@ func (src *source) open(withClient func(func(context.Context) (*Disk, error)) (*
 		return nil, fmt.Errorf("open: %w", err)
 	}
 	return d, nil
+}
+
+// kind is how its disks are made, and how many bytes of memory that takes.
+func (src *source) kind() (kind string, mold int64) {
+	switch {
+	case src.templates != nil:
+		return status.KindTemplate, 0
+	case src.caster == nil:
+		return status.KindCommand, 0
+	}
+	if s := src.caster.ready.Load(); s != nil && s.mold == nil {
+		return status.KindMkfs, 0
+	} else if s != nil {
+		return status.KindMold, int64(s.mold.Kept())
+	}
+	return status.KindMold, 0
+}
+
+// making is how many disks are being made, a mold's among them.
+func (src *source) making() int {
+	n := src.pool.Stats().Making
+	if src.caster != nil && src.caster.isMaking() {
+		n++
+	}
+	return n
+}
+
+func (src *source) isRetired() bool {
+	src.mu.Lock()
+	defer src.mu.Unlock()
+	return src.retired
 }
 
 // casts reports whether a disk can be had at once, from memory.
@@ -160,13 +199,13 @@ func (src *source) fresh(ctx context.Context) (*Disk, error) {
 
 // make is what the pool makes disks by.
 func (src *source) make(ctx context.Context) (*Disk, error) {
-	key := src.key()
-	fresh := src.maker.Fresh
+	key, began := src.key(), time.Now()
+	fresh, how := src.maker.Fresh, status.Made
 	switch {
 	case src.caster != nil:
-		fresh = src.caster.Make
+		fresh, how = src.caster.Make, status.Cast
 	case src.templates != nil:
-		fresh = src.templates.Make
+		fresh, how = src.templates.Make, status.Clone
 	}
 	d, err := fresh(ctx)
 	if err == nil {
@@ -178,7 +217,8 @@ func (src *source) make(ctx context.Context) (*Disk, error) {
 		return nil, err
 	}
 	n := newDisk(d, src)
-	n.key = key
+	n.key, n.how, n.made = key, how, time.Now()
+	src.server.register.tally(src.name).make.Observe(time.Since(began))
 	return n, nil
 }
 
@@ -190,4 +230,31 @@ func (src *source) key() string {
 		return ""
 	}
 	return src.maker.Key()
+}
+
+// sources are those that have not been stopped.
+type sources struct {
+	mu  sync.Mutex
+	set map[*source]struct{}
+}
+
+func (s *sources) add(src *source) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.set == nil {
+		s.set = map[*source]struct{}{}
+	}
+	s.set[src] = struct{}{}
+}
+
+func (s *sources) remove(src *source) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.set, src)
+}
+
+func (s *sources) all() []*source {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.set))
 }

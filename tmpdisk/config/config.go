@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
 	"nbdkit-tmpdisk-plugin/tmpdisk/users"
 )
@@ -55,8 +56,11 @@ type Config struct {
 	ClientTimeout time.Duration // 0 is never
 	MinFree       MinFree
 
+	StatusFile, MetricsFile string // absolute; "" writes none
+	Limits                  clients.Limits
+
 	host  Host
-	given map[string]bool // parameters of ours, by name
+	given map[string]string // values of parameters of ours, by name
 	// own is nil but for an export: those of given that its file has.
 	own map[string]bool
 }
@@ -79,7 +83,7 @@ func New(host Host) *Config {
 		TemplateKeep:  30 * day,
 		Session:       Session{Forget: day, Max: 1000},
 		host:          host,
-		given:         map[string]bool{},
+		given:         map[string]string{},
 	}
 }
 
@@ -97,7 +101,7 @@ func (c *Config) Set(key, value string) error {
 			"the command is given the path of its new disk in this variable")
 	}
 	if p := findParameter(key); p != nil {
-		c.note(key)
+		c.note(key, value)
 		if err := p.parse(c, value); err != nil {
 			return &parameterError{key, err}
 		}

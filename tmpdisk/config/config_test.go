@@ -18,7 +18,10 @@ func setAll(t testing.TB, pairs []string) error {
 			return err
 		}
 	}
-	return c.Complete()
+	if err := c.Complete(); err != nil {
+		return err
+	}
+	return c.CheckFiles()
 }
 
 func TestConfigAccepts(t *testing.T) {

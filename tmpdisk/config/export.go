@@ -15,7 +15,7 @@ import (
 
 // HasDisk reports whether this is the configuration of a disk. That of a command
 // line with export-dir but no size is not.
-func (c *Config) HasDisk() bool { return c.ExportDir == "" || c.given["size"] }
+func (c *Config) HasDisk() bool { return c.ExportDir == "" || c.has("size") }
 
 // Export returns the configuration of an export: what the command line says, where
 // its file does not say otherwise. The error says in which line.
@@ -45,9 +45,17 @@ func (c *Config) Export(settings []export.Setting) (*Config, error) {
 	return &e, nil
 }
 
+// Given are the values of parameters of ours that are given, by name.
+func (c *Config) Given() map[string]string { return maps.Clone(c.given) }
+
+func (c *Config) has(name string) bool {
+	_, ok := c.given[name]
+	return ok
+}
+
 // note remembers that a parameter of ours is given.
-func (c *Config) note(name string) {
-	c.given[name] = true
+func (c *Config) note(name, value string) {
+	c.given[name] = value
 	if c.own != nil {
 		c.own[name] = true
 	}
@@ -67,13 +75,13 @@ func (c *Config) withdraw(name, mistake string) error {
 // lacks reports whether p was given here without the parameter that it needs. If
 // that is an export's to have, the command line need not have it for all.
 func (c *Config) lacks(p *parameter) bool {
-	if p.needs == "" || c.given[p.needs] {
+	if p.needs == "" || c.has(p.needs) {
 		return false
 	}
 	if c.own != nil {
 		return c.own[p.name]
 	}
-	return c.given[p.name] && (c.ExportDir == "" || findParameter(p.needs).server)
+	return c.has(p.name) && (c.ExportDir == "" || findParameter(p.needs).server)
 }
 
 func (c *Config) parseExportDir(value string) error {
@@ -84,12 +92,13 @@ func (c *Config) parseExportDir(value string) error {
 	return nil
 }
 
-// CheckExports reads the files of export-dir, if there is one, and checks what they
-// say. It is for the time before the server forks. Later one may be half-written
-// just then, which is no reason to serve nobody.
-func (c *Config) CheckExports() error {
-	if c.ExportDir == "" {
-		return nil
+// CheckFiles looks at the files that Complete does not look at: it reads those of
+// export-dir, and finds out whether others can be written. It is for the time before
+// the server forks. Later one may be half-written just then, or not be the server's
+// user's, which is no reason to serve nobody.
+func (c *Config) CheckFiles() error {
+	if err := c.checkReports(); err != nil || c.ExportDir == "" {
+		return err
 	}
 	err := export.Check(c.ExportDir, func(_ string, settings []export.Setting) error {
 		_, err := c.Export(settings)

@@ -131,7 +131,7 @@ func TestExportLeavesTheServerAlone(t *testing.T) {
 
 // Complete comes once more after the server has forked, when the files are the
 // server's to read.
-func TestOnlyCheckExportsReadsFiles(t *testing.T) {
+func TestOnlyCheckFilesReadsFiles(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -146,5 +146,5 @@ func TestOnlyCheckExportsReadsFiles(t *testing.T) {
 	if err := c.Complete(); err != nil {
 		t.Errorf("Complete: got %v, want no error", err)
 	}
-	testkit.Contains(t, c.CheckExports(), "parameter export-dir: "+dir+"/a.conf: line 2: ")
+	testkit.Contains(t, c.CheckFiles(), "parameter export-dir: "+dir+"/a.conf: line 2: ")
 }

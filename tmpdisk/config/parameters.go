@@ -87,6 +87,16 @@ var parameters = []parameter{
 		parse: (*Config).parseExportDescription},
 	{name: "client-timeout", form: "DURATION", help: "how long a TCP client may be dead: 2m (default), 0 for ever",
 		parse: (*Config).parseClientTimeout, server: true},
+	{name: "client-disks", form: "N", help: "how many disks one client may have (default: no limit)",
+		parse: (*Config).parseClientDisks, server: true},
+	{name: "client-rate", form: "SIZE", help: "bytes a second that one client may read and write (default: no limit)",
+		parse: (*Config).parseClientRate, server: true},
+	{name: "client-iops", form: "N", help: "requests a second that one client may make (default: no limit)",
+		parse: (*Config).parseClientIOPS, server: true},
+	{name: "status-file", form: "FILE", help: "say in FILE, in JSON, who has which disk",
+		parse: (*Config).parseStatusFile, server: true},
+	{name: "metrics-file", form: "FILE.prom", help: "write metrics for Prometheus's node_exporter",
+		parse: (*Config).parseMetricsFile, server: true},
 	{name: "min-free", form: "SIZE|PERCENT%", help: "turn clients away when TMPDIR has less free (default: never)",
 		parse: (*Config).parseMinFree},
 }
@@ -111,7 +121,7 @@ func (c *Config) checkSize() error {
 	if !c.HasDisk() {
 		return nil
 	}
-	if !c.given["size"] {
+	if !c.has("size") {
 		return errors.New("missing: say how large each disk is, for example size=1G")
 	}
 	if c.Size == 0 && c.Command == "" {
@@ -174,7 +184,7 @@ func (c *Config) parseCommandUIDs(value string) (err error) {
 }
 
 func (c *Config) checkCommandUsers() error {
-	if c.given["command-user"] && c.given["command-uids"] {
+	if c.has("command-user") && c.has("command-uids") {
 		return errors.New("command-uids is given as well: leave one of them out")
 	}
 	return nil

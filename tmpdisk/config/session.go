@@ -47,15 +47,12 @@ func (c *Config) checkSession() error {
 	if c.Session.Grace != 0 {
 		return nil
 	}
-	given := c.given
-	switch {
-	case c.own != nil:
-		given = c.own
-	case c.ExportDir != "":
+	if c.own == nil && c.ExportDir != "" {
 		return nil // exports may have sessions
 	}
-	for _, name := range slices.Sorted(maps.Keys(given)) {
-		if strings.HasPrefix(name, "session-") && name != "session-grace" && given["session-grace"] && given[name] {
+	given := func(name string) bool { return c.has(name) && (c.own == nil || c.own[name]) }
+	for _, name := range slices.Sorted(maps.Keys(c.given)) {
+		if strings.HasPrefix(name, "session-") && name != "session-grace" && given("session-grace") && given(name) {
 			return fmt.Errorf("0: there are no sessions, but %s is given: give a time as in session-grace=10m, or leave that out", name)
 		}
 	}

@@ -1,0 +1,71 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package config
+
+import (
+	"errors"
+	"fmt"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/status"
+)
+
+// What one client may take, and where the server says who has what.
+
+func (c *Config) parseClientDisks(value string) (err error) {
+	c.Limits.Disks, err = parseCount("client-disks", value, 1, 1_000_000)
+	return err
+}
+
+func (c *Config) parseClientRate(value string) error {
+	n, err := c.host.ParseSize(value)
+	if err == nil && n <= 0 {
+		err = errors.New("a client could do nothing")
+	}
+	if err != nil {
+		return fmt.Errorf("%q: %w: give bytes a second, as in client-rate=50M", value, err)
+	}
+	c.Limits.Rate = uint64(n)
+	return nil
+}
+
+func (c *Config) parseClientIOPS(value string) (err error) {
+	c.Limits.IOPS, err = parseCount("client-iops", value, 1, 1_000_000_000)
+	return err
+}
+
+func (c *Config) parseStatusFile(value string) error {
+	if value == "" {
+		return errors.New("empty: name a file, as in status-file=/run/nbdkit-tmpdisk/swap.json, or leave it out")
+	}
+	c.StatusFile = c.host.AbsolutePath(value)
+	return nil
+}
+
+func (c *Config) parseMetricsFile(value string) error {
+	if value == "" {
+		return errors.New("empty: name a file in the directory of node_exporter's textfile collector, or leave it out")
+	}
+	c.MetricsFile = c.host.AbsolutePath(value)
+	return nil
+}
+
+// checkReports looks whether the files can be written.
+func (c *Config) checkReports() error {
+	if c.StatusFile != "" {
+		if err := status.Check(c.StatusFile); err != nil {
+			return &parameterError{"status-file", err}
+		}
+	}
+	if c.MetricsFile == "" {
+		return nil
+	}
+	err := status.CheckMetrics(c.MetricsFile)
+	if c.MetricsFile == c.StatusFile {
+		err = errors.New("the same file as status-file: give it another name")
+	}
+	if err != nil {
+		return &parameterError{"metrics-file", err}
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/status"
+)
+
+// openAs is a client whose requests end when they would have to wait.
+func openAs(s *Server, export string, peer func() (Peer, error)) (*Disk, error) {
+	client := Client{Export: export, Peer: peer, Sleep: func(time.Duration) error { return unix.ESHUTDOWN }}
+	return s.Open(client, func(f func(context.Context) (*Disk, error)) (*Disk, error) {
+		return f(context.Background())
+	})
+}
+
+func somebody() (Peer, error) { return Peer{Address: "user 1"}, nil }
+
+func startServer(t *testing.T, pairs ...string) *Server {
+	t.Helper()
+	privateTMPDIR(t)
+	s := NewServer(configOf(t, append([]string{"size", "1M", "command", `truncate -s 1M "$disk"`}, pairs...)...), quietHost{testkit.Host{TB: t}}, "1")
+	s.Start()
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// Only a client that may have so much a second is kept from the bindings' own way.
+func TestLimitsAndTheDirectPath(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		pairs  []string
+		direct bool
+	}{
+		{"no limits", nil, true},
+		{"disks", []string{"client-disks", "2"}, true},
+		{"status", []string{"status-file", "status.json", "metrics-file", "status.prom"}, true},
+		{"rate", []string{"client-rate", "4K"}, false},
+		{"requests", []string{"client-iops", "1"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inDir(t, t.TempDir())
+			s := startServer(t, tt.pairs...)
+			d, err := openAs(s, "", somebody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close(d)
+			if got := d.FD() >= 0; got != tt.direct {
+				t.Errorf("a descriptor for the bindings: got %v, want %v", got, tt.direct)
+			}
+			if _, limited := d.Requests.(limited); limited == tt.direct {
+				t.Errorf("requests are held back: got %v, want %v", limited, !tt.direct)
+			}
+		})
+	}
+}
+
+// Each kind of request is held back when there was too much before it.
+func TestHeldBack(t *testing.T) {
+	requests := map[string]func(*Disk) error{
+		"read":  func(d *Disk) error { return d.PRead(make([]byte, 512), 0) },
+		"write": func(d *Disk) error { return d.PWrite(make([]byte, 512), 0, true) },
+		"trim":  func(d *Disk) error { return d.Trim(512, 0, false) },
+		"zero":  func(d *Disk) error { return d.Zero(512, 0, true, false, false) },
+	}
+	free := map[string]func(*Disk) error{
+		"flush": (*Disk).Flush,
+		"cache": func(d *Disk) error { return d.Cache(512, 0) },
+		"extents": func(d *Disk) error {
+			return d.Extents(512, 0, false, func(_, _ uint64, _ bool) error { return nil })
+		},
+	}
+	s := startServer(t, "client-iops", "2")
+	one, err := openAs(s, "", somebody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(one)
+	two, err := openAs(s, "", somebody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(two)
+	other, err := openAs(s, "", func() (Peer, error) { return Peer{Address: "user 2"}, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(other)
+	requests["read of the other disk"] = func(*Disk) error { return two.PRead(make([]byte, 512), 0) }
+	for name, request := range requests {
+		for err = nil; err == nil; { // two a second go through
+			err = request(one)
+		}
+		if !errors.Is(err, unix.ESHUTDOWN) {
+			t.Errorf("%s: got %v, want what the sleep returned", name, err)
+		}
+	}
+	if err := other.PRead(make([]byte, 512), 0); err != nil {
+		t.Errorf("another client: %v", err)
+	}
+	for name, request := range free {
+		if err := request(one); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	n := one.numbers()
+	n.Add(two.numbers())
+	if n.Read.Requests+n.Written.Requests+n.Trimmed.Requests+n.Zeroed.Requests < 2 {
+		t.Errorf("counted: got %+v, want two requests at least", n)
+	}
+}
+
+// A client of whom it is not known who it is gets no disk if that matters.
+func TestUnknownPeer(t *testing.T) {
+	nobody := func() (Peer, error) { return Peer{}, errors.New("no name") }
+	for _, tt := range []struct{ name, key, value, want string }{
+		{"limits", "client-disks", "2", "need to know who a client is: no name"},
+		{"status", "status-file", "status.json", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inDir(t, t.TempDir())
+			s := startServer(t, tt.key, tt.value)
+			d, err := openAs(s, "", nobody)
+			if err == nil {
+				s.Close(d)
+			}
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// A client that is refused costs no command, and is counted.
+func TestTooManyDisks(t *testing.T) {
+	s := startServer(t, "client-disks", "1")
+	d, err := openAs(s, "", somebody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := openAs(s, "", somebody); !errors.Is(err, clients.ErrTooMany) {
+			t.Errorf("got %v, want ErrTooMany", err)
+		}
+	}
+	s.Close(d)
+	again, err := openAs(s, "", somebody)
+	if err != nil {
+		t.Fatalf("after the first one's end: %v", err)
+	}
+	defer s.Close(again)
+	opens := s.metrics().Exports[0].Opens
+	want := [status.Outcomes]uint64{status.Made: 1, status.Returned: 1, status.RefusedLimit: 3}
+	if opens != want {
+		t.Errorf("opens: got %v, want %v", opens, want)
+	}
+}
+
+// inDir lets dir be the working directory until the test has ended.
+func inDir(t *testing.T, dir string) {
+	t.Helper()
+	old, err := os.Getwd()
+	if err == nil {
+		err = os.Chdir(dir)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.Chdir(old); err != nil {
+			t.Error(err)
+		}
+	})
+}
