@@ -24,14 +24,14 @@ done
 make -s install DESTDIR="$work/root" >"$work/make.log" 2>&1 ||
     { cat "$work/make.log"; fail "make install"; }
 cd "$work"
-find root -type f -printf '%f\n' | sort >installed
-printf 'nbdkit-tmpdisk-x2-plugin.%s\n' 1 so | diff -u - installed ||
+find root -type f -printf '%f\n' | LC_ALL=C sort >installed
+printf '%s\n' nbdkit-tmpdisk-top{,.1} nbdkit-tmpdisk-x2-plugin.{1,so} | diff -u - installed ||
     fail "other files are installed (+)"
 so=$(find "$work/root" -name '*.so')
 nbdkit --dump-plugin "$so" >dump
 has dump name=tmpdisk-x2
 
-find root -name '*.1' -exec cat {} + | sed 's/\\-/-/g' >page
+find root -name '*-plugin.1' -exec cat {} + | sed 's/\\-/-/g' >page
 has page "nbdkit-tmpdisk-x2-plugin - "
 has page "nbdkit tmpdisk-x2 [size=]SIZE"
 has page "--filter=limit tmpdisk-x2 16G"
