@@ -15,7 +15,8 @@ go_plugin internal/testplugin/faulty
 later=preconnect:panic,open:panic,list_exports:panic,default_export:panic,cleanup:panic,unload:panic
 for at in config config_complete get_ready after_fork; do
     FAULTY=$at:late,$later serve ./faulty.so a=b
-    has "$log" "error: $at: wrong on purpose"
+    wait_for 20 grep -qF "error: $at: wrong on purpose" "$log" || # it listens before
+        has "$log" "error: $at: wrong on purpose"
     for export in "" good; do
         uri="nbd+unix:///$export?socket=$sock" refused
     done
