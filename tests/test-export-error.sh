@@ -11,7 +11,7 @@
 # wrong TEXT...: nbdkit must not start, and say each TEXT.
 wrong() {
     local text
-    ! nbdkit -U - "$plugin" "${args[@]}" export-dir="$work/exports" --run 'echo it ran' >out 2>&1 ||
+    ! nbdkit -U "$work/sock" "$plugin" "${args[@]}" export-dir="$work/exports" --run 'echo it ran' >out 2>&1 ||
         fail "it started"
     ! grep -q 'it ran' out || fail "it served"
     for text; do
@@ -85,9 +85,9 @@ rmdir exports
 wrong "$work/exports"
 rm -rf exports
 args=(size=1M)
-nbdkit -U - "$plugin" size=1M export-dir= --run : >out 2>&1 && fail "an empty name was taken"
+nbdkit -U "$work/sock" "$plugin" size=1M export-dir= --run : >out 2>&1 && fail "an empty name was taken"
 has out 'parameter export-dir: empty'
-nbdkit -U - "$plugin" size=1M export-dir=missing --run : >out 2>&1 && fail "a missing directory was taken"
+nbdkit -U "$work/sock" "$plugin" size=1M export-dir=missing --run : >out 2>&1 && fail "a missing directory was taken"
 has out 'no such file'
 
 if [ "$(id -u)" -eq 0 ]; then
@@ -109,5 +109,5 @@ printf 'command=\ntemplate-dir=\n' >there
 chmod 644 there
 ln -s ../there exports/a.conf
 # shellcheck disable=SC2016 # for nbdkit's shell
-nbdkit -U - "$plugin" "${args[@]}" export-dir=exports \
+nbdkit -U "$work/sock" "$plugin" "${args[@]}" export-dir=exports \
     --run 'nbdinfo --size "nbd+unix:///a?socket=$unixsocket"' | grep -qx 1048576 || fail "a link"
