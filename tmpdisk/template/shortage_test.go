@@ -171,6 +171,7 @@ func TestTemplateOfALinkWithoutRoom(t *testing.T) {
 func TestTemplateSweepAfterABuild(t *testing.T) {
 	m := templates(t, 1<<20, "true")
 	makeOne(t, m, "\x00")
+	m.running.Wait() // or its sweep may come later
 	fresh := kept(t, m)
 	unused := filepath.Join(privateDir(m), strings.Repeat("f", 64))
 	if err := os.WriteFile(unused, nil, 0o600); err != nil {
