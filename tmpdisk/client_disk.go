@@ -30,6 +30,7 @@ type Disk struct {
 	direct  Direct
 	meter   *clients.Meter
 	entry   *entry
+	client  conn
 }
 
 // newDisk returns a disk that is one client's alone.

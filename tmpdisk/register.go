@@ -43,7 +43,7 @@ type entry struct {
 	size    int64
 	opening int // clients that are about to get it
 	closing int // clients that have just left it
-	conns   map[*Disk]conn
+	conns   []*Disk
 	waiting bool
 	past    status.Numbers // of connections that are over
 
@@ -122,7 +122,6 @@ func (r *register) add(export string, key session.Key) *entry {
 	r.last++
 	e := &entry{
 		number: r.last, export: export, key: key, tally: r.tallyOf(export),
-		conns: map[*Disk]conn{},
 	}
 	r.entries[e] = struct{}{}
 	if key != "" {
@@ -168,16 +167,16 @@ func (r *register) connect(e *entry, d *Disk, peer Peer, taken *clients.Slot) {
 	e.opening--
 	e.waiting = false
 	e.peer, e.size = peer, d.Size()
-	e.conns[d] = conn{peer, time.Now()}
-	d.entry = e
+	e.conns = append(e.conns, d)
+	d.entry, d.client = e, conn{peer, time.Now()}
 }
 
 // newest is the connection that came last of those that may use the disk, or of all.
 // With r.mu.
 func (e *entry) newest() (newest conn, fenced bool) {
 	fenced = true
-	for d, c := range e.conns {
-		f := d.conn != nil && d.conn.Fenced()
+	for _, d := range e.conns {
+		c, f := d.client, d.conn != nil && d.conn.Fenced()
 		if fenced && !f || f == fenced && c.since.After(newest.since) {
 			newest, fenced = c, f
 		}
@@ -192,8 +191,8 @@ func (r *register) close(d *Disk) *entry {
 	defer r.mu.Unlock()
 	e := d.entry
 	e.closing++
-	left := e.conns[d].peer
-	delete(e.conns, d)
+	left := d.client.peer
+	e.conns = slices.DeleteFunc(e.conns, func(other *Disk) bool { return other == d })
 	e.past.Add(d.numbers())
 	r.times.Add(d.times())
 	if now, _ := e.newest(); len(e.conns) > 0 && e.slot != nil && e.slot.Owner() == left.Owner() && now.peer != left {

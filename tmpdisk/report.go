@@ -87,7 +87,7 @@ func (e *entry) numbers(times *status.RequestTimes) (n status.Numbers, state str
 	if e.waiting {
 		state = status.StateWaiting
 	}
-	for d = range e.conns {
+	for _, d = range e.conns {
 		n.Add(d.numbers())
 		times.Add(d.times())
 	}
