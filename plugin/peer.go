@@ -7,18 +7,19 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"nbdkit-tmpdisk-plugin/tmpdisk"
-	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 	"net"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 	"libguestfs.org/nbdkit"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
 
-// peer says who the client of this callback is.
-func peer() (tmpdisk.Peer, error) {
-	var p tmpdisk.Peer
+// peer says who the client of this callback is. One with a certificate is known by
+// that, whatever its address.
+func peer() (p tmpdisk.Peer, err error) {
 	tls, err := nbdkit.IsTLS()
 	if err != nil {
 		return p, err
@@ -30,24 +31,28 @@ func peer() (tmpdisk.Peer, error) {
 			return p, err
 		}
 	}
+	if p.Address, err = address(); p.DN != "" {
+		err = nil
+	}
+	return p, err
+}
+
+func address() (string, error) {
 	addr, err := nbdkit.PeerName()
 	if err != nil {
-		return p, err
+		return "", err
 	}
 	switch a := addr.(type) {
 	case *net.TCPAddr:
-		p.Address = status.PeerAddress + " " + a.AddrPort().Addr().Unmap().String()
-		return p, nil
+		return status.PeerAddress + " " + a.AddrPort().Addr().Unmap().String(), nil
 	case *net.UnixAddr:
 		uid, err := nbdkit.PeerUID()
-		p.Address = status.PeerUser + " " + strconv.FormatInt(uid, 10)
-		return p, err
+		return status.PeerUser + " " + strconv.FormatInt(uid, 10), err
 	case *nbdkit.RawAddr:
 		// A struct sockaddr_vm: a reserved field and the port are before it.
 		if a.Family == unix.AF_VSOCK && len(a.Data) >= 10 {
-			p.Address = fmt.Sprintf("%s %d", status.PeerVsock, binary.NativeEndian.Uint32(a.Data[6:]))
-			return p, nil
+			return fmt.Sprintf("%s %d", status.PeerVsock, binary.NativeEndian.Uint32(a.Data[6:])), nil
 		}
 	}
-	return p, errors.New("the client has an address of a kind that is not known: " + addr.Network())
+	return "", errors.New("the client has an address of a kind that is not known: " + addr.Network())
 }
