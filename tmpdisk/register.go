@@ -232,12 +232,12 @@ func (r *register) gone(key session.Key) {
 }
 
 // found books a disk that waits since before this server began.
-func (r *register) found(export string, w session.Waiting) {
+func (r *register) found(w session.Waiting) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.sessions[w.Key]
 	if e == nil {
-		e = r.add(export, w.Key)
+		e = r.add(w.Export, w.Key)
 	}
 	e.waiting, e.since, e.size = true, w.Since, w.Size
 }

@@ -212,7 +212,7 @@ func (l *ledger) found(key session.Key) {
 	if p == nil {
 		p = l.newPage(key)
 	}
-	l.register.found(l.export(key), session.Waiting{Key: key, Size: 1 << 20})
+	l.register.found(session.Waiting{Key: key, Export: l.export(key), Size: 1 << 20})
 	p.waiting = true
 	p.entry = l.register.sessions[key]
 }

@@ -41,8 +41,8 @@ func (s *Server) document() status.Document {
 	r.mu.Unlock()
 	doc.Latency = times.Latency()
 	for _, src := range s.sources.all() {
-		p := src.pool.Stats()
-		doc.Server.Making += src.making()
+		p := src.stats()
+		doc.Server.Making += p.Making
 		if src.isRetired() {
 			continue
 		}
@@ -145,8 +145,8 @@ func (s *Server) metrics() status.Metrics {
 	}
 	r.mu.Unlock()
 	for _, src := range s.sources.all() {
-		p := src.pool.Stats()
-		m.Making += src.making()
+		p := src.stats()
+		m.Making += p.Making
 		if to := exports[src.name]; to != nil {
 			to.Spares += p.Spares
 		}

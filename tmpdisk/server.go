@@ -159,20 +159,12 @@ func (s *Server) Open(client Client, withClient withClient) (*Disk, error) {
 	defer src.release()
 	d, err := s.openIn(src, export, token, client, began, withClient)
 	if err != nil {
-		return nil, s.refuse(s.countedAs(export), err)
+		return nil, s.refuse(src.name, err)
 	}
 	t := d.entry.tally
 	t.opens[d.outcome(began)].Add(1)
 	t.open.Observe(time.Since(began))
 	return d, nil
-}
-
-// countedAs is the export that a client's numbers go to: names are few.
-func (s *Server) countedAs(export string) string {
-	if s.exports == nil {
-		return ""
-	}
-	return export
 }
 
 // openIn opens a disk of src, or the session that token names.
@@ -189,7 +181,7 @@ func (s *Server) openIn(src *source, export, token string, client Client, began 
 		}
 		key = session.NewKey(export, token, owner)
 	}
-	e, taken, err := s.register.open(s.countedAs(export), key, peer)
+	e, taken, err := s.register.open(src.name, key, peer)
 	if err != nil {
 		return nil, err
 	}

@@ -26,8 +26,13 @@ func (s *Server) newSessions() *session.Sessions {
 	return session.New(session.Options{
 		Grace: s.graceOf, Forget: c.Forget, Max: maxWaiting(c, s.host),
 		Waits: s.register.waits, Gone: s.register.gone,
-		Found: func(w session.Waiting) { s.register.found(s.countedAs(w.Export), w) },
-		Dir:   c.Dir, Sync: c.Sync, Debug: s.host.Debug, LogError: s.host.Error,
+		Found: func(w session.Waiting) {
+			if s.exports == nil {
+				w.Export = "" // a name that a client has chosen: they are one export
+			}
+			s.register.found(w)
+		},
+		Dir: c.Dir, Sync: c.Sync, Debug: s.host.Debug, LogError: s.host.Error,
 	})
 }
 

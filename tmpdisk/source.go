@@ -21,7 +21,8 @@ import (
 // A source makes the disks of one export. Its methods may be called from any
 // goroutine; start comes first and stop last.
 type source struct {
-	name      string // of the export
+	name      string // of the export, "" if there is no export-dir
+	tally     *tally
 	cfg       *config.Config
 	server    *Server
 	maker     *maker
@@ -37,7 +38,7 @@ type source struct {
 // newSource returns the source of what cfg, which must be complete, describes. It
 // touches nothing yet.
 func (s *Server) newSource(name string, cfg *config.Config) *source {
-	src := &source{name: name, cfg: cfg, server: s, maker: newMaker(cfg, s.host, s.runner)}
+	src := &source{name: name, tally: s.register.tally(name), cfg: cfg, server: s, maker: newMaker(cfg, s.host, s.runner)}
 	src.maker.counts = &s.commands
 	spares := cfg.SpareDisks
 	switch {
@@ -61,7 +62,6 @@ func (s *Server) newSource(name string, cfg *config.Config) *source {
 		LogError: s.host.Error,
 	}, src.make)
 	s.sources.add(src)
-	s.register.tally(name) // so that its numbers begin at 0
 	return src
 }
 
@@ -161,13 +161,13 @@ func (src *source) kind() (kind string, mold int64) {
 	return status.KindMold, 0
 }
 
-// making is how many disks are being made, a mold's among them.
-func (src *source) making() int {
-	n := src.pool.Stats().Making
+// stats are the pool's; a mold is made as a disk is.
+func (src *source) stats() pool.Stats {
+	p := src.pool.Stats()
 	if src.caster != nil && src.caster.isMaking() {
-		n++
+		p.Making++
 	}
-	return n
+	return p
 }
 
 func (src *source) isRetired() bool {
@@ -218,7 +218,7 @@ func (src *source) make(ctx context.Context) (*Disk, error) {
 	}
 	n := newDisk(d, src)
 	n.key, n.how, n.made = key, how, time.Now()
-	src.server.register.tally(src.name).make.Observe(time.Since(began))
+	src.tally.make.Observe(time.Since(began))
 	return n, nil
 }
 

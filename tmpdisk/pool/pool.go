@@ -228,16 +228,15 @@ func (p *Pool[T]) Stop() {
 
 // Stats are how busy a pool is.
 type Stats struct {
-	Waiting int // clients
-	Making  int // makers that run
-	Spares  int // disks on the shelf
+	Making int // makers that run
+	Spares int // disks on the shelf
 }
 
 // Stats returns how busy the pool is now.
 func (p *Pool[T]) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Stats{Waiting: len(p.queue), Making: len(p.makers) + p.ending, Spares: len(p.shelf)}
+	return Stats{Making: len(p.makers) + p.ending, Spares: len(p.shelf)}
 }
 
 // serve ends w's wait. With mu.
