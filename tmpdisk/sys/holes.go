@@ -10,24 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TellsHoles is whether the filesystem of the file that fd is open on is known
-// to see, when asked for data or a hole by lseek(2), what was written a moment
-// before. Where writes are kept back in user space (GlusterFS) such data is now
-// and then taken for a hole, which whoever copies the file by the answer loses.
-//
-// Others may tell the truth as well. Of overlayfs it depends on what is below,
-// which cannot be known; ZFS had errors in it for years.
+// TellsHoles is [FSType.TellsHoles] of the file that fd is open on.
 func TellsHoles(fd int) bool {
-	var st unix.Statfs_t
-	if Retry(func() error { return unix.Fstatfs(fd, &st) }) != nil {
-		return false
-	}
-	switch st.Type {
-	case unix.EXT4_SUPER_MAGIC, // ext2 and ext3 have the same
-		unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, unix.TMPFS_MAGIC:
-		return true
-	}
-	return false
+	t, err := FSTypeOf(fd)
+	return err == nil && t.TellsHoles()
 }
 
 // SettleHoles makes what lseek(2) says about the file true on other filesystems

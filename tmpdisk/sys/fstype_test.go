@@ -1,0 +1,79 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package sys
+
+import (
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+)
+
+func TestFSType(t *testing.T) {
+	cases := []struct {
+		magic              FSType
+		name               string
+		shared, tellsHoles bool
+	}{
+		{0xef53, "ext2/ext3/ext4", false, true},
+		{0x58465342, "xfs", false, true},
+		{0x9123683e, "btrfs", false, true},
+		{0xf2f52010, "f2fs", false, true},
+		{0x01021994, "tmpfs", false, true},
+		{0x794c7630, "overlay", false, false},
+		{0x2fc12fc1, "ZFS", false, false},
+		{0xca451a4e, "bcachefs", false, false},
+		{0x65735546, "FUSE", true, false},
+		{0x6969, "NFS", true, false},
+		{0x00c36400, "CephFS", true, false},
+		{0x01161970, "GFS2", true, false},
+		{0x7461636f, "OCFS2", true, false},
+		{0xff534d42, "SMB/CIFS", true, false},
+		{0xfe534d42, "SMB/CIFS", true, false},
+		{0x01021997, "9p", true, false},
+		{0x0bd00bd0, "Lustre", true, false},
+		{0x12345678, "0x12345678", true, false},
+		{0, "0x0", true, false},
+	}
+	for _, c := range cases {
+		if got := c.magic.String(); got != c.name {
+			t.Errorf("%#x: got %s, want %s", uint32(c.magic), got, c.name)
+		}
+		if got := c.magic.Shared(); got != c.shared {
+			t.Errorf("%s: got shared %t, want %t", c.name, got, c.shared)
+		}
+		if got := c.magic.TellsHoles(); got != c.tellsHoles {
+			t.Errorf("%s: got tells holes %t, want %t", c.name, got, c.tellsHoles)
+		}
+	}
+}
+
+func TestFSTypeOf(t *testing.T) {
+	cases := []struct {
+		name string
+		dir  func(testing.TB) string
+		want string
+	}{
+		{"tmpfs", func(t testing.TB) string { return testkit.Tmpfs(t, "1M") }, "tmpfs"},
+		{"FUSE", testkit.FUSE, "FUSE"},
+		{"proc", func(testing.TB) string { return "/proc" }, "0x9fa0"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			dir, err := os.Open(c.dir(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer dir.Close()
+			if got, err := FSTypeOf(int(dir.Fd())); got.String() != c.want || err != nil {
+				t.Errorf("got %s, %v, want %s", got, err, c.want)
+			}
+		})
+	}
+	if _, err := FSTypeOf(-1); err == nil {
+		t.Errorf("got no error, want %v", unix.EBADF)
+	}
+}
