@@ -6,7 +6,8 @@
 //
 // # Concurrency
 //
-// All functions may be called from any number of goroutines. None keeps state.
+// All functions may be called from any number of goroutines. None keeps state
+// but DistrustHoles.
 //
 // # What it does not do
 //

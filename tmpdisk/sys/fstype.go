@@ -5,6 +5,7 @@ package sys
 
 import (
 	"fmt"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -79,4 +80,13 @@ func (t FSType) Shared() bool { return !fsTypes[t].own }
 // hole by lseek(2), what was written a moment before. Where writes are kept back
 // in user space (GlusterFS) such data is now and then taken for a hole, which
 // whoever copies the file by the answer loses. Others may tell the truth as well.
-func (t FSType) TellsHoles() bool { return fsTypes[t].tellsHoles }
+func (t FSType) TellsHoles() bool {
+	_, wrong := distrusted.Load(t)
+	return fsTypes[t].tellsHoles && !wrong
+}
+
+var distrusted sync.Map // of FSType
+
+// DistrustHoles makes TellsHoles false of t from now on. By type, and not by file or
+// directory: what answers wrongly is the kernel's code, which all of t have in common.
+func DistrustHoles(t FSType) { distrusted.Store(t, true) }

@@ -5,6 +5,7 @@ package sys
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -51,6 +52,15 @@ func TestFSType(t *testing.T) {
 	}
 }
 
+func TestDistrustHoles(t *testing.T) {
+	const f2fs = FSType(unix.F2FS_SUPER_MAGIC)
+	defer distrusted.Delete(f2fs)
+	DistrustHoles(f2fs)
+	if f2fs.TellsHoles() || !FSType(unix.XFS_SUPER_MAGIC).TellsHoles() {
+		t.Error("got f2fs trusted or xfs not, want the reverse")
+	}
+}
+
 func TestFSTypeOf(t *testing.T) {
 	cases := []struct {
 		name string
@@ -75,5 +85,30 @@ func TestFSTypeOf(t *testing.T) {
 	}
 	if _, err := FSTypeOf(-1); err == nil {
 		t.Errorf("got no error, want %v", unix.EBADF)
+	}
+}
+
+func TestParseOptions(t *testing.T) {
+	const mounts = `21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro
+2 21 0:45 / /srv rw,nosuid - nfs server:/srv rw,vers=3,nolock
+30 21 0:46 /x /a\040-\040b ro - 9p tag rw
+31 21 0:47 / /broken rw
+`
+	for id, want := range map[string]string{
+		"21": "rw,errors=remount-ro", "2": "rw,vers=3,nolock", "30": "rw", "31": "", "3": "", "99": "",
+	} {
+		if got, ok := parseOptions(mounts, id); got != want || ok != (want != "") {
+			t.Errorf("mount %s: got %q, %t, want %q", id, got, ok, want)
+		}
+	}
+}
+
+func TestMountOptions(t *testing.T) {
+	got, err := MountOptions(testkit.Tmpfs(t, "1M"))
+	if err != nil || !strings.Contains(got, "size=1024k") {
+		t.Errorf("got %q, %v, want size=1024k", got, err)
+	}
+	if _, err := MountOptions(t.TempDir() + "/missing"); err == nil {
+		t.Error("got no error of a directory that is not there")
 	}
 }

@@ -3,7 +3,14 @@
 
 package sys
 
-import "golang.org/x/sys/unix"
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
 
 // SameMount is whether two paths are on one mount. A bind mount is another one,
 // even of the same filesystem. A path that ends with a link stands for the link.
@@ -28,4 +35,38 @@ func PlainDir(dirfd int, name string) bool {
 	return unix.Statx(dirfd, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_TYPE, &st) == nil &&
 		uint32(st.Mode)&unix.S_IFMT == unix.S_IFDIR &&
 		st.Attributes_mask&root != 0 && st.Attributes&root == 0
+}
+
+// MountOptions returns the options of the filesystem that the directory is on, with
+// commas between them, as /proc/self/mountinfo has them.
+func MountOptions(dir string) (string, error) {
+	id, ok := mountID(dir + "/.")
+	if !ok {
+		return "", fmt.Errorf("mount options: %s: %w", dir, unix.ENOSYS)
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return "", fmt.Errorf("mount options: %w", err)
+	}
+	options, ok := parseOptions(string(mounts), strconv.FormatUint(id, 10))
+	if !ok {
+		return "", fmt.Errorf("mount options: %s: mount %d: %w", dir, id, unix.ENOENT)
+	}
+	return options, nil
+}
+
+// parseOptions returns the last field of the mount: those of the filesystem, not
+// those of this place where it is mounted.
+func parseOptions(mountinfo, id string) (string, bool) {
+	for _, line := range strings.Split(mountinfo, "\n") {
+		if strings.HasPrefix(line, id+" ") {
+			_, after, ok := strings.Cut(line, " - ")
+			f := strings.Fields(after)
+			if !ok || len(f) < 3 {
+				return "", false
+			}
+			return f[2], true
+		}
+	}
+	return "", false
 }

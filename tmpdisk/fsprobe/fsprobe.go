@@ -1,0 +1,110 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package fsprobe
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+)
+
+// An Ability is something that a filesystem can do or not. Logs and the status file
+// have these words.
+type Ability string
+
+// The abilities, in the order in which a Result has them.
+const (
+	Unnamed Ability = "unnamed files" // and giving one a name later
+	Punch   Ability = "punching holes"
+	Zero    Ability = "zeroing without writing"
+	Holes   Ability = "finding holes" // and never taking data for one
+	Clone   Ability = "cloning"       // files that share blocks
+	Locks   Ability = "locks"         // flock(2) between two who have a file open
+)
+
+// An Answer is whether a filesystem has an ability.
+type Answer struct {
+	Ability Ability
+	Err     error // nil if it has; else why not, in few words
+}
+
+func (a Answer) String() string {
+	if a.Err != nil {
+		return fmt.Sprintf("%s: no: %v", a.Ability, a.Err)
+	}
+	return string(a.Ability) + ": yes"
+}
+
+// A Result is what was found out about a directory's filesystem.
+type Result struct {
+	Type    sys.FSType
+	Answers []Answer // one for each ability
+	// LocalLocks is the option with which it was mounted so that other machines
+	// do not see its locks; "" if it has none that is known.
+	LocalLocks string
+}
+
+// Can is whether the filesystem has the ability.
+func (r Result) Can(a Ability) bool { return r.Why(a) == nil }
+
+// Why is why the filesystem does not have the ability; nil if it has.
+func (r Result) Why(a Ability) error {
+	for _, answer := range r.Answers {
+		if answer.Ability == a {
+			return answer.Err
+		}
+	}
+	return errNotTried
+}
+
+var errNotTried = errors.New("not tried")
+
+// Probe tries what the filesystem of dir can do. What it makes there is gone when it
+// returns. If the process is killed meanwhile, a file of mode 0600 may stay whose
+// name is prefix and a [sys.RandomName]; whoever sweeps those must leave alone what
+// is locked.
+//
+// The error says that no file could be made.
+func Probe(dir, prefix string) (Result, error) {
+	one, locks, err := lockedFile(dir, prefix)
+	if err != nil {
+		return Result{}, fmt.Errorf("try the filesystem: %s: %w", dir, err)
+	}
+	defer unix.Close(one)
+	t, err := sys.FSTypeOf(one)
+	if err != nil {
+		return Result{}, fmt.Errorf("try the filesystem: %s: %w", dir, err)
+	}
+	r := Result{Type: t, LocalLocks: localLocks(t, dir)}
+	add := func(a Ability, err error) { r.Answers = append(r.Answers, Answer{a, err}) }
+	add(Unnamed, unnamed(dir, prefix))
+	add(Punch, zeroed(one, 0, unix.FALLOC_FL_PUNCH_HOLE))
+	add(Zero, zeroed(one, unit, unix.FALLOC_FL_ZERO_RANGE))
+	// Nothing of the first file is in memory only any more, which would have to
+	// be written before it can be cloned.
+	other, _, err := lockedFile(dir, prefix)
+	if err == nil {
+		defer unix.Close(other)
+		add(Holes, holes(other, t, sys.Seek))
+		add(Clone, sys.Retry(func() error { return unix.IoctlFileClone(other, one) }))
+	} else {
+		add(Holes, err)
+		add(Clone, err)
+	}
+	add(Locks, locks)
+	return r, nil
+}
+
+// TryLocks is why locks do not work in dir, or nil. It leaves no more than Probe.
+func TryLocks(dir, prefix string) error {
+	fd, locks, err := lockedFile(dir, prefix)
+	if err != nil {
+		return fmt.Errorf("try locks: %s: %w", dir, err)
+	}
+	unix.Close(fd)
+	return locks
+}

@@ -1,0 +1,155 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package fsprobe
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+)
+
+// unnamed is why a file without a name cannot be had in dir, or cannot be given one.
+func unnamed(dir, prefix string) error {
+	fd, err := sparse.Unnamed(dir, false)
+	if err != nil {
+		return cause(err)
+	}
+	defer unix.Close(fd)
+	_ = sys.Flock(fd) // for sweeps, as long as it has a name
+	path := filepath.Join(dir, prefix+sys.RandomName())
+	proc := fmt.Sprintf("/proc/self/fd/%d", fd)
+	if err := unix.Linkat(unix.AT_FDCWD, proc, unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW); err != nil {
+		return fmt.Errorf("give it a name: %w", err)
+	}
+	if err := unix.Unlink(path); err != nil && err != unix.ENOENT {
+		return fmt.Errorf("take its name: %w", err)
+	}
+	return nil
+}
+
+// cause is err without what was tried.
+func cause(err error) error {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}
+
+// unit is no less than a block of most filesystems.
+const unit = 64 << 10
+
+var errStays = errors.New("the data stays")
+
+// zeroed is why fallocate(2) cannot, by mode, make zeroes of data at off of the file
+// that fd is open on.
+func zeroed(fd int, off int64, mode uint32) error {
+	buf := bytes.Repeat([]byte{0xff}, unit)
+	if err := pwrite(fd, buf, off); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	err := sys.Retry(func() error { return unix.Fallocate(fd, mode|unix.FALLOC_FL_KEEP_SIZE, off, unit) })
+	if err != nil {
+		return err
+	}
+	n, err := sys.Retry2(func() (int, error) { return unix.Pread(fd, buf, off) })
+	if err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
+	if n != unit || bytes.Count(buf, []byte{0}) != unit {
+		return errStays
+	}
+	return nil
+}
+
+func pwrite(fd int, buf []byte, off int64) error {
+	for len(buf) > 0 {
+		n, err := sys.Retry2(func() (int, error) { return unix.Pwrite(fd, buf, off) })
+		if err != nil {
+			return err
+		}
+		buf, off = buf[n:], off+int64(n)
+	}
+	return nil
+}
+
+// Why holes are not found.
+var (
+	errAllData = errors.New("all is data")
+	errLate    = errors.New("answers late, and calls new data a hole")
+	errUnknown = errors.New("not known to tell the truth")
+)
+
+// The trial for holes. Where the network or a process is asked, tries take long.
+const (
+	holesTries    = 256
+	holesAtATime  = 16 // so that little room is needed
+	holesApart    = 1 << 20
+	holesPatience = 50 * time.Millisecond
+)
+
+// holes is why the filesystem, of type t, is not to be asked where the holes in the
+// empty file that fd is open on are. The file is empty again afterwards.
+//
+// A filesystem that answers late does so now and then, so that a trial in which it
+// did not is no proof: only a type that is trusted can pass. One that fails so is not
+// trusted any more, by nobody in this process: see [sys.DistrustHoles].
+func holes(fd int, t sys.FSType, seek seeker) error {
+	for tries, began := 0, time.Now(); tries < holesTries && time.Since(began) < holesPatience; tries += holesAtATime {
+		if err := seekAfterWrites(fd, seek); err != nil {
+			if err == errLate {
+				sys.DistrustHoles(t)
+			}
+			return err
+		}
+	}
+	if !t.TellsHoles() {
+		return errUnknown
+	}
+	return nil
+}
+
+// A seeker is [sys.Seek].
+type seeker func(fd int, off int64, whence int) (int64, error)
+
+func seekAfterWrites(fd int, seek seeker) error {
+	const size = holesAtATime * holesApart
+	if err := truncate(fd, size); err != nil {
+		return err
+	}
+	switch data, err := seek(fd, 0, unix.SEEK_DATA); {
+	case err == nil && data < size:
+		return errAllData
+	case err != nil && err != unix.ENXIO:
+		return err
+	}
+	// Not in the first byte, where all that is not known to be a hole begins.
+	for off := int64(holesApart / 2); off < size; off += holesApart {
+		if err := pwrite(fd, []byte{1}, off); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+		data, err := seek(fd, off, unix.SEEK_DATA)
+		if err == unix.ENXIO || err == nil && data != off {
+			return errLate
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return truncate(fd, 0)
+}
+
+func truncate(fd int, size int64) error {
+	if err := sys.Retry(func() error { return unix.Ftruncate(fd, size) }); err != nil {
+		return fmt.Errorf("truncate: %w", err)
+	}
+	return nil
+}
