@@ -75,7 +75,7 @@ func Probe(dir, prefix string) (Result, error) {
 		return Result{}, fmt.Errorf("try the filesystem: %s: %w", dir, err)
 	}
 	defer unix.Close(one)
-	t, err := sys.FSTypeOf(one)
+	t, err := fsType(dir)
 	if err != nil {
 		return Result{}, fmt.Errorf("try the filesystem: %s: %w", dir, err)
 	}
@@ -107,4 +107,14 @@ func TryLocks(dir, prefix string) error {
 	}
 	unix.Close(fd)
 	return locks
+}
+
+// fsType asks the directory: GlusterFS does not tell of a file without a name.
+func fsType(dir string) (sys.FSType, error) {
+	fd, err := sys.Openat(unix.AT_FDCWD, dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	return sys.FSTypeOf(fd)
 }

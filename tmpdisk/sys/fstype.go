@@ -56,6 +56,7 @@ var fsTypes = map[FSType]struct {
 }
 
 // FSTypeOf returns the type of the filesystem of the file that fd is open on.
+// GlusterFS knows it only of a file that has a name.
 func FSTypeOf(fd int) (FSType, error) {
 	var st unix.Statfs_t
 	if err := Retry(func() error { return unix.Fstatfs(fd, &st) }); err != nil {
