@@ -35,7 +35,8 @@ type Disk struct {
 	touched atomic.Bool
 	closed  atomic.Bool
 
-	// What the file or device was found not to do, so as not to try again.
+	// What the file or device was found not to do, so as not to try again, or is
+	// not trusted with.
 	noPunch, noZeroRange, noAllocate, noSeek atomic.Bool
 }
 
@@ -123,7 +124,11 @@ func (d *Disk) measure() error {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		d.size = st.Size
-		d.noSeek.Store(!sys.TellsHoles(d.fd))
+		// 0, which nothing is believed of, if it cannot be known: GlusterFS does
+		// not tell it of a file without a name.
+		t, _ := sys.FSTypeOf(d.fd)
+		d.noSeek.Store(!t.TellsHoles())
+		d.noZeroRange.Store(t.Shared())
 		return nil
 	case unix.S_IFBLK:
 	default:

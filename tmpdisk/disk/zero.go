@@ -20,6 +20,9 @@ const (
 // sys.TellsHoles. A request to punch is a write like others there: it takes its
 // turn among them, and the kernel drops the pages that it had of the range. What
 // is kept back is only the knowledge of where data is.
+//
+// FALLOC_FL_ZERO_RANGE is for filesystems of this machine's own kernel. GlusterFS
+// takes it for a plain allocation: it says yes, and the data stays.
 
 // fallocateMax bounds one call. tmpfs undoes an allocation that a signal
 // interrupts, so a call that takes longer than signals are apart never ends.

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 // fullDisk is 1 MiB of 0xff.
@@ -224,5 +226,25 @@ func TestInner(t *testing.T) {
 		if from, to := inner(c.from, c.to, c.unit); from != c.wantFrom || to != c.wantTo {
 			t.Errorf("inner(%d, %d, %d): got %d, %d, want %d, %d", c.from, c.to, c.unit, from, to, c.wantFrom, c.wantTo)
 		}
+	}
+}
+
+// GlusterFS says that it zeroes a range, and does not.
+func TestZeroRangeOnlyWhereItIsTrusted(t *testing.T) {
+	cases := []struct {
+		name string
+		dir  func(testing.TB) string
+		want bool
+	}{
+		{"tmpfs", func(t testing.TB) string { return testkit.Tmpfs(t, "1M") }, true},
+		{"FUSE", testkit.FUSE, false},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			d := blankDisk(t, c.dir(t), 4096)
+			if got := !d.noZeroRange.Load(); got != c.want {
+				t.Errorf("got %t, want %t", got, c.want)
+			}
+		})
 	}
 }
