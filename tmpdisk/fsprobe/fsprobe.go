@@ -61,6 +61,16 @@ func (r Result) Why(a Ability) error {
 	return errNotTried
 }
 
+// Lines says it all to a log: one line for each ability, of the directory dir and what
+// that is for.
+func (r Result) Lines(what, dir string) []string {
+	var lines []string
+	for _, a := range r.Answers {
+		lines = append(lines, fmt.Sprintf("%s: %s (%s): %s", what, dir, r.Type, a))
+	}
+	return lines
+}
+
 var errNotTried = errors.New("not tried")
 
 // Probe tries what the filesystem of dir can do. What it makes there is gone when it
@@ -99,14 +109,15 @@ func Probe(dir, prefix string) (Result, error) {
 	return r, nil
 }
 
-// TryLocks is why locks do not work in dir, or nil. It leaves no more than Probe.
-func TryLocks(dir, prefix string) error {
-	fd, locks, err := lockedFile(dir, prefix)
+// TryLocks tries locks alone: why is the reason why they do not work in dir, or nil.
+// It leaves no more than Probe, and err says the same.
+func TryLocks(dir, prefix string) (why, err error) {
+	fd, why, err := lockedFile(dir, prefix)
 	if err != nil {
-		return fmt.Errorf("try locks: %s: %w", dir, err)
+		return nil, fmt.Errorf("try locks: %s: %w", dir, err)
 	}
 	unix.Close(fd)
-	return locks
+	return why, nil
 }
 
 // fsType asks the directory: GlusterFS does not tell of a file without a name.

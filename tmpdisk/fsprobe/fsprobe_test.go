@@ -127,7 +127,8 @@ func TestProbeWhereNoFileCanBeMade(t *testing.T) {
 	if _, err := Probe(missing, "probe."); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("got %v, want %v", err, unix.ENOENT)
 	}
-	testkit.Contains(t, TryLocks(missing, "probe."), "try locks", missing)
+	_, err := TryLocks(missing, "probe.")
+	testkit.Contains(t, err, "try locks", missing)
 }
 
 // A filesystem that is full is no reason to fail.
@@ -250,8 +251,8 @@ func TestTryLocksWhileOthersSweep(t *testing.T) {
 		}
 	}()
 	for range 2000 {
-		if err := TryLocks(dir, "probe."); err != nil {
-			t.Error(err)
+		if why, err := TryLocks(dir, "probe."); why != nil || err != nil {
+			t.Error(why, err)
 			break
 		}
 		if err := unnamed(dir, "probe."); err != nil {

@@ -57,7 +57,7 @@ func tryLockedFile(path string) (fd int, swept bool, locks, err error) {
 	return fd, false, locks, nil
 }
 
-var errBoth = errors.New("two have one at the same time")
+var errBoth = errors.New("two can have the lock of one file at the same time")
 
 // exclude is why the locks of a and b, two descriptions of one file, do not exclude
 // each other, or nil: then a is locked. It wraps EWOULDBLOCK if a is already.

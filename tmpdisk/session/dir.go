@@ -10,10 +10,12 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/fsprobe"
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
@@ -52,6 +54,8 @@ type dir struct {
 	orphans generations
 
 	naming sync.Mutex // with the lock of the directory
+
+	filesystem atomic.Pointer[fsprobe.Result] // nil until it was tried
 }
 
 // generations are sessions that no other server has taken since. With mu.
@@ -89,11 +93,11 @@ func (d *dir) private() (*privdir.Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := sys.Flock(p.FD()); err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
+	if err := d.tryLocks(p); err != nil {
 		p.Close()
-		return nil, fmt.Errorf("parameter session-dir: lock: %s: %w: name a directory on a filesystem that has locks", p.Path(), err)
+		return nil, err
 	}
-	unix.Flock(p.FD(), unix.LOCK_UN)
+	d.tryFilesystem(p)
 	d.boot, d.open = strings.TrimSpace(string(boot)), p
 	d.host, _ = os.Hostname()
 	return p, nil
@@ -137,13 +141,17 @@ func (d *dir) lockDisk(ctx context.Context, p *privdir.Dir, key Key, patience ti
 	}
 }
 
-// read returns the record of key. The error wraps ENOENT if there is none.
+// read returns the record of key. The error wraps ENOENT if there is none. The file
+// is locked meanwhile: if it is replaced, a sweep on another machine may find what
+// stands for it there.
 func (d *dir) read(p *privdir.Dir, key Key) (record, error) {
 	f, err := p.Open(string(key)+".json", unix.O_RDONLY)
 	if err != nil {
 		return record{}, err
 	}
 	defer f.Close()
+	// Its writer may have it locked still, which is as good.
+	_ = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
 	return readRecord(f, key)
 }
 

@@ -41,6 +41,8 @@ func (d *dir) begin() (found []finding, lost []entry, err error) {
 	for _, name := range names {
 		key, kind, ok := splitName(name)
 		switch {
+		case !ok && sys.StandsForRemoved(name):
+			d.removeTemp(p, name) // a removed file's, which is locked if somebody has it
 		case !ok:
 		case kind == "disk" || kind == "json":
 			hasDisk[key] = hasDisk[key] || kind == "disk"
@@ -110,7 +112,8 @@ func (d *dir) lookAtDisk(p *privdir.Dir, key Key) (record, error) {
 	return r, err
 }
 
-// removeTemp removes a temporary file whose maker is dead.
+// removeTemp removes a temporary file whose maker is dead, or what stands for a
+// removed one.
 func (d *dir) removeTemp(p *privdir.Dir, name string) {
 	f, err := p.Lock(name, unix.O_RDWR)
 	if err == nil {
@@ -120,6 +123,7 @@ func (d *dir) removeTemp(p *privdir.Dir, name string) {
 	switch {
 	case err == nil, errors.Is(err, unix.ENOENT):
 	case errors.Is(err, unix.EWOULDBLOCK), errors.Is(err, privdir.ErrReplaced): // in use, or made once more
+	case errors.Is(err, unix.EBUSY): // in use on this machine, NFS knows
 	default:
 		d.opts.LogError(fmt.Sprintf("left alone: %v", err))
 	}

@@ -95,8 +95,10 @@ func TestSweepWhereOpenFilesAreHeld(t *testing.T) {
 		t.Fatalf("got %v, want %v", err, ErrHeld)
 	}
 	left := leave(t, parent)
-	if err := os.WriteFile(left+"/.fuse_hidden0001", nil, 0o600); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{".fuse_hidden0001", ".nfs0000000001"} {
+		if err := os.WriteFile(filepath.Join(left, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	w.release()
 	f.Close()
