@@ -26,6 +26,7 @@ func (s *Server) document() status.Document {
 	}}
 	free, size := s.tmpdirSpace()
 	doc.Server.TmpdirFree, doc.Server.TmpdirSize = int64(free), int64(size)
+	doc.Server.Filesystems = s.filesystems()
 	doc.Disks, doc.Exports = []status.Disk{}, []status.Export{}
 	disks := map[string]int{}
 	r := s.register

@@ -18,10 +18,10 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/command"
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
 	"nbdkit-tmpdisk-plugin/tmpdisk/export"
+	"nbdkit-tmpdisk-plugin/tmpdisk/fsprobe"
 	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
 	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
-	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 	"nbdkit-tmpdisk-plugin/tmpdisk/template"
 	"nbdkit-tmpdisk-plugin/tmpdisk/workdir"
@@ -62,6 +62,7 @@ type Server struct {
 	log        *logs.Limiter
 	reporter   *status.Reporter // nil if there is no file to write
 	keepalive  keepalive
+	filesystem *fsprobe.Result // of TMPDIR; nil if it could not be tried
 }
 
 // NewServer returns a server of this version of the plugin for cfg, which must be
@@ -120,28 +121,6 @@ func (s *Server) Start() {
 	}
 	s.keepalive.begin()
 	s.report()
-}
-
-// tryTMPDIR tells the administrator of a filesystem that is second best.
-func (s *Server) tryTMPDIR() {
-	dir := tmpdir(s.host)
-	holds, err := workdir.HoldsOpenFiles(dir)
-	if err != nil {
-		s.host.Debug(fmt.Sprintf("%v (ignored)", err)) // clients are told
-	}
-	if !holds {
-		return
-	}
-	if s.exports == nil && s.cfg.Builtin() {
-		if fd, err := sparse.Unnamed(dir, false); err == nil {
-			unix.Close(fd)
-			return
-		}
-	}
-	s.host.Error(fmt.Sprintf("TMPDIR %s: on this filesystem (FUSE, NFS or the like) a file has a name as long as it is open. "+
-		"So each disk keeps a directory there, and two more descriptors, until its client is gone. "+
-		"What is left when the server ends before its clients is removed when it starts again. "+
-		"A local filesystem, like ext4, xfs, btrfs or tmpfs, is better", dir))
 }
 
 // PreConnect looks after a new connection (nbdkit's .preconnect).

@@ -71,6 +71,17 @@ func (r Result) Lines(what, dir string) []string {
 	return lines
 }
 
+// Warning says what is wrong with a filesystem that is not fit for disks; "" if none
+// is known. That zeroing leaves the data is no such thing where it is not trusted: see
+// package disk.
+func (r Result) Warning() string {
+	if errors.Is(r.Why(Punch), errStays) || !r.Type.Shared() && errors.Is(r.Why(Zero), errStays) {
+		return fmt.Sprintf("this filesystem (%s) says that it makes zeroes of data, and does not: "+
+			"clients would find there what they have zeroed: name a directory on another one", r.Type)
+	}
+	return ""
+}
+
 var errNotTried = errors.New("not tried")
 
 // Probe tries what the filesystem of dir can do. What it makes there is gone when it

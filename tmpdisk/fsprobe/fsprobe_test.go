@@ -122,6 +122,26 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
+func TestWarning(t *testing.T) {
+	cases := []struct {
+		name   string
+		fsType sys.FSType
+		answer Answer
+		want   bool
+	}{
+		{"all is well", unix.XFS_SUPER_MAGIC, Answer{Punch, nil}, false},
+		{"cannot punch", unix.XFS_SUPER_MAGIC, Answer{Punch, unix.EOPNOTSUPP}, false},
+		{"punches nothing", unix.FUSE_SUPER_MAGIC, Answer{Punch, errStays}, true},
+		{"zeroes nothing", unix.XFS_SUPER_MAGIC, Answer{Zero, errStays}, true},
+		{"zeroes nothing, and is not asked to", unix.FUSE_SUPER_MAGIC, Answer{Zero, errStays}, false},
+	}
+	for _, c := range cases {
+		if got := (Result{Type: c.fsType, Answers: []Answer{c.answer}}).Warning(); (got != "") != c.want {
+			t.Errorf("%s: got %q, want one: %t", c.name, got, c.want)
+		}
+	}
+}
+
 func TestProbeWhereNoFileCanBeMade(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	if _, err := Probe(missing, "probe."); !errors.Is(err, unix.ENOENT) {

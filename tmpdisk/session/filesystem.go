@@ -51,6 +51,9 @@ func (d *dir) found(r fsprobe.Result) {
 	for _, line := range r.Lines("session-dir", d.opts.Dir) {
 		d.opts.Debug(line)
 	}
+	if w := r.Warning(); w != "" {
+		d.opts.LogError(fmt.Sprintf("parameter session-dir: %s: %s", d.opts.Dir, w))
+	}
 	if r.LocalLocks != "" {
 		d.opts.LogError(fmt.Sprintf("parameter session-dir: %s: mounted with the option %s: other machines do not see its locks, "+
 			"so that no server on another one may have the same session-dir", d.opts.Dir, r.LocalLocks))

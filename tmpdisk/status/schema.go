@@ -53,9 +53,27 @@ type Server struct {
 	TmpdirFree int64  `json:"tmpdir_free"` // bytes
 	TmpdirSize int64  `json:"tmpdir_size"` // bytes
 
+	Filesystems []Filesystem `json:"filesystems"`
+
 	Commands       int `json:"commands"`        // that are running
 	ClientsWaiting int `json:"clients_waiting"` // for a disk to be made
 	Making         int `json:"making"`          // disks
+}
+
+// Filesystem is what was found out about that of a directory when the server started.
+type Filesystem struct {
+	For       string    `json:"for"`    // TMPDIR, or the parameter that names the directory
+	Path      string    `json:"path"`   // the directory's
+	Type      string    `json:"type"`   // ext2/ext3/ext4, xfs, ... or a number like 0x9fa0
+	Shared    bool      `json:"shared"` // other machines may have the same files
+	Abilities []Ability `json:"abilities"`
+}
+
+// Ability is something that a filesystem can do or not.
+type Ability struct {
+	Name string `json:"name"` // as nbdkit -v has it: cloning, locks, ...
+	Can  bool   `json:"can"`
+	Why  string `json:"why,omitempty"` // it cannot
 }
 
 // Export is one kind of disk that the server makes.

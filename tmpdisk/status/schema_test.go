@@ -19,6 +19,10 @@ const whole = `{
 		"started": "2026-01-02T03:04:05Z", "written": "2026-01-02T03:05:05.25Z",
 		"parameters": {"size": "1073741824", "type": "xfs"},
 		"tmpdir": "/var/tmp", "tmpdir_free": 5000000000, "tmpdir_size": 9000000000000,
+		"filesystems": [{
+			"for": "TMPDIR", "path": "/var/tmp", "type": "xfs", "shared": false,
+			"abilities": [{"name": "cloning", "can": true}, {"name": "locks", "can": false, "why": "no locks available"}]
+		}],
 		"commands": 1, "clients_waiting": 2, "making": 3
 	},
 	"exports": [{
