@@ -24,6 +24,20 @@ traced() {
     runs=$((runs + 1))
 }
 
+# traced_later INJECTION: the same, once the server has started.
+traced_later() {
+    serve "${args[@]}"
+    strace -f -q -o /dev/null -e "trace=${1%%:*}" -e "inject=$1" -p "$server" &
+    tracer=$!
+    wait_for 10 all_traced || fail "not traced"
+    : >"stopped.$server" # settled stops it
+    runs=$((runs + 1))
+}
+
+all_traced() {
+    ! grep -L '^TracerPid:.*[1-9]' "/proc/$server/task"/*/status | grep -q .
+}
+
 # visit: a client comes twice and notes in the file told what it is told: the disk's
 # UUID, and what it writes to which block.
 visit() {
@@ -49,6 +63,8 @@ settled() {
     # What strace traces ends first.
     kill -TERM "$(cat "$pidfile")" 2>/dev/null || :
     wait "$server" 2>/dev/null || status=$?
+    [ -z "${tracer-}" ] || wait "$tracer" || :
+    tracer=
     [ "$status" -ne 137 ] || killed=$((killed + 1))
     serve "${args[@]}"
     talk <<'PYTHON' || fail "$1: $(cat told visit.log)"
@@ -64,22 +80,37 @@ PYTHON
     kept_is '*.tmp.*' 0 || fail "$1: left: $(ls "$private")"
 }
 
+# killed_at CALL N BEFORE TRACED: kill the server, traced so, when one of its threads
+# makes CALL for the Nth time. Fails if none did.
+killed_at() {
+    local killed_before=$killed
+    rm -rf "$private" told
+    : >told
+    if [ "$3" = session ]; then
+        serve "${args[@]}"
+        visit
+        stop_server "$server"
+    fi
+    "$4" "$1:signal=KILL:when=$2"
+    visit
+    settled "killed at $1 $2, $3 before"
+    [ "$killed" -gt "$killed_before" ]
+}
+
 for call in linkat renameat fsync unlinkat ftruncate fdatasync; do
     for before in nothing session; do
         for n in 1 2 3 4 5 6 7 8 9; do
-            rm -rf "$private" told
-            : >told
-            if [ "$before" = session ]; then
-                serve "${args[@]}"
-                visit
-                stop_server "$server"
-            fi
-            alive_before=$killed
-            traced "$call:signal=KILL:when=$n"
-            visit
-            settled "killed at $call $n, $before before"
-            [ "$killed" -gt "$alive_before" ] || break
+            killed_at "$call" "$n" "$before" traced_later || break
         done
+    done
+done
+
+[ "$killed" -ge 12 ] || fail "killed only $killed servers"
+
+# While it starts, it tries what the filesystem can do, and makes these.
+for call in linkat unlinkat ftruncate; do
+    for n in 1 2 3 4 5 6 7 8 9; do
+        killed_at "$call" "$n" nothing traced || break
     done
 done
 
@@ -96,4 +127,3 @@ for fault in fsync:error=EIO renameat:error=ENOSPC linkat:error=EXDEV; do
     done
 done
 echo "$runs runs, $killed servers killed"
-[ "$killed" -ge 12 ] || fail "killed only $killed servers"
