@@ -14,7 +14,13 @@ import (
 // read and those that modify look for. What else enters must add 1 to the word,
 // see the bit in the value before or after, and subtract 1 when it has ended, or
 // at once if the bit was clear.
+//
+// write is 0, which is never set, where a request that modifies must come to the
+// methods below, because the disk is the server's for a time only.
 func (c *Conn) Gate() (word *atomic.Uint64, read, write uint64) {
+	if c.session.held.lease != nil {
+		return &c.gate.word, mayRead, 0
+	}
 	return &c.gate.word, mayRead, mayWrite
 }
 
@@ -45,15 +51,23 @@ func (c *Conn) refusal() error {
 
 // enter lets a request in that looks for bit.
 func (c *Conn) enter(bit uint64) error {
-	for !c.gate.enter(bit) {
-		if c.gate.shut() {
-			return c.refusal()
+	for {
+		for !c.gate.enter(bit) {
+			if c.gate.shut() {
+				return c.refusal()
+			}
+			if err := c.session.admit(c); err != nil {
+				return err
+			}
 		}
-		if err := c.session.admit(c); err != nil {
+		if bit != mayWrite || c.session.held.lease.holds() {
+			return nil
+		}
+		c.gate.leave() // a look may take long
+		if err := c.session.renew(); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 // modified is for what a request that modifies has come to. With fua it is to be

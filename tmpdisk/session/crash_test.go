@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mountImage mounts the ext4 in a file, until the test is over.
-func mountImage(t *testing.T, image string) string {
+// mountImage mounts the filesystem in a file, until the test is over.
+func mountImage(t *testing.T, image, options string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-o", "loop,commit=600", image, dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-o", "loop"+options, image, dir).CombinedOutput(); err != nil {
 		t.Skipf("needs mount: %v: %s", err, out)
 	}
 	t.Cleanup(func() {
@@ -50,7 +50,7 @@ func TestCrash(t *testing.T) {
 			if out, err := exec.Command("mkfs.ext4", "-q", image, "16M").CombinedOutput(); err != nil {
 				t.Skipf("needs mkfs.ext4: %v: %s", err, out)
 			}
-			parent := mountImage(t, image)
+			parent := mountImage(t, image, ",commit=600")
 			o := dirOptions(t, nil, parent)
 			o.Sync = tt.first
 			s := started(t, o)
@@ -73,7 +73,7 @@ func TestCrash(t *testing.T) {
 			s.Close(c)
 			closeKeeper(s)
 
-			o.Dir, o.boot = mountImage(t, crashed), "another-boot"
+			o.Dir, o.boot = mountImage(t, crashed, ",commit=600"), "another-boot"
 			s = started(t, o)
 			defer closeKeeper(s)
 			if tt.lost {

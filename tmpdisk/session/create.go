@@ -45,9 +45,10 @@ func (d *dir) adopt(ctx context.Context, key Key, export string, fresh Disk) (*h
 	if err != nil {
 		return nil, err
 	}
-	h := &held{key: key, disk: n.disk, record: record{
+	h := &held{key: key, disk: n.disk, lease: d.newLease(), record: record{
 		Key: key, Export: export, Size: fresh.Size(), Generation: 1, Connected: true,
 	}}
+	h.lease.extend(h.lease.now())
 	if d.opts.Sync {
 		err = n.disk.Sync()
 	}

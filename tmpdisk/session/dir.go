@@ -25,6 +25,8 @@ import (
 //	KEY.disk        the disk, locked (flock) by the server that is connected
 //	KEY.json        its record; or a note, without a disk, if it is lost
 //	KEY.tmp.RANDOM  what is to become either, locked by its maker
+//	lock            empty, where other machines have the directory as well: its
+//	                lock is the directory's
 //
 // The record is the last to come and the first to change. A disk without one was
 // never a client's. A record is written to the server's own disk before a client
@@ -52,6 +54,9 @@ type dir struct {
 	// orphans are the disks whose server was found dead at the start, while a
 	// client was connected: their grace began then.
 	orphans generations
+	// takeovers are those that this server's clients have not waited for.
+	takeovers map[Key]takeover
+	shared    bool // other machines may have the same directory
 
 	naming sync.Mutex // with the lock of the directory
 
@@ -100,17 +105,34 @@ func (d *dir) private() (*privdir.Dir, error) {
 	d.tryFilesystem(p)
 	d.boot, d.open = strings.TrimSpace(string(boot)), p
 	d.host, _ = os.Hostname()
+	kind, err := sys.FSTypeOf(p.FD())
+	d.shared = d.opts.shared || kind.Shared()
+	if err != nil {
+		d.opts.Debug(fmt.Sprintf("parameter session-dir: %s: %v (ignored)", p.Path(), err))
+	}
 	return p, nil
 }
+
+const lockName = "lock"
 
 // exclusively runs f while nobody else names or forgets anything.
 func (d *dir) exclusively(p *privdir.Dir, f func() error) error {
 	d.naming.Lock()
 	defer d.naming.Unlock()
-	if err := sys.Retry(func() error { return unix.Flock(p.FD(), unix.LOCK_EX) }); err != nil {
+	fd := p.FD()
+	if d.shared {
+		// NFS and FUSE keep the lock of a directory on this machine.
+		f, err := p.Open(lockName, unix.O_RDWR|unix.O_CREAT)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		fd = int(f.Fd())
+	}
+	if err := sys.Retry(func() error { return unix.Flock(fd, unix.LOCK_EX) }); err != nil {
 		return fmt.Errorf("lock: %s: %w", p.Path(), err)
 	}
-	defer unix.Flock(p.FD(), unix.LOCK_UN)
+	defer unix.Flock(fd, unix.LOCK_UN)
 	return f()
 }
 

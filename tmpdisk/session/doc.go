@@ -34,6 +34,17 @@
 // files without a name, or a [Dir], in which they outlive the server as well. A
 // flock(2) on the disk's file says that a connected server has it.
 //
+// # Leases
+//
+// Where other machines may have the Dir as well, by the type of its filesystem, a
+// server can lose the lock and go on running, because it was cut off. There it
+// modifies a disk only for some seconds after it last saw that the lock and the
+// newest generation are its own. Whoever takes a session that was not given back
+// waits for that long, in [Sessions.Open], and goes on with a clone of the disk
+// where the filesystem can clone. [Conn.Gate] then keeps what modifies to the
+// methods. What the other machine's kernel writes later than that, of what the
+// server asked it for before, only the clone or the filesystem itself keeps out.
+//
 // # Who has a disk
 //
 // Options.Waits, Gone and Found tell the caller which disks wait here. Whoever

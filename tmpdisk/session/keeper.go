@@ -53,7 +53,8 @@ type held struct {
 	disk Disk
 	// used says that a client may know what is on it, even if Touched says
 	// that none has used it since it was opened.
-	used bool
+	used  bool
+	lease *lease
 	record
 }
 

@@ -54,6 +54,8 @@ type Options struct {
 	after   func(time.Duration, func()) (stop func()) // nil are real timers
 	maxLost int                                       // 0 is maxLost
 	boot    string                                    // "" is the kernel's
+	clock   func() time.Duration                      // nil is the time since the boot
+	shared  bool                                      // take Dir for one that other machines have as well
 }
 
 // maxLost is how many lost sessions are known at most.

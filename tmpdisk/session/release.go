@@ -62,6 +62,20 @@ func (d *dir) newest(h *held) error {
 	if err != nil {
 		return err
 	}
+	began := h.lease.now()
+	if h.lease != nil {
+		if err := d.relock(p, h); err != nil {
+			return err
+		}
+	}
+	if err := d.isNewest(p, h); err != nil {
+		return err
+	}
+	h.lease.extend(began)
+	return nil
+}
+
+func (d *dir) isNewest(p *privdir.Dir, h *held) error {
 	r, err := d.read(p, h.key)
 	if err != nil {
 		return err

@@ -34,6 +34,12 @@ func (d *dir) resume(ctx context.Context, key Key) (*held, error) {
 		f.Close()
 		return nil, err
 	}
+	if h.Unsettled {
+		if err := d.settle(ctx, p, h); err != nil {
+			h.disk.Close()
+			return nil, err
+		}
+	}
 	return h, nil
 }
 
@@ -122,16 +128,22 @@ func (d *dir) take(p *privdir.Dir, key Key, f *os.File) (*held, error) {
 			return nil, d.lose(p, r, key, Failed)
 		}
 	}
+	r.Unsettled = d.shared && (r.Unsettled || r.Connected)
 	r.Generation++
 	r.Connected = true
+	l := d.newLease()
+	l.extend(l.now())
 	if err := d.write(p, &r); err != nil {
 		return nil, err
+	}
+	if r.Unsettled {
+		d.tookOver(&r, r.Generation-1)
 	}
 	opened, err := fromFile(f, d.opts.Debug)
 	if err != nil {
 		return nil, err
 	}
-	return &held{key: key, disk: opened, used: true, record: r}, nil
+	return &held{key: key, disk: opened, used: true, lease: l, record: r}, nil
 }
 
 // fromFile returns the disk that is f, which is closed. The lock goes with it.
@@ -169,6 +181,7 @@ func (d *dir) lose(p *privdir.Dir, r record, key Key, why Reason) error {
 	d.mu.Lock()
 	delete(d.failed, key) // the note says it now
 	delete(d.orphans, key)
+	delete(d.takeovers, key)
 	d.mu.Unlock()
 	return &LostError{key, why}
 }

@@ -37,6 +37,9 @@ func New(opts Options) *Sessions {
 	if opts.maxLost == 0 {
 		opts.maxLost = maxLost
 	}
+	if opts.clock == nil {
+		opts.clock = sys.SinceBoot
+	}
 	if opts.after == nil {
 		opts.after = func(d time.Duration, f func()) func() {
 			t := time.AfterFunc(d, f)
@@ -47,7 +50,7 @@ func New(opts Options) *Sessions {
 	if opts.Dir == "" {
 		s.keeper = newMemory()
 	} else {
-		s.keeper = &dir{opts: opts, failed: generations{}, orphans: generations{}}
+		s.keeper = &dir{opts: opts, failed: generations{}, orphans: generations{}, takeovers: map[Key]takeover{}}
 	}
 	return s
 }

@@ -62,16 +62,13 @@ func cloneBest(ctx context.Context, dst, src int, o Options) (Result, error) {
 	if err := sys.ContextError(ctx); err != nil {
 		return Result{}, err
 	}
-	if writtenInPlace(src) {
-		WriteInPlace(dst) // btrfs shares blocks only between files that are alike
-	}
 	if !o.copyOnly && !o.readWriteOnly {
-		err := sys.Retry(func() error { return unix.IoctlFileClone(dst, src) })
+		err := Reflink(dst, src)
 		switch {
 		case err == nil:
 			return Result{how: byReflink}, nil
 		case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-			return Result{}, fmt.Errorf("reflink: %w", err)
+			return Result{}, err
 		}
 		// What else goes wrong here is not what it seems on every
 		// filesystem; what goes wrong with a copy is.
@@ -99,6 +96,18 @@ func cloneBest(ctx context.Context, dst, src int, o Options) (Result, error) {
 		r.how = byReadWrite
 	}
 	return r, err
+}
+
+// Reflink makes the empty file dst share the blocks of src, so that nothing is
+// copied. What is written to either later the other does not see.
+func Reflink(dst, src int) error {
+	if writtenInPlace(src) {
+		WriteInPlace(dst) // btrfs shares blocks only between files that are alike
+	}
+	if err := sys.Retry(func() error { return unix.IoctlFileClone(dst, src) }); err != nil {
+		return fmt.Errorf("reflink: %w", err)
+	}
+	return nil
 }
 
 // copyStep is how many bytes are copied between two looks at the context.
