@@ -108,7 +108,7 @@ func connectFrom(from net.IP, server string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newClient(conn, "")
+	return newClient(conn, "", 16*(16+maxSize))
 }
 
 // freePort is an address of this machine that nobody listens on.

@@ -52,20 +52,26 @@ func connect(socket string) (*client, error) { return connectTo(socket, "") }
 
 // connectTo opens another export.
 func connectTo(socket, export string) (*client, error) {
+	conn, err := dial(socket)
+	if err != nil {
+		return nil, err
+	}
+	return newClient(conn, export, 16*(16+maxSize))
+}
+
+func dial(socket string) (net.Conn, error) {
 	conn, err := net.Dial("unix", socket)
 	for errors.Is(err, syscall.EAGAIN) { // the listen queue is full
 		time.Sleep(time.Millisecond)
 		conn, err = net.Dial("unix", socket)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return newClient(conn, export)
+	return conn, err
 }
 
-// newClient opens an export of the server that conn leads to.
-func newClient(conn net.Conn, export string) (*client, error) {
-	c := &client{conn: conn, in: bufio.NewReaderSize(conn, 16*(16+maxSize))}
+// newClient opens an export of the server that conn leads to, with a buffer of so
+// many bytes for replies that come together.
+func newClient(conn net.Conn, export string, buffer int) (*client, error) {
+	c := &client{conn: conn, in: bufio.NewReaderSize(conn, buffer)}
 	if err := c.negotiate(export); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("negotiate: %w", err)

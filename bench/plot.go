@@ -22,8 +22,9 @@ func (r *report) plot() []byte {
 	var lines []line
 	low, high := 0.5, 2.0
 	for _, s := range r.all {
-		if s.unit == "threads" || s.unit == "makers at once" || s.unit == "disks/s" {
-			continue
+		switch s.unit {
+		case "threads", "makers at once", "disks/s", "served", "s", "PSS, MiB", "descriptors", "mappings":
+			continue // a count, or one of unlike numbers of clients
 		}
 		for _, server := range s.order {
 			x := s.ratio(server, peerC)

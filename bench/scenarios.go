@@ -51,6 +51,7 @@ var scenarios = []scenario{
 	{"stay-0", "the server with no client, ext4 1G", (*trial).idle},
 	{"stay-100", "100 clients come at once and stay, ext4 1G", func(t *trial) error { return t.stay(100) }},
 	{"stay-1000", "1,000 clients come at once and stay, ext4 1G", func(t *trial) error { return t.stay(1000) }},
+	{"many-10000", "10,000 clients of one server that have written and stay, ext4 1G", func(t *trial) error { return t.many(10000) }},
 	{"makers-1000", "the same for a command that runs mkfs.ext4: how many run at once", func(t *trial) error { return t.makers(1000) }},
 }
 

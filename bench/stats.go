@@ -52,15 +52,21 @@ func spreadOf(values []float64) spread {
 		nan := math.NaN()
 		return spread{nan, nan, nan, nan, nan}
 	}
-	at := func(q float64) float64 {
-		x := q * float64(len(v)-1)
-		i := int(x)
-		if i+1 == len(v) {
-			return v[i]
-		}
-		return v[i] + (x-float64(i))*(v[i+1]-v[i])
+	return spread{v[0], quantile(v, 0.25), quantile(v, 0.5), quantile(v, 0.75), v[len(v)-1]}
+}
+
+// quantile is the value below which the part q of the values lies, which are
+// sorted. It is between two of them where none is at that place.
+func quantile(sorted []float64, q float64) float64 {
+	if len(sorted) == 0 {
+		return math.NaN()
 	}
-	return spread{v[0], at(0.25), at(0.5), at(0.75), v[len(v)-1]}
+	x := q * float64(len(sorted)-1)
+	i := int(x)
+	if i+1 == len(sorted) {
+		return sorted[i]
+	}
+	return sorted[i] + (x-float64(i))*(sorted[i+1]-sorted[i])
 }
 
 // ratio is the spread of subject over peer, round by round; that of single
