@@ -23,8 +23,7 @@ func (p *plugin) Cleanup() {
 
 // PreConnect implements .preconnect.
 func (p *plugin) PreConnect(readonly bool) error {
-	p.server.PreConnect()
-	return nil
+	return p.server.PreConnect()
 }
 
 // ListExports implements .list_exports.

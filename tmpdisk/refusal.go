@@ -25,7 +25,7 @@ func (logged) Logged() bool { return true }
 
 // refuse books that a client gets no disk of an export, and returns err for it.
 func (s *Server) refuse(export string, err error) error {
-	why := refusal(err)
+	why, err := refusal(err), withRemedy(err)
 	s.register.tally(export).opens[why].Add(1)
 	s.log.Log(why.String()+" "+export, err.Error())
 	return logged{err}
@@ -42,6 +42,8 @@ func refusal(err error) status.Outcome {
 		return status.RefusedLimit
 	case errors.Is(err, errTooLittleFree):
 		return status.RefusedMinFree
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		return status.RefusedDescriptors
 	case errors.As(err, &lost):
 		return status.RefusedLost
 	case errors.Is(err, unix.EBUSY):

@@ -62,6 +62,7 @@ type Server struct {
 	log        *logs.Limiter
 	reporter   *status.Reporter // nil if there is no file to write
 	keepalive  keepalive
+	headroom   *headroom
 	filesystem *fsprobe.Result // of TMPDIR; nil if it could not be tried
 }
 
@@ -77,6 +78,8 @@ func NewServer(cfg *config.Config, host Host, version string) *Server {
 		jobs:      pool.NewJobs(jobs(cfg)),
 		molds:     pool.NewJobs(0),
 		keepalive: keepalive{debug: host.Debug, proc: "/proc/self", settings: settingsFor(cfg.ClientTimeout)},
+
+		headroom: newHeadroom(),
 	}
 	if cfg.HasDisk() {
 		s.own = s.newSource("", cfg)
@@ -123,8 +126,14 @@ func (s *Server) Start() {
 	s.report()
 }
 
-// PreConnect looks after a new connection (nbdkit's .preconnect).
-func (s *Server) PreConnect() { s.keepalive.connected() }
+// PreConnect looks after a new connection. An error ends it (nbdkit's .preconnect).
+func (s *Server) PreConnect() error {
+	if err := s.headroom.accepted(); err != nil {
+		return s.refuse("", fmt.Errorf("connect: %w", err))
+	}
+	s.keepalive.connected()
+	return nil
+}
 
 // Open returns a disk for a client that comes, who must give it to Close
 // (nbdkit's .open). What may take long it does by way of withClient. Whatever was
@@ -136,6 +145,11 @@ func (s *Server) Open(client Client, withClient withClient) (*Disk, error) {
 		return nil, s.refuse("", fmt.Errorf("open: %w", err))
 	}
 	defer src.release()
+	done, err := s.headroom.open()
+	if err != nil {
+		return nil, s.refuse(src.name, fmt.Errorf("open: %w", err))
+	}
+	defer done()
 	d, err := s.openIn(src, export, token, client, began, withClient)
 	if err != nil {
 		return nil, s.refuse(src.name, err)

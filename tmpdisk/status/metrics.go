@@ -45,8 +45,8 @@ type Outcome int
 
 // The disk that a client gets is cast, a clone of a template, made for it, a spare,
 // one that another client has returned unused, or its session's. A client is refused
-// because of the export's name, its number of disks, min-free, who may have the
-// session, a session whose data is lost, because it hung up while it waited, or
+// because of the export's name, its number of disks, min-free, the server's number of
+// descriptors, who may have the session, a session whose data is lost, because it hung up while it waited, or
 // because no disk could be made.
 const (
 	Cast Outcome = iota
@@ -58,6 +58,7 @@ const (
 	RefusedUnknown
 	RefusedLimit
 	RefusedMinFree
+	RefusedDescriptors
 	RefusedSession
 	RefusedLost
 	RefusedGone
@@ -66,19 +67,20 @@ const (
 )
 
 var outcomeNames = [Outcomes]string{
-	Cast:           "cast",
-	Clone:          "clone",
-	Made:           "made",
-	Spare:          "spare",
-	Returned:       "returned",
-	Resumed:        "resumed",
-	RefusedUnknown: "refused_unknown",
-	RefusedLimit:   "refused_limit",
-	RefusedMinFree: "refused_min_free",
-	RefusedSession: "refused_session",
-	RefusedLost:    "refused_lost",
-	RefusedGone:    "refused_gone",
-	RefusedFailed:  "refused_failed",
+	Cast:               "cast",
+	Clone:              "clone",
+	Made:               "made",
+	Spare:              "spare",
+	Returned:           "returned",
+	Resumed:            "resumed",
+	RefusedUnknown:     "refused_unknown",
+	RefusedLimit:       "refused_limit",
+	RefusedMinFree:     "refused_min_free",
+	RefusedDescriptors: "refused_descriptors",
+	RefusedSession:     "refused_session",
+	RefusedLost:        "refused_lost",
+	RefusedGone:        "refused_gone",
+	RefusedFailed:      "refused_failed",
 }
 
 // String is the outcome's label.
