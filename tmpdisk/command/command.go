@@ -160,7 +160,7 @@ func (c *Command) startError(err error) error {
 	}
 	switch {
 	case errors.Is(err, unix.EAGAIN):
-		return fmt.Errorf("%w: the limit on processes is reached (ulimit -u, or pids.max of the cgroup)", err)
+		return fmt.Errorf("%w: the limit on processes is reached (ulimit -u, TasksMax= of the unit or pids.max of the cgroup, sysctl kernel.pid_max)", err)
 	case errors.Is(err, unix.ENOSPC):
 		return fmt.Errorf("%w: the limit on namespaces is reached (sysctl user.max_pid_namespaces and the like)", err)
 	case errors.Is(err, unix.EACCES) && c.As != nil:

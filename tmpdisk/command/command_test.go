@@ -259,6 +259,7 @@ func TestStartError(t *testing.T) {
 		want string
 	}{
 		{"processes", unix.EAGAIN, nil, "ulimit -u"},
+		{"processes of a unit", unix.EAGAIN, nil, "TasksMax="},
 		{"namespaces", unix.ENOSPC, nil, "user.max_pid_namespaces"},
 		{"directory", unix.EACCES, &users.User{UID: 7}, "user 7"},
 		{"no shell", unix.ENOENT, nil, "no such file"},

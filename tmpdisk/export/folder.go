@@ -24,6 +24,9 @@ type folder struct {
 
 func openFolder(path string) (folder, error) {
 	fd, err := sys.Openat(unix.AT_FDCWD, path, sys.OpenDir&^unix.O_NOFOLLOW)
+	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
+		return folder{}, fmt.Errorf("%s: %w", path, err)
+	}
 	if err != nil {
 		return folder{}, fmt.Errorf("%s: %w: name a directory that user %d can read", path, err, os.Geteuid())
 	}
