@@ -24,6 +24,14 @@ systemd-analyze security --offline=true --threshold=15 ./nbdkit-tmpdisk.service 
 [ "$(grep ^Listen nbdkit-tmpdisk.socket)" = "ListenStream=/run/nbdkit-tmpdisk/socket" ] ||
     fail "the socket listens elsewhere: $(grep ^Listen nbdkit-tmpdisk.socket)"
 has nbdkit-tmpdisk.service KillSignal=SIGKILL
+# Clients with 4 descriptors and 17 threads each, and 300 tasks for commands and Go,
+# run out of descriptors first, and stay below the usual vm.max_map_count.
+setting() { sed -n "s/^$1=//p" nbdkit-tmpdisk.service; }
+descriptors=$(setting LimitNOFILE) tasks=$(setting TasksMax)
+[ "$tasks" -ge $((descriptors * 17 / 4 + 300)) ] ||
+    fail "TasksMax=$tasks can be reached with LimitNOFILE=$descriptors"
+[ $((descriptors * 34 / 4 + 1000)) -lt 65530 ] ||
+    fail "vm.max_map_count can be reached with LimitNOFILE=$descriptors"
 
 # What is in the configuration means the same to systemd and to a shell.
 mkdir -m 700 state exports.d
