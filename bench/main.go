@@ -63,7 +63,7 @@ func run(ctx context.Context, plugin, nbdkit, out string, quick bool, names []st
 	if plugin, err = filepath.Abs(plugin); err != nil {
 		return err
 	}
-	// Set outright, because Go gives children the limit it found: the
+	// Set outright, because Go gives children the limit it found: ten
 	// thousand clients need two descriptors each on the server's side.
 	limit := unix.Rlimit{Cur: 20000, Max: 20000}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
