@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,15 +24,21 @@ import (
 type headroom struct {
 	limit func() int          // how many descriptors there may be
 	count func() (int, error) // how many are open
+	now   func() time.Time
 
 	mu      sync.Mutex
 	opening int // clients that are about to get a disk
 	atMost  int // descriptors are open, or about to be for opening
+
+	// Before Linux 6.2 counting takes a microsecond for each that is open. A flood
+	// of clients must not have it done all the time.
+	short error     // why clients are refused
+	until time.Time // without counting again
 }
 
 func newHeadroom() *headroom {
 	// Counted when the first client comes.
-	return &headroom{limit: descriptorLimit, count: countDescriptors, atMost: manyDescriptors}
+	return &headroom{limit: descriptorLimit, count: countDescriptors, now: time.Now, atMost: manyDescriptors}
 }
 
 // manyDescriptors is more than any server has.
@@ -53,7 +60,16 @@ func (h *headroom) accepted() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.atMost += 3 // its socket, and a pipe of nbdkit's
-	return h.enough(1)
+	began := h.now()
+	if began.Before(h.until) {
+		return h.short
+	}
+	h.short = h.enough(1)
+	if h.short != nil {
+		ended := h.now()
+		h.until = ended.Add(10 * ended.Sub(began))
+	}
+	return h.short
 }
 
 // open returns an error if a client must not get a disk. Otherwise done must be

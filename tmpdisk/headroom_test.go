@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,6 +16,7 @@ import (
 func fakeHeadroom(n *int, limit int) *headroom {
 	return &headroom{
 		limit: func() int { return limit }, count: func() (int, error) { return *n, nil }, atMost: manyDescriptors,
+		now: func() time.Time { return time.Time{} },
 	}
 }
 
@@ -87,6 +89,32 @@ func TestHeadroomCountsWhenItMust(t *testing.T) {
 	}
 	if want := 316; clients != want { // (1024 - 64 - 10) / 3
 		t.Errorf("got %d clients before it counted again, want %d", clients, want)
+	}
+}
+
+// Counting that takes long is done a tenth of the time, however many come.
+func TestHeadroomIsCountedSeldom(t *testing.T) {
+	n, counted, now := 128, 0, time.Unix(0, 0)
+	h := fakeHeadroom(&n, 128)
+	h.now = func() time.Time { return now }
+	h.count = func() (int, error) {
+		counted++
+		now = now.Add(20 * time.Millisecond)
+		return n, nil
+	}
+	for range 1000 {
+		if err := h.accepted(); !errors.Is(err, unix.EMFILE) {
+			t.Fatalf("got %v, want EMFILE", err)
+		}
+		now = now.Add(time.Millisecond)
+	}
+	if counted < 4 || counted > 6 {
+		t.Errorf("got %d counts in a second, want about 5", counted)
+	}
+	n = 10
+	now = now.Add(time.Second)
+	if err := h.accepted(); err != nil {
+		t.Errorf("when others have left: %v", err)
 	}
 }
 
