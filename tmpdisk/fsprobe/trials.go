@@ -44,8 +44,8 @@ func cause(err error) error {
 	return err
 }
 
-// unit is no less than a block of most filesystems.
-const unit = 64 << 10
+// unit is small, because what is allocated at the start an idle server keeps.
+const unit = 8 << 10
 
 var errStays = errors.New("the data stays")
 

@@ -48,6 +48,7 @@ type dir struct {
 	open *privdir.Dir // nil until it could be opened
 	boot string
 	host string
+	self string // unlike that of any other server, also of one before this
 	// failed are the disks that the filesystem failed and for which no note
 	// could be left. They must not be resumed here.
 	failed generations
@@ -180,7 +181,7 @@ func (d *dir) read(p *privdir.Dir, key Key) (record, error) {
 // tempRecord writes r to a temporary file and returns its name. unlock must come
 // after it has got another one.
 func (d *dir) tempRecord(p *privdir.Dir, r *record, keep bool) (name string, unlock func() error, err error) {
-	r.Format, r.Used, r.Boot, r.Host, r.Sync = recordFormat, d.opts.now().UTC(), d.boot, d.host, d.opts.Sync
+	r.Format, r.Used, r.Boot, r.Host, r.Server, r.Sync = recordFormat, d.opts.now().UTC(), d.boot, d.host, d.self, d.opts.Sync
 	name = string(r.Key) + ".tmp." + sys.RandomName()
 	f, err := d.temp(p, name)
 	if err != nil {

@@ -53,8 +53,9 @@ type held struct {
 	disk Disk
 	// used says that a client may know what is on it, even if Touched says
 	// that none has used it since it was opened.
-	used  bool
-	lease *lease
+	used   bool
+	lease  *lease
+	others bool // another server had it last
 	record
 }
 

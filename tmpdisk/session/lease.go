@@ -24,12 +24,16 @@ import (
 // look whether the session is still its own; and whoever takes a session that was
 // not given back waits for leaseWait before anybody is served.
 //
+// A network filesystem may for a second not see what another machine has changed.
+// Whoever gets a disk that another server had waits for that as well.
+//
 // What the old server had asked its kernel for by then may still come, however
 // late. Where the filesystem can clone, the new server therefore goes on with a
 // clone: the old one's file is nobody's any more.
 const (
 	leaseTime = 10 * time.Second
-	leaseWait = leaseTime + 2*time.Second // a look may see what was true a second ago
+	cacheWait = 2 * time.Second // GlusterFS and FUSE keep what they know for one second
+	leaseWait = leaseTime + cacheWait
 )
 
 // A lease is a server's on a disk. nil always holds.
@@ -116,10 +120,21 @@ func (d *dir) tookOver(r *record, before uint64) {
 	d.takeovers[r.Key] = takeover{r.Generation, since}
 }
 
-// settle returns when no other server modifies the disk of h any more.
+// settle returns when no other server modifies the disk of h any more, and this one
+// sees what the others have written.
 func (d *dir) settle(ctx context.Context, p *privdir.Dir, h *held) error {
+	if !h.others && !h.Unsettled {
+		return nil
+	}
 	if err := d.outwait(ctx, h); err != nil {
 		return err
+	}
+	// The kernel has pages of when this server had the disk before.
+	if err := unix.Fadvise(h.disk.FD(), 0, 0, unix.FADV_DONTNEED); err != nil {
+		return fmt.Errorf("forget what was cached: %s: %w", p.Join(string(h.key)+".disk"), err)
+	}
+	if !h.Unsettled {
+		return nil
 	}
 	if err := d.goOnWithClone(p, h); err != nil {
 		return err
@@ -134,15 +149,19 @@ func (d *dir) settle(ctx context.Context, p *privdir.Dir, h *held) error {
 	return nil
 }
 
-// outwait returns when the lease of whoever had h before is over.
+// outwait returns when the lease of whoever had h before is over; or if it was given
+// back, when no cache can be from before that.
 func (d *dir) outwait(ctx context.Context, h *held) error {
-	d.mu.Lock()
-	left := d.takeovers[h.key].since + leaseWait - d.opts.clock()
-	d.mu.Unlock()
-	if left <= 0 {
-		return nil
+	left := cacheWait
+	if h.Unsettled {
+		d.mu.Lock()
+		left = d.takeovers[h.key].since + leaseWait - d.opts.clock()
+		d.mu.Unlock()
+		if left <= 0 {
+			return nil
+		}
+		d.opts.Debug(fmt.Sprintf("session %s: another server had it, and died or was cut off: waits for %v", h.key.Short(), left.Round(time.Second)))
 	}
-	d.opts.Debug(fmt.Sprintf("session %s: another server had it, and died or was cut off: waits for %v", h.key.Short(), left.Round(time.Second)))
 	over := make(chan struct{})
 	stop := d.opts.after(left, func() { close(over) })
 	defer stop()

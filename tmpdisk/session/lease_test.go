@@ -250,10 +250,29 @@ func TestLeaseIsForWhatModifies(t *testing.T) {
 	s.Close(c)
 }
 
-// A disk that was given back is had at once; so is one on a filesystem that is
-// this machine's alone, where the lock is enough.
+// A server that finds out that it has been overtaken does not keep the lock that
+// nobody had just then.
+func TestOvertakenLetsGo(t *testing.T) {
+	now, parent := newClock(), t.TempDir()
+	o := leasedOptions(t, now, parent)
+	a, b := started(t, o), started(t, o)
+	c := open(t, a, keyA, blank(t, parent, testSize))
+	put(t, c, 1, 1, 0)
+	cutOff(t, c)
+	b.Close(beginOpen(context.Background(), b).wait(t, now, nothing))
+	if err := c.PWrite(block(9, 9), 0, false); !errors.Is(err, errOvertaken) {
+		t.Errorf("got %v, want it overtaken", err)
+	}
+	if err := unix.Flock(openFile(t, inParent(parent, diskOf(keyA))), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		t.Errorf("lock by another: got %v", err)
+	}
+	a.Close(c)
+}
+
+// A disk that was given back to this server is had at once; so is one on a
+// filesystem that is this machine's alone, where the lock is enough.
 func TestNobodyWaitsWithoutNeed(t *testing.T) {
-	for name, shared := range map[string]bool{"given back": true, "killed, and not shared": false} {
+	for name, shared := range map[string]bool{"given back here": true, "killed, and not shared": false} {
 		t.Run(name, func(t *testing.T) {
 			now, parent := newClock(), t.TempDir()
 			o := leasedOptions(t, now, parent)
@@ -263,6 +282,7 @@ func TestNobodyWaitsWithoutNeed(t *testing.T) {
 			put(t, c, 1, 1, 0)
 			if shared {
 				a.Close(c)
+				b = a
 			} else {
 				dies(a)
 			}
@@ -296,7 +316,9 @@ func TestImpatientClient(t *testing.T) {
 		t.Error("the third server does not wait")
 	}
 	third.Close(d)
-	wantBlock(t, open(t, b, keyA, none), 1, 1, 0)
+	d = beginOpen(context.Background(), b).wait(t, now, nothing)
+	wantBlock(t, d, 1, 1, 0)
+	b.Close(d)
 	a.Close(c)
 }
 

@@ -69,6 +69,9 @@ func (d *dir) newest(h *held) error {
 		}
 	}
 	if err := d.isNewest(p, h); err != nil {
+		if h.lease != nil && errors.Is(err, errOvertaken) {
+			unix.Flock(h.disk.FD(), unix.LOCK_UN) // which nobody had just then
+		}
 		return err
 	}
 	h.lease.extend(began)

@@ -34,7 +34,7 @@ func (d *dir) resume(ctx context.Context, key Key) (*held, error) {
 		f.Close()
 		return nil, err
 	}
-	if h.Unsettled {
+	if h.lease != nil {
 		if err := d.settle(ctx, p, h); err != nil {
 			h.disk.Close()
 			return nil, err
@@ -128,6 +128,7 @@ func (d *dir) take(p *privdir.Dir, key Key, f *os.File) (*held, error) {
 			return nil, d.lose(p, r, key, Failed)
 		}
 	}
+	others := r.Server != d.self
 	r.Unsettled = d.shared && (r.Unsettled || r.Connected)
 	r.Generation++
 	r.Connected = true
@@ -143,7 +144,7 @@ func (d *dir) take(p *privdir.Dir, key Key, f *os.File) (*held, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &held{key: key, disk: opened, used: true, lease: l, record: r}, nil
+	return &held{key: key, disk: opened, used: true, lease: l, others: others, record: r}, nil
 }
 
 // fromFile returns the disk that is f, which is closed. The lock goes with it.
