@@ -61,6 +61,7 @@ keyctl                     keyutils          look at keyrings
 tmux                       tmux              look at nbdkit-tmpdisk-top in a terminal
 certtool                   gnutls-bin        make certificates for TLS
 psktool                    gnutls-bin        make keys for TLS
+haproxy                    haproxy           stand in front of several servers
 promtool                   prometheus        check the metrics
 prometheus-node-exporter   prometheus-node-exporter  read the metrics
 shellcheck                 shellcheck        check the shell scripts
