@@ -105,7 +105,11 @@ def server(c):
     return (c.get_size() >> 20) - 10
 def want(got, expected):
     if got != expected:
-        sys.exit("got %.60r, want %.60r" % (got, expected))
+        die("got %.60r, want %.60r" % (got, expected))
+def die(text):
+    """End the process, from any thread."""
+    print(text, file=sys.stderr, flush=True)
+    os._exit(1)
 def refused(address, name=""):
     try:
         connect(address, name)

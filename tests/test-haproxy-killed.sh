@@ -24,13 +24,16 @@ for c in there.values():
 rounds = 0
 def work():
     global rounds
-    while not os.path.exists("enough"):
-        for a in others:
-            data = b"%8d" % rounds
-            there[a].pwrite(data, 4096)
-            want(there[a].pread(8, 4096), data)
-            want(there[a].pread(4, 0), b"mine")
-        rounds += 1
+    try:
+        while not os.path.exists("enough"):
+            for a in others:
+                data = b"%8d" % rounds
+                there[a].pwrite(data, 4096)
+                want(there[a].pread(8, 4096), data)
+                want(there[a].pread(4, 0), b"mine")
+            rounds += 1
+    except nbd.Error as ex:
+        die("a client of another server has noticed: %s" % ex)
     touch("worked")
 threading.Thread(target=work, daemon=True).start()
 
