@@ -5,4 +5,4 @@ package main
 
 // version is the only place where the version is written: configure.ac reads
 // it from this line.
-const version = "0.1.0"
+const version = "0.2.0"
