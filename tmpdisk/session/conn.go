@@ -70,6 +70,36 @@ func (c *Conn) enter(bit uint64) error {
 	}
 }
 
+// A request to a disk that is the server's for a time only is carried out in
+// pieces, in bytes, each of which the kernel is given in one go: it must not go on
+// when that time is over, however long its beginning took.
+const (
+	piece      = 1 << 20
+	quickPiece = 256 << 20 // where no data is moved
+)
+
+// modify carries out a request by way of do, for one piece after the other.
+func (c *Conn) modify(count, off, step uint64, fua bool, do func(count, off uint64) error) error {
+	if c.session.held.lease == nil {
+		step = count
+	}
+	for count > step {
+		if err := c.modifyPiece(step, off, false, do); err != nil {
+			return err
+		}
+		count, off = count-step, off+step
+	}
+	return c.modifyPiece(count, off, fua, do)
+}
+
+func (c *Conn) modifyPiece(count, off uint64, fua bool, do func(count, off uint64) error) error {
+	if err := c.enter(mayWrite); err != nil {
+		return err
+	}
+	defer c.gate.leave()
+	return c.modified(do(count, off), fua)
+}
+
 // modified is for what a request that modifies has come to. With fua it is to be
 // kept.
 func (c *Conn) modified(err error, fua bool) error {
@@ -126,27 +156,31 @@ func (c *Conn) PRead(buf []byte, off uint64) error {
 // PWrite returns after the data is on the server's own disk if fua is set and
 // Options.Sync is. So do Trim and Zero.
 func (c *Conn) PWrite(buf []byte, off uint64, fua bool) error {
-	if err := c.enter(mayWrite); err != nil {
-		return err
-	}
-	defer c.gate.leave()
-	return c.modified(c.disk.PWrite(buf, off), fua)
+	return c.modify(uint64(len(buf)), off, piece, fua, func(count, at uint64) error {
+		return c.disk.PWrite(buf[at-off:][:count], at)
+	})
 }
 
 func (c *Conn) Trim(count uint32, off uint64, fua bool) error {
-	if err := c.enter(mayWrite); err != nil {
-		return err
-	}
-	defer c.gate.leave()
-	return c.modified(c.disk.Trim(count, off), fua)
+	return c.modify(uint64(count), off, quickPiece, fua, func(count, at uint64) error {
+		return c.disk.Trim(uint32(count), at)
+	})
 }
 
 func (c *Conn) Zero(count uint32, off uint64, mayTrim, fast, fua bool) error {
-	if err := c.enter(mayWrite); err != nil {
-		return err
+	if c.session.held.lease != nil && !fast {
+		// Only what is not quick takes more than one system call.
+		if err := c.Zero(count, off, mayTrim, true, fua); !errors.Is(err, unix.EOPNOTSUPP) {
+			return err
+		}
 	}
-	defer c.gate.leave()
-	return c.modified(c.disk.Zero(count, off, mayTrim, fast), fua)
+	step := uint64(piece)
+	if fast {
+		step = quickPiece
+	}
+	return c.modify(uint64(count), off, step, fua, func(count, at uint64) error {
+		return c.disk.Zero(uint32(count), at, mayTrim, fast)
+	})
 }
 
 // Flush is for all that any connection was told is written.
