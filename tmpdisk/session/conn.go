@@ -126,7 +126,7 @@ func (s *session) flush() error {
 		return err
 	}
 	if err := s.keeper.newest(s.held); err != nil {
-		if !scarce(err) {
+		if !scarce(err) && !errors.Is(err, errElsewhere) { // which may only look
 			s.fail(err)
 		}
 		return err

@@ -57,3 +57,24 @@ type overtaking struct {
 }
 
 func (k *overtaking) newest(*held) error { return k.err }
+
+// A flush while another server only looks at the disk does not end the session.
+func TestFlushWhileAnotherLooks(t *testing.T) {
+	now, parent := newClock(), t.TempDir()
+	s := started(t, leasedOptions(t, now, parent))
+	c := open(t, s, keyA, blank(t, parent, testSize))
+	put(t, c, 1, 1, 0)
+	cutOff(t, c)
+	other := openFile(t, inParent(parent, diskOf(keyA)))
+	if err := unix.Flock(other, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Flush(); !errors.Is(err, unix.EBUSY) {
+		t.Errorf("while another looks: got %v, want EBUSY", err)
+	}
+	unix.Flock(other, unix.LOCK_UN)
+	if err := c.Flush(); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	s.Close(c)
+}
