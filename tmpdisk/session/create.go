@@ -48,7 +48,6 @@ func (d *dir) adopt(ctx context.Context, key Key, export string, fresh Disk) (*h
 	h := &held{key: key, disk: n.disk, lease: d.newLease(), record: record{
 		Key: key, Export: export, Size: fresh.Size(), Generation: 1, Connected: true,
 	}}
-	h.lease.extend(h.lease.now())
 	if d.opts.Sync {
 		err = n.disk.Sync()
 	}

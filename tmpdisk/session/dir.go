@@ -43,12 +43,12 @@ var Directories = privdir.Kind{Parameter: "session-dir", Name: "nbdkit-tmpdisk-s
 // dir is a keeper whose disks outlive the server.
 type dir struct {
 	opts Options
+	name string // of this server, see record.Server
 
 	mu   sync.Mutex
 	open *privdir.Dir // nil until it could be opened
 	boot string
 	host string
-	self string // unlike that of any other server, also of one before this
 	// failed are the disks that the filesystem failed and for which no note
 	// could be left. They must not be resumed here.
 	failed generations
@@ -181,7 +181,7 @@ func (d *dir) read(p *privdir.Dir, key Key) (record, error) {
 // tempRecord writes r to a temporary file and returns its name. unlock must come
 // after it has got another one.
 func (d *dir) tempRecord(p *privdir.Dir, r *record, keep bool) (name string, unlock func() error, err error) {
-	r.Format, r.Used, r.Boot, r.Host, r.Server, r.Sync = recordFormat, d.opts.now().UTC(), d.boot, d.host, d.self, d.opts.Sync
+	r.Format, r.Used, r.Boot, r.Host, r.Server, r.Sync = recordFormat, d.opts.now().UTC(), d.boot, d.host, d.name, d.opts.Sync
 	name = string(r.Key) + ".tmp." + sys.RandomName()
 	f, err := d.temp(p, name)
 	if err != nil {
@@ -201,6 +201,15 @@ func (d *dir) tempRecord(p *privdir.Dir, r *record, keep bool) (name string, unl
 
 // write replaces the record of a session that is in this server's hands.
 func (d *dir) write(p *privdir.Dir, r *record) error {
+	return d.writeIf(p, r, func() error { return nil })
+}
+
+// rewrite replaces the record of h, if nobody has taken it over by the last moment.
+func (d *dir) rewrite(p *privdir.Dir, h *held) error {
+	return d.writeIf(p, &h.record, func() error { return d.newest(h) })
+}
+
+func (d *dir) writeIf(p *privdir.Dir, r *record, check func() error) error {
 	// Without sync a crash of the machine ends the session, whatever the
 	// record says then; unless it still says that there was sync before.
 	keep := d.opts.Sync || r.Sync
@@ -209,6 +218,9 @@ func (d *dir) write(p *privdir.Dir, r *record) error {
 		return err
 	}
 	defer unlock()
+	if err := check(); err != nil {
+		return errors.Join(err, p.Remove(name))
+	}
 	if err := unix.Renameat(p.FD(), name, p.FD(), string(r.Key)+".json"); err != nil {
 		p.Remove(name)
 		return fmt.Errorf("rename: %s: %w", p.Join(name), err)

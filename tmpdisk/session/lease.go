@@ -92,6 +92,8 @@ func (d *dir) relock(p *privdir.Dir, h *held) error {
 		switch {
 		case err == nil:
 			return nil
+		case errors.Is(err, unix.EBADFD): // GlusterFS with client.strict-locks: it was lost
+			return fmt.Errorf("lock: %s: %w: %w", p.Join(string(h.key)+".disk"), err, errOvertaken)
 		case !errors.Is(err, unix.EWOULDBLOCK):
 			return fmt.Errorf("lock: %s: %w", p.Join(string(h.key)+".disk"), err)
 		case time.Now().After(until):
@@ -103,6 +105,23 @@ func (d *dir) relock(p *privdir.Dir, h *held) error {
 	}
 }
 
+// inPlace fails if the disk of h has lost its name, and with it all that would be
+// written. The kernel may know a name by heart, and asks for one that it opens.
+func (d *dir) inPlace(p *privdir.Dir, h *held) error {
+	name := string(h.key) + ".disk"
+	f, err := p.Open(name, unix.O_RDONLY)
+	if err == nil {
+		f.Close()
+	}
+	switch {
+	case err != nil && !errors.Is(err, unix.ENOENT):
+		return err
+	case err != nil, !sys.SameFile(p.FD(), name, h.disk.FD()):
+		return fmt.Errorf("%s: removed or replaced: %w", p.Join(name), errOvertaken)
+	}
+	return nil
+}
+
 // A takeover is from another server that may not know of it yet.
 type takeover struct {
 	generation uint64
@@ -110,11 +129,11 @@ type takeover struct {
 }
 
 // tookOver notes that r, which was last read as before, is written.
-func (d *dir) tookOver(r *record, before uint64) {
+func (d *dir) tookOver(r, before *record) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	since := d.opts.clock()
-	if last, ok := d.takeovers[r.Key]; ok && last.generation == before {
+	if last, ok := d.takeovers[r.Key]; ok && last.generation == before.Generation && before.Server == d.name {
 		since = last.since // by this server, whose client did not wait
 	}
 	d.takeovers[r.Key] = takeover{r.Generation, since}
@@ -136,11 +155,14 @@ func (d *dir) settle(ctx context.Context, p *privdir.Dir, h *held) error {
 	if !h.Unsettled {
 		return nil
 	}
+	if err := d.removeTemps(p, h.key); err != nil {
+		return err
+	}
 	if err := d.goOnWithClone(p, h); err != nil {
 		return err
 	}
 	h.Unsettled = false
-	if err := d.write(p, &h.record); err != nil {
+	if err := d.rewrite(p, h); err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -173,6 +195,24 @@ func (d *dir) outwait(ctx context.Context, h *held) error {
 	}
 }
 
+// removeTemps removes what other servers were about to rename to the disk or the
+// record of key: their kernels may do it still, and can no more. Locks say nothing,
+// for whoever has them does not know yet that he has lost the session.
+func (d *dir) removeTemps(p *privdir.Dir, key Key) error {
+	names, err := p.Names()
+	if err != nil {
+		return fmt.Errorf("list: %s: %w", p.Path(), err)
+	}
+	for _, name := range names {
+		if of, kind, ok := splitName(name); ok && of == key && kind != "disk" && kind != "json" {
+			if err := p.Remove(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // goOnWithClone puts a clone in place of the disk of h, where there can be one.
 func (d *dir) goOnWithClone(p *privdir.Dir, h *held) (err error) {
 	name := string(h.key) + ".tmp." + sys.RandomName()
@@ -183,7 +223,7 @@ func (d *dir) goOnWithClone(p *privdir.Dir, h *held) (err error) {
 	defer f.Close()
 	if err := sparse.Reflink(int(f.Fd()), h.disk.FD()); err != nil {
 		d.opts.Debug(fmt.Sprintf("session %s: no clone: %v (ignored)", h.key.Short(), err))
-		return errors.Join(d.newest(h), p.Remove(name))
+		return p.Remove(name)
 	}
 	defer func() {
 		if err != nil {

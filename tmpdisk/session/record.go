@@ -25,11 +25,13 @@ type record struct {
 	Size       int64     `json:"size"`       // of the disk, in bytes
 	Generation uint64    `json:"generation"` // raised by each server that takes the session
 	Connected  bool      `json:"connected"`
-	Used       time.Time `json:"used"`   // when Connected was set or cleared
-	Boot       string    `json:"boot"`   // the kernel that has what was written and not synced
-	Host       string    `json:"host"`   // for whoever reads it
-	Server     string    `json:"server"` // who wrote this
-	Sync       bool      `json:"sync"`   // what clients were told is synced is so
+	Used       time.Time `json:"used"` // when Connected was set or cleared
+	Boot       string    `json:"boot"` // the kernel that has what was written and not synced
+	Host       string    `json:"host"` // for whoever reads it
+	// Server is a random name of the server that wrote this: two may have raised
+	// the same generation, if the first lost its lock before.
+	Server string `json:"server,omitempty"`
+	Sync   bool   `json:"sync"` // what clients were told is synced is so
 	// Unsettled says that a server before the one that wrote this may not know
 	// that the session has been taken from it: see lease.go.
 	Unsettled bool   `json:"unsettled,omitempty"`

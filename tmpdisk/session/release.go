@@ -19,10 +19,8 @@ import (
 func (d *dir) release(h *held) error {
 	p, err := d.private()
 	if err == nil {
-		if err = d.newest(h); err == nil {
-			h.Connected = false
-			err = d.write(p, &h.record)
-		}
+		h.Connected = false
+		err = d.rewrite(p, h)
 	}
 	return errors.Join(err, h.disk.Close())
 }
@@ -74,6 +72,11 @@ func (d *dir) newest(h *held) error {
 		}
 		return err
 	}
+	if h.lease != nil {
+		if err := d.inPlace(p, h); err != nil {
+			return err
+		}
+	}
 	h.lease.extend(began)
 	return nil
 }
@@ -83,7 +86,7 @@ func (d *dir) isNewest(p *privdir.Dir, h *held) error {
 	if err != nil {
 		return err
 	}
-	if r.Generation != h.Generation || r.Lost != "" {
+	if r.Generation != h.Generation || r.Server != h.Server || r.Lost != "" {
 		return fmt.Errorf("%s: generation %d, not %d: %w", p.Join(string(h.key)+".json"), r.Generation, h.Generation, errOvertaken)
 	}
 	return nil

@@ -128,23 +128,21 @@ func (d *dir) take(p *privdir.Dir, key Key, f *os.File) (*held, error) {
 			return nil, d.lose(p, r, key, Failed)
 		}
 	}
-	others := r.Server != d.self
+	before := r
 	r.Unsettled = d.shared && (r.Unsettled || r.Connected)
 	r.Generation++
 	r.Connected = true
-	l := d.newLease()
-	l.extend(l.now())
 	if err := d.write(p, &r); err != nil {
 		return nil, err
 	}
 	if r.Unsettled {
-		d.tookOver(&r, r.Generation-1)
+		d.tookOver(&r, &before)
 	}
 	opened, err := fromFile(f, d.opts.Debug)
 	if err != nil {
 		return nil, err
 	}
-	return &held{key: key, disk: opened, used: true, lease: l, others: others, record: r}, nil
+	return &held{key: key, disk: opened, used: true, lease: d.newLease(), others: before.Server != d.name, record: r}, nil
 }
 
 // fromFile returns the disk that is f, which is closed. The lock goes with it.

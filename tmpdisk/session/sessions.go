@@ -50,7 +50,7 @@ func New(opts Options) *Sessions {
 	if opts.Dir == "" {
 		s.keeper = newMemory()
 	} else {
-		s.keeper = &dir{opts: opts, self: sys.RandomName(), failed: generations{}, orphans: generations{}, takeovers: map[Key]takeover{}}
+		s.keeper = &dir{opts: opts, name: sys.RandomName(), failed: generations{}, orphans: generations{}, takeovers: map[Key]takeover{}}
 	}
 	return s
 }
