@@ -41,6 +41,8 @@ type lease struct {
 	clock func() time.Duration
 	until atomic.Int64 // of clock
 	mu    sync.Mutex   // held by whoever renews it
+	over  bool         // the disk is not held any more. With mu
+	stop  func()       // the timer's, see watch.go. With mu
 }
 
 // holds reports whether the disk may be modified now.

@@ -350,6 +350,7 @@ func TestBuriedIsNotSettled(t *testing.T) {
 	c := open(t, a, keyA, blank(t, parent, testSize))
 	put(t, c, 1, 1, 0)
 	b := started(t, o)
+	c.session.held.lease.end() // a hangs, and does not look
 	cutOff(t, c)
 	now.pass(2 * time.Minute) // b buries it
 	change(t, parent, keyA, func(r *record) {

@@ -19,6 +19,8 @@ type Sessions struct {
 	keeper keeper
 	drops  sync.WaitGroup // that go on
 
+	looking sync.Mutex // before a lease's: see watch.go
+
 	mu      sync.Mutex
 	stopped bool
 	ticking bool             // a tick goes on: one at a time, however many disks are due
@@ -172,6 +174,7 @@ func (s *Sessions) begin(ctx context.Context, mine *session, export string, fres
 		return nil, err
 	}
 	mine.held = held
+	s.watch(mine)
 	return mine.attach()
 }
 
@@ -221,6 +224,7 @@ func (s *Sessions) Close(c *Conn) {
 		return
 	}
 	h := mine.held
+	h.lease.end()
 	waits := false
 	var err error
 	switch {
