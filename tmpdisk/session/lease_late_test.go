@@ -27,7 +27,7 @@ func TestSameGeneration(t *testing.T) {
 	c = open(t, a, keyA, none)
 	cutOff(t, c)
 	change(t, parent, keyA, func(r *record) { r.Generation--; r.Connected = false })
-	d := open(t, b, keyA, none)
+	d := beginOpen(context.Background(), b).wait(t, now, nothing)
 	put(t, d, 2, 1, 1)
 	b.Close(d)
 	if err := c.PWrite(block(9, 9), 0, true); !errors.Is(err, unix.ESHUTDOWN) {
@@ -47,7 +47,7 @@ func TestFirstRequestLooks(t *testing.T) {
 	c = open(t, a, keyA, none)
 	cutOff(t, c)
 	change(t, parent, keyA, func(r *record) { r.Connected = false }) // as if a's were not there yet
-	d := open(t, b, keyA, none)
+	d := beginOpen(context.Background(), b).wait(t, now, nothing)
 	if err := c.PWrite(block(9, 9), 0, false); !errors.Is(err, unix.ESHUTDOWN) {
 		t.Errorf("got %v, want ESHUTDOWN", err)
 	}
