@@ -52,6 +52,6 @@ rejected "parameter template-dir: $work/ro: read-only file system" template-dir=
 # when the first disk is made.
 chown 12345 "$templates"
 serve "$plugin" size=1M command=: template-dir="$templates"
-has "$log" "$templates: owned by user 12345"
+wait_for 10 grep -qF "$templates: owned by user 12345" "$log" || has "$log" "owned by user 12345"
 refused
 [ -z "$(ls -A "$templates")" ] || fail "something was made"
