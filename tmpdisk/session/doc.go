@@ -41,11 +41,12 @@
 // modifies a disk only for some seconds after it last saw that the lock and the
 // newest generation are its own. Whoever takes a session that was not given back
 // waits for that long, in [Sessions.Open], and goes on with a clone of the disk
-// where the filesystem can clone. A client that modifies nothing needs no lease,
-// but its server looks now and then, and takes a lost lock again if nobody else has
-// it: other servers drop a disk without one when its grace is over. [Conn.Gate] then keeps what modifies to the
-// methods. What the other machine's kernel writes later than that, of what the
-// server asked it for before, only the clone or the filesystem itself keeps out.
+// where the filesystem can clone. A client that modifies nothing needs no lease, but
+// its server looks now and then, and takes a lost lock again if nobody else has it:
+// other servers drop a disk without one when its grace is over. [Conn.Gate] then
+// keeps what modifies to the methods. What the other machine's kernel writes later
+// than that, of what the server asked it for before, only the clone or the
+// filesystem itself keeps out.
 //
 // # Who has a disk
 //

@@ -163,3 +163,50 @@ func TestLateRecord(t *testing.T) {
 		})
 	}
 }
+
+// A disk that another server takes while this one is about to drop it stays.
+func TestLateDrop(t *testing.T) {
+	now, parent := newClock(), t.TempDir()
+	o := leasedOptions(t, now, parent)
+	onWrite, real := func() {}, o.now
+	o.now = func() time.Time { onWrite(); return real() }
+	s := started(t, o)
+	c := open(t, s, keyA, blank(t, parent, testSize))
+	put(t, c, 1, 1, 0)
+	s.Close(c)
+	d, ok := s.keeper.(*dir)
+	if !ok {
+		t.Fatal("no dir")
+	}
+	onWrite = func() {
+		onWrite = func() {}
+		change(t, parent, keyA, func(r *record) { r.Generation++; r.Connected = true })
+	}
+	if _, err := d.drop(waiter{entry: entry{key: keyA}}, Evicted); !errors.Is(err, errElsewhere) {
+		t.Errorf("got %v, want %v", err, errElsewhere)
+	}
+	wantFiles(t, parent, diskOf(keyA), recordOf(keyA), lockName)
+	change(t, parent, keyA, func(r *record) {
+		if r.Lost != "" || !r.Connected {
+			t.Errorf("got record %+v, want the other server's", *r)
+		}
+	})
+}
+
+// So does one that failed a server which another one has taken over from.
+func TestLateLoss(t *testing.T) {
+	now, parent := newClock(), t.TempDir()
+	o := leasedOptions(t, now, parent)
+	onWrite, real := func() {}, o.now
+	o.now = func() time.Time { onWrite(); return real() }
+	s := started(t, o)
+	c := open(t, s, keyA, blank(t, parent, testSize))
+	put(t, c, 1, 1, 0)
+	c.session.fail(unix.EIO)
+	onWrite = func() {
+		onWrite = func() {}
+		change(t, parent, keyA, func(r *record) { r.Generation++ })
+	}
+	s.Close(c)
+	wantFiles(t, parent, diskOf(keyA), recordOf(keyA), lockName)
+}

@@ -44,7 +44,7 @@ func (d *dir) abandon(h *held, why Reason) error {
 		if err = d.newest(h); err == nil {
 			var p *privdir.Dir
 			if p, err = d.private(); err == nil {
-				err = meant(d.lose(p, h.record, h.key, why))
+				err = meant(d.lose(p, h.disk.FD(), h.record, h.key, why))
 			}
 		}
 		if err != nil && !errors.Is(err, errOvertaken) {
@@ -132,7 +132,7 @@ func (d *dir) drop(w waiter, why Reason) (uint64, error) {
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return 0, fmt.Errorf("fstat: %s: %w", f.Name(), err)
 	}
-	return uint64(st.Blocks) * 512, meant(d.lose(p, r, key, why))
+	return uint64(st.Blocks) * 512, meant(d.lose(p, int(f.Fd()), r, key, why))
 }
 
 // bury lets the locked disk f wait whose server died while a client was connected:

@@ -74,7 +74,7 @@ func (d *dir) loseWithoutDisk(p *privdir.Dir, key Key) error {
 	case r.Lost != "":
 		return &LostError{key, r.Lost}
 	}
-	return d.lose(p, r, key, Damaged)
+	return d.lose(p, noDisk, r, key, Damaged)
 }
 
 func exists(p *privdir.Dir, name string) bool {
@@ -94,15 +94,15 @@ func (d *dir) check(p *privdir.Dir, key Key, f *os.File) (record, error) {
 		return r, errUnknown
 	case errors.Is(err, errDamaged):
 		d.opts.LogError(err.Error())
-		return r, d.lose(p, r, key, Damaged)
+		return r, d.lose(p, int(f.Fd()), r, key, Damaged)
 	case err != nil:
 		return r, err
 	case r.Lost != "": // whoever wrote so died before it removed the disk
-		return r, d.lose(p, r, key, r.Lost)
+		return r, d.lose(p, int(f.Fd()), r, key, r.Lost)
 	case d.marked(d.failed, &r):
-		return r, d.lose(p, r, key, Failed)
+		return r, d.lose(p, int(f.Fd()), r, key, Failed)
 	case r.Boot != d.boot && !r.Sync:
-		return r, d.lose(p, r, key, Crashed)
+		return r, d.lose(p, int(f.Fd()), r, key, Crashed)
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
@@ -110,7 +110,7 @@ func (d *dir) check(p *privdir.Dir, key Key, f *os.File) (record, error) {
 	}
 	if st.Size != r.Size {
 		d.opts.LogError(fmt.Sprintf("%s: has %d bytes, not %d", f.Name(), st.Size, r.Size))
-		return r, d.lose(p, r, key, Damaged)
+		return r, d.lose(p, int(f.Fd()), r, key, Damaged)
 	}
 	return r, nil
 }
@@ -125,7 +125,7 @@ func (d *dir) take(p *privdir.Dir, key Key, f *os.File) (*held, error) {
 		if err := sys.Retry(func() error { return unix.Fdatasync(int(f.Fd())) }); err != nil {
 			// The kernel tells of a page that it could not write only once.
 			d.opts.LogError(fmt.Sprintf("sync: %s: %v", f.Name(), err))
-			return nil, d.lose(p, r, key, Failed)
+			return nil, d.lose(p, int(f.Fd()), r, key, Failed)
 		}
 	}
 	before := r
@@ -158,22 +158,29 @@ func fromFile(f *os.File, debug func(string)) (*disk.Disk, error) {
 	return d, err
 }
 
-// lose leaves a note in place of the disk of key. The error is a *LostError, or
-// says why that was not possible.
-func (d *dir) lose(p *privdir.Dir, r record, key Key, why Reason) error {
-	d.opts.LogError(fmt.Sprintf("session %s: its disk %s is removed: %s", key.Short(), p.Join(string(key)+".disk"), reasons[why]))
+// noDisk is for a session without one.
+const noDisk = -1
+
+// lose leaves a note in place of the disk of key, which is locked and open as fd.
+// The error is a *LostError, or says why that was not possible.
+func (d *dir) lose(p *privdir.Dir, fd int, r record, key Key, why Reason) error {
+	still := func() error { return d.still(p, fd, &r, key) }
 	note := record{Key: key, Export: r.Export, Lost: why}
-	err := d.write(p, &note)
+	err := d.writeIf(p, &note, still)
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
 		// The disk that is to go has all the room that its note needs. One that
 		// is empty and has a record is damaged, and not unknown.
-		if err = d.empty(p, key); err == nil {
-			err = d.write(p, &note)
+		if err = still(); err == nil {
+			err = d.empty(p, key)
+		}
+		if err == nil {
+			err = d.writeIf(p, &note, still)
 		}
 	}
 	if err != nil {
 		return err
 	}
+	d.opts.LogError(fmt.Sprintf("session %s: its disk %s is removed: %s", key.Short(), p.Join(string(key)+".disk"), reasons[why]))
 	if err := p.Remove(string(key) + ".disk"); err != nil {
 		return err
 	}
@@ -183,6 +190,20 @@ func (d *dir) lose(p *privdir.Dir, r record, key Key, why Reason) error {
 	delete(d.takeovers, key)
 	d.mu.Unlock()
 	return &LostError{key, why}
+}
+
+// still fails if another server has got the session since r was read with the lock
+// of the disk, which is open as fd.
+func (d *dir) still(p *privdir.Dir, fd int, r *record, key Key) error {
+	if !d.shared || fd == noDisk {
+		return nil
+	}
+	now, err := d.read(p, key)
+	if sys.Flock(fd) != nil || !sys.SameFile(p.FD(), string(key)+".disk", fd) ||
+		err == nil && (now.Generation != r.Generation || now.Server != r.Server || now.Lost != r.Lost) {
+		return fmt.Errorf("session %s: %w", key.Short(), errElsewhere)
+	}
+	return nil
 }
 
 // empty gives back the room that the disk of key takes.

@@ -107,7 +107,7 @@ func (d *dir) lookAtDisk(p *privdir.Dir, key Key) (record, error) {
 		d.mark(d.orphans, &r)
 	}
 	if err == nil && !r.Connected && d.opts.now().Sub(r.Used) > d.opts.Grace(r.Export) {
-		err = d.lose(p, r, key, Expired)
+		err = d.lose(p, int(f.Fd()), r, key, Expired)
 	}
 	return r, err
 }
