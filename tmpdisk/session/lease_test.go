@@ -341,6 +341,41 @@ func TestImpatientClientComesAgain(t *testing.T) {
 	a.Close(c)
 }
 
+// A server that cannot reach the filesystem leaves the disk to others, or to itself
+// when it can; one whose filesystem fails has lost it, as everywhere.
+func TestUnreachableIsNotFailed(t *testing.T) {
+	for name, test := range map[string]struct {
+		err  error
+		lost bool
+	}{
+		"not connected":  {unix.ENOTCONN, false},
+		"bad descriptor": {unix.EBADFD, false},
+		"timed out":      {unix.ETIMEDOUT, false},
+		"no route":       {unix.EHOSTUNREACH, false},
+		"an error":       {unix.EIO, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now, parent := newClock(), t.TempDir()
+			s := started(t, leasedOptions(t, now, parent))
+			c := open(t, s, keyA, blank(t, parent, testSize))
+			put(t, c, 1, 1, 0)
+			c.session.fail(fmt.Errorf("fdatasync: %w", test.err))
+			s.Close(c)
+			if test.lost {
+				wantLost(t, s, keyA, Failed)
+				return
+			}
+			waits := false
+			c = beginOpen(context.Background(), s).wait(t, now, func() { waits = true })
+			if !waits {
+				t.Error("nobody waits for what the server may have had in progress")
+			}
+			wantBlock(t, c, 1, 1, 0)
+			s.Close(c)
+		})
+	}
+}
+
 // A session that a sweep has looked after while its server was cut off is not
 // taken for one that was given back.
 func TestBuriedIsNotSettled(t *testing.T) {

@@ -60,7 +60,7 @@ type session struct {
 	// does not count: where it has data.
 	asked atomic.Bool
 	// broken is set for good when nothing may be written any more; overtaken
-	// says that it is another server's.
+	// says that the disk is another server's, or whoever's can reach it.
 	broken, overtaken atomic.Bool
 }
 
@@ -130,7 +130,7 @@ var errBroken = fmt.Errorf("the session's disk has failed, or is another server'
 // fail keeps everybody from the disk, for good. It is called in the middle of a
 // request, for which somebody with the lock may be waiting.
 func (s *session) fail(why error) {
-	if errors.Is(why, errOvertaken) {
+	if errors.Is(why, errOvertaken) || s.held.lease != nil && unreachable(why) {
 		s.overtaken.Store(true)
 	}
 	if s.broken.Swap(true) {
@@ -144,4 +144,11 @@ func (s *session) fail(why error) {
 			c.gate.close()
 		}
 	}()
+}
+
+// unreachable reports whether this server is cut off from a filesystem that other
+// machines have as well: what was flushed is there for them.
+func unreachable(err error) bool {
+	return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.EBADFD) ||
+		errors.Is(err, unix.ETIMEDOUT) || errors.Is(err, unix.EHOSTUNREACH)
 }
