@@ -49,6 +49,9 @@ nbdsh                      python3-libnbd    the client that most tests use
 fusermount3                fuse3             mount disks through nbdfuse
 qemu-io                    qemu-utils        stand in for a virtual machine
 bindfs                     bindfs            give TMPDIR a filesystem in user space
+glusterd                   glusterfs-server  let two servers share a filesystem
+glusterfs                  glusterfs-client  mount it
+gluster                    glusterfs-cli     set it up
 losetup                    mount             mount disks through loop devices
 sfdisk                     fdisk             make partitions
 setpriv                    util-linux        run as an ordinary user
