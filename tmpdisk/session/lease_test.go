@@ -85,7 +85,7 @@ func TestLeaseModel(t *testing.T) {
 			for i := range servers {
 				servers[i] = started(t, leasedOptions(t, now, parent))
 			}
-			m := &leaseModel{t: t, rng: rng, now: now}
+			m := &leaseModel{t: t, path: inParent(parent, diskOf(keyA)), rng: rng, now: now}
 			for at := range m.content {
 				m.content[at] = []int{0}
 			}
@@ -103,12 +103,23 @@ func TestLeaseModel(t *testing.T) {
 	}
 }
 
+// isLocked reports whether somebody has the lock of a file.
+func isLocked(t testing.TB, path string) bool {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == unix.EWOULDBLOCK
+}
+
 type leaseModel struct {
-	t   *testing.T
-	rng *rand.Rand
-	now *clock
-	seq int
-	fua bool // in this round; such a write would look for itself who has the session
+	t    *testing.T
+	path string // of the disk
+	rng  *rand.Rand
+	now  *clock
+	seq  int
+	fua  bool // in this round; such a write would look for itself who has the session
 	// content is the last write that was acknowledged, and those after it that
 	// failed: what a failed one leaves nobody can say, until it is read.
 	content [modelBlocks][]int
@@ -167,7 +178,11 @@ func (m *leaseModel) round(servers [2]*Sessions) {
 	}
 	last := m.conn
 	m.conn = nil
-	c := beginOpen(context.Background(), servers[other]).wait(m.t, m.now, func() {
+	o := beginOpen(context.Background(), servers[other])
+	if cut { // else the old server could have its lock again before the new one has it
+		eventually(m.t, "the other server's lock", func() bool { return isLocked(m.t, m.path) })
+	}
+	c := o.wait(m.t, m.now, func() {
 		if cut {
 			m.write(last)
 		}
