@@ -52,6 +52,7 @@ volume() {
         mount -t tmpfs tmpfs "$n"
     done
     mkdir /run/gluster "$bricks"/{1,2,3}
+    getent hosts localhost >/dev/null || add_localhost
     glusterd --log-level WARNING || fail "glusterd"
     wait_for 30 gluster_cli volume list >/dev/null || fail "glusterd does not answer"
     gluster_cli volume create vol replica 3 "$brick"/{1,2,3} force
@@ -63,6 +64,13 @@ volume() {
     sessions=$work/a/sessions
     private=$sessions/nbdkit-tmpdisk-sessions-0
     wait_for 10 test -d b/sessions
+}
+
+# add_localhost: a new system's /etc/hosts may be missing, and what heals asks for it.
+add_localhost() {
+    mkdir /run/etc /run/etc.work
+    echo 127.0.0.1 localhost >/run/etc/hosts
+    mount -t overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/etc.work overlay /etc
 }
 
 # machine NAME N: a network namespace of that name, and the volume mounted from it.
