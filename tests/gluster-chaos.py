@@ -188,6 +188,21 @@ def cut(server, other, clients):
     want([c.name for c in clients if not c.good], [], "failed while the other server came back")
 
 
+def blink(server, other, clients):
+    """For about as long as it takes to be noticed. Those who notice come back."""
+    writing = Writing(clients)
+    shell("cut_off " + server.name)
+    time.sleep(rng.uniform(1, 9))
+    shell("connected_again " + server.name)
+    time.sleep(1)
+    writing.end()
+    for c in clients:
+        if not c.good:
+            counts["noticed a blink"] += 1
+            c.h = None
+    all_of([c for c in clients if not c.good], Client.go, rng.choice((server, other)))
+
+
 def stop(server, other, clients):
     all_of(clients, Client.leave)
     server.end(signal.SIGTERM)
@@ -256,7 +271,7 @@ def main():
     deck = []
     for _ in range(int(os.environ["rounds"])):
         if not deck:
-            deck = [kill, cut, brick, stop, leave]
+            deck = [kill, cut, brick, blink, stop, leave]
             rng.shuffle(deck)
         play(deck.pop(), servers, clients)
     all_of(clients, Client.leave)
