@@ -37,9 +37,6 @@ options=(
     server.keepalive-interval 1
     server.keepalive-count 3
     cluster.heal-timeout 5
-    # A client that keeps writes back may send those that failed once more when it
-    # closes the file, over what another server has written since.
-    performance.write-behind off
 )
 
 # volume: start it and mount it.

@@ -40,13 +40,12 @@
 // server can lose the lock and go on running, because it was cut off. There it
 // modifies a disk only for some seconds after it last saw that the lock and the
 // newest generation are its own. Whoever takes a session that was not given back
-// waits for that long, in [Sessions.Open], and goes on with a clone of the disk
-// where the filesystem can clone. A client that modifies nothing needs no lease, but
+// waits for that long, in [Sessions.Open], and goes on with a copy of the disk (a
+// clone, where the filesystem can clone). A client that modifies nothing needs no lease, but
 // its server looks now and then, and takes a lost lock again if nobody else has it:
 // other servers drop a disk without one when its grace is over. [Conn.Gate] then
 // keeps what modifies to the methods. What the other machine's kernel writes later
-// than that, of what the server asked it for before, only the clone or the
-// filesystem itself keeps out.
+// than that, of what the server asked it for before, lands in a file that nobody has.
 //
 // # Who has a disk
 //

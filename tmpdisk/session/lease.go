@@ -26,8 +26,8 @@ import (
 // Whoever gets a disk that another server had waits for that as well.
 //
 // What the old server had asked its kernel for by then may still come, however
-// late. Where the filesystem can clone, the new server therefore goes on with a
-// clone: the old one's file is nobody's any more.
+// late: GlusterFS sends it once more when the old server closes the file. So the new
+// one goes on with a copy, and the old one's file is nobody's any more.
 const (
 	leaseTime = 10 * time.Second
 	cacheWait = 2 * time.Second // GlusterFS and FUSE keep what they know for one second
@@ -71,6 +71,9 @@ func (s *session) renew() error {
 	err := s.keeper.newest(s.held)
 	if errors.Is(err, errOvertaken) {
 		s.fail(err)
+	}
+	if unreachable(err) {
+		err = fmt.Errorf("%v: %w", err, unix.EIO) // which clients know
 	}
 	return err
 }

@@ -52,7 +52,7 @@ func (d *dir) settle(ctx context.Context, p *privdir.Dir, h *held) error {
 	if err := d.removeTemps(p, h.key); err != nil {
 		return err
 	}
-	if err := d.goOnWithClone(p, h); err != nil {
+	if err := d.goOnWithCopy(ctx, p, h); err != nil {
 		return err
 	}
 	h.Unsettled = false
@@ -107,29 +107,36 @@ func (d *dir) removeTemps(p *privdir.Dir, key Key) error {
 	return nil
 }
 
-// goOnWithClone puts a clone in place of the disk of h, where there can be one.
-func (d *dir) goOnWithClone(p *privdir.Dir, h *held) (err error) {
+// goOnWithCopy puts a copy in place of the disk of h: a clone where there can be one.
+// Without room for it, the client goes on with the file that the last server had.
+func (d *dir) goOnWithCopy(ctx context.Context, p *privdir.Dir, h *held) (err error) {
 	name := string(h.key) + ".tmp." + sys.RandomName()
 	f, err := d.temp(p, name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if err := sparse.Reflink(int(f.Fd()), h.disk.FD()); err != nil {
-		d.opts.Debug(fmt.Sprintf("session %s: no clone: %v (ignored)", h.key.Short(), err))
-		return p.Remove(name)
-	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Remove(name))
 		}
 	}()
+	how, err := sparse.Clone(ctx, int(f.Fd()), h.disk.FD(), sparse.Options{})
+	switch {
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		d.opts.LogError(fmt.Sprintf("session %s: goes on with the file of a server that died or was cut off, "+
+			"because there is no room for a copy: what that one has not written yet may come: %v", h.key.Short(), err))
+		return p.Remove(name)
+	case err != nil:
+		return err
+	}
+	d.opts.Debug(fmt.Sprintf("session %s: disk copied %s", h.key.Short(), how))
 	if d.opts.Sync {
 		if err := sys.Retry(func() error { return unix.Fsync(int(f.Fd())) }); err != nil {
 			return fmt.Errorf("sync: %s: %w", f.Name(), err)
 		}
 	}
-	clone, err := fromFile(f, d.opts.Debug)
+	copied, err := fromFile(f, d.opts.Debug)
 	if err != nil {
 		return err
 	}
@@ -140,10 +147,10 @@ func (d *dir) goOnWithClone(p *privdir.Dir, h *held) (err error) {
 		err = syncDir(p)
 	}
 	if err != nil {
-		clone.Close()
+		copied.Close()
 		return fmt.Errorf("rename: %s: %w", p.Join(name), err)
 	}
 	h.disk.Close()
-	h.disk = clone
+	h.disk = copied
 	return nil
 }

@@ -4,7 +4,9 @@
 package session
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 // A disk that was given back to this server is had at once; so is one on a
@@ -133,14 +137,15 @@ func TestBuriedIsNotSettled(t *testing.T) {
 	b.Stop()
 }
 
-// What the old server's kernel had and could not write lands in a file that
-// nobody has any more, where the filesystem can clone.
+// What the old server's kernel had and could not write lands in a file that nobody
+// has any more.
 func TestStuckWrite(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to mount a filesystem")
-	}
+	t.Run("copied", func(t *testing.T) { stuckWrite(t, t.TempDir()) })
 	for _, fs := range []string{"xfs", "btrfs"} {
 		t.Run(fs, func(t *testing.T) {
+			if os.Geteuid() != 0 {
+				t.Skip("needs root to mount a filesystem")
+			}
 			image := filepath.Join(t.TempDir(), "image")
 			if err := os.WriteFile(image, nil, 0o600); err != nil {
 				t.Fatal(err)
@@ -151,29 +156,63 @@ func TestStuckWrite(t *testing.T) {
 			if out, err := exec.Command("mkfs."+fs, "-q", image).CombinedOutput(); err != nil {
 				t.Skipf("needs mkfs.%s: %v: %s", fs, err, out)
 			}
-			now, parent := newClock(), mountImage(t, image, "")
-			o := leasedOptions(t, now, parent)
-			a, b := started(t, o), started(t, o)
-			c := open(t, a, keyA, blank(t, parent, testSize))
-			put(t, c, 1, 1, 0)
-			stuck := openFile(t, inParent(parent, diskOf(keyA)))
-			cutOff(t, c)
-			d := beginOpen(context.Background(), b).wait(t, now, nothing)
-			if _, err := unix.Pwrite(stuck, block(9, 9), 0); err != nil {
-				t.Fatal(err)
-			}
-			wantBlock(t, d, 1, 1, 0)
-			put(t, d, 2, 1, 1)
-			b.Close(d)
-			a.Close(c)
-			wantFiles(t, parent, diskOf(keyA), recordOf(keyA), lockName)
-			d = open(t, b, keyA, none)
-			wantBlock(t, d, 1, 1, 0)
-			wantBlock(t, d, 2, 1, 1)
-			b.Close(d)
-			unix.Close(stuck)
-			closeKeeper(a)
-			closeKeeper(b)
+			stuckWrite(t, mountImage(t, image, ""))
 		})
 	}
+}
+
+func stuckWrite(t *testing.T, parent string) {
+	now := newClock()
+	o := leasedOptions(t, now, parent)
+	a, b := started(t, o), started(t, o)
+	c := open(t, a, keyA, blank(t, parent, testSize))
+	put(t, c, 1, 1, 0)
+	stuck, err := unix.Open(inParent(parent, diskOf(keyA)), unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cutOff(t, c)
+	d := beginOpen(context.Background(), b).wait(t, now, nothing)
+	if _, err := unix.Pwrite(stuck, block(9, 9), 0); err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(stuck)
+	wantBlock(t, d, 1, 1, 0)
+	put(t, d, 2, 1, 1)
+	b.Close(d)
+	a.Close(c)
+	wantFiles(t, parent, diskOf(keyA), recordOf(keyA), lockName)
+	d = open(t, b, keyA, none)
+	wantBlock(t, d, 1, 1, 0)
+	wantBlock(t, d, 2, 1, 1)
+	b.Close(d)
+	closeKeeper(a)
+	closeKeeper(b)
+}
+
+// Where there is no room for a copy the client gets its disk all the same, and the
+// log says so.
+func TestNoRoomForACopy(t *testing.T) {
+	now, parent := newClock(), testkit.Tmpfs(t, "1536k")
+	o := leasedOptions(t, now, parent)
+	said := make(chan string, 10)
+	o.LogError = func(line string) { said <- line }
+	a, b := started(t, o), started(t, o)
+	c := open(t, a, keyA, blank(t, parent, testSize))
+	data := bytes.Repeat([]byte{1}, testSize)
+	if err := c.PWrite(data, 0, false); err != nil {
+		t.Fatal(err)
+	}
+	cutOff(t, c)
+	d := beginOpen(context.Background(), b).wait(t, now, nothing)
+	got := make([]byte, testSize)
+	if err := d.PRead(got, 0); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("got another content, or %v", err)
+	}
+	testkit.Contains(t, errors.New(<-said), "no room for a copy", unix.ENOSPC.Error())
+	b.Close(d)
+	a.Close(c)
+	wantFiles(t, parent, diskOf(keyA), recordOf(keyA), lockName)
+	closeKeeper(a)
+	closeKeeper(b)
 }

@@ -63,7 +63,7 @@ func cloneBest(ctx context.Context, dst, src int, o Options) (Result, error) {
 		return Result{}, err
 	}
 	if !o.copyOnly && !o.readWriteOnly {
-		err := Reflink(dst, src)
+		err := reflink(dst, src)
 		switch {
 		case err == nil:
 			return Result{how: byReflink}, nil
@@ -89,7 +89,7 @@ func cloneBest(ctx context.Context, dst, src int, o Options) (Result, error) {
 		from, to, err := sys.NextData(src, 0, st.Size)
 		find = find || err == nil && from == 0 && to == st.Size
 	}
-	c := copier{dst: dst, src: src, readWrite: o.readWriteOnly || find, findZeroes: find}
+	c := copier{dst: dst, src: src, readWrite: o.readWriteOnly || find || inUserSpace(dst), findZeroes: find}
 	err := c.copySparse(ctx, st.Size)
 	r := Result{how: byCopyRange, copied: c.copied}
 	if c.readWrite {
@@ -98,9 +98,9 @@ func cloneBest(ctx context.Context, dst, src int, o Options) (Result, error) {
 	return r, err
 }
 
-// Reflink makes the empty file dst share the blocks of src, so that nothing is
+// reflink makes the empty file dst share the blocks of src, so that nothing is
 // copied. What is written to either later the other does not see.
-func Reflink(dst, src int) error {
+func reflink(dst, src int) error {
 	if writtenInPlace(src) {
 		WriteInPlace(dst) // btrfs shares blocks only between files that are alike
 	}
@@ -108,6 +108,14 @@ func Reflink(dst, src int) error {
 		return fmt.Errorf("reflink: %w", err)
 	}
 	return nil
+}
+
+// inUserSpace is whether the file that fd is open on is on FUSE. What such a filesystem
+// makes of copy_file_range is not to be relied on: one that keeps several replicas
+// would have each copy what it has itself, even if that is out of date.
+func inUserSpace(fd int) bool {
+	t, err := sys.FSTypeOf(fd)
+	return err != nil || t == unix.FUSE_SUPER_MAGIC
 }
 
 // copyStep is how many bytes are copied between two looks at the context.
