@@ -29,9 +29,9 @@ gluster_cli() {
 }
 
 # The bricks let go of the locks of a client that is cut off as soon as they notice,
-# and the client fails what is in progress as soon as it does: 5 s instead of 42 s.
+# and the client fails what is in progress as soon as it does: 10 s instead of 42 s.
 options=(
-    network.ping-timeout 5
+    network.ping-timeout 10
     server.tcp-user-timeout 5
     server.keepalive-time 2
     server.keepalive-interval 1

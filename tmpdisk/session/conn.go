@@ -105,11 +105,11 @@ func (c *Conn) modifyPiece(count, off uint64, fua bool, do func(count, off uint6
 func (c *Conn) modified(err error, fua bool) error {
 	switch s := c.session; {
 	case err == nil && fua:
-		return s.flush()
+		return known(s.flush())
 	case err != nil && s.sync && lost(err):
 		s.fail(err)
 	}
-	return err
+	return known(err)
 }
 
 // lost reports whether the filesystem may have lost what it had taken.
@@ -150,7 +150,7 @@ func (c *Conn) PRead(buf []byte, off uint64) error {
 		return err
 	}
 	defer c.gate.leave()
-	return c.disk.PRead(buf, off)
+	return known(c.disk.PRead(buf, off))
 }
 
 // PWrite returns after the data is on the server's own disk if fua is set and
@@ -189,7 +189,7 @@ func (c *Conn) Flush() error {
 		return err
 	}
 	defer c.gate.leave()
-	return c.session.flush()
+	return known(c.session.flush())
 }
 
 func (c *Conn) Extents(count uint32, off uint64, reqOne bool, add func(off, length uint64, hole bool) error) error {

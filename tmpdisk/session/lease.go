@@ -72,10 +72,7 @@ func (s *session) renew() error {
 	if errors.Is(err, errOvertaken) {
 		s.fail(err)
 	}
-	if unreachable(err) {
-		err = fmt.Errorf("%v: %w", err, unix.EIO) // which clients know
-	}
-	return err
+	return known(err)
 }
 
 // newLease returns nil where no other machine can have the disk.

@@ -146,6 +146,14 @@ func (s *session) fail(why error) {
 	}()
 }
 
+// known makes an error that clients know of one that nbdkit would call EINVAL.
+func known(err error) error {
+	if unreachable(err) {
+		return fmt.Errorf("%v: %w", err, unix.EIO)
+	}
+	return err
+}
+
 // unreachable reports whether this server is cut off from a filesystem that other
 // machines have as well: what was flushed is there for them.
 func unreachable(err error) bool {
