@@ -106,7 +106,7 @@ func (c *Conn) modified(err error, fua bool) error {
 	switch s := c.session; {
 	case err == nil && fua:
 		return known(s.flush())
-	case err != nil && s.sync && lost(err):
+	case err != nil && (s.sync && lost(err) || s.held.lease != nil && unreachable(err)):
 		s.fail(err)
 	}
 	return known(err)

@@ -69,7 +69,7 @@ func (s *session) renew() error {
 		return nil
 	}
 	err := s.keeper.newest(s.held)
-	if errors.Is(err, errOvertaken) {
+	if errors.Is(err, errOvertaken) || unreachable(err) {
 		s.fail(err)
 	}
 	return known(err)

@@ -178,6 +178,43 @@ func TestUnreachableIsNotFailed(t *testing.T) {
 	}
 }
 
+// A server that a request could not reach the filesystem with does not give the disk
+// back: what it has not passed on may come when it closes the file.
+func TestUnreachableIsNotGivenBack(t *testing.T) {
+	now, parent := newClock(), t.TempDir()
+	s := started(t, leasedOptions(t, now, parent))
+	c := open(t, s, keyA, blank(t, parent, testSize))
+	put(t, c, 1, 1, 0)
+	if err := c.modified(unix.ENOTCONN, false); !errors.Is(err, unix.EIO) {
+		t.Errorf("got %v, want EIO", err)
+	}
+	s.Close(c)
+	change(t, parent, keyA, func(r *record) {
+		if !r.Connected {
+			t.Errorf("got record %+v, want it not given back", *r)
+		}
+	})
+}
+
+// Nor does one that cannot flush what it has, when its client leaves.
+func TestNotFlushedIsNotGivenBack(t *testing.T) {
+	now, parent := newClock(), t.TempDir()
+	s := started(t, leasedOptions(t, now, parent))
+	c := open(t, s, keyA, blank(t, parent, testSize))
+	put(t, c, 1, 1, 0)
+	c.session.held.disk = cutOffDisk{c.session.held.disk}
+	s.Close(c)
+	change(t, parent, keyA, func(r *record) {
+		if !r.Connected {
+			t.Errorf("got record %+v, want it not given back", *r)
+		}
+	})
+}
+
+type cutOffDisk struct{ Disk }
+
+func (cutOffDisk) Sync() error { return unix.ENOTCONN }
+
 // The lock of a directory is often this machine's only, so it is that of a file.
 func TestNamingWaitsForOtherMachines(t *testing.T) {
 	now, parent := newClock(), t.TempDir()

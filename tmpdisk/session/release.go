@@ -18,6 +18,12 @@ import (
 // release implements keeper.
 func (d *dir) release(h *held) error {
 	p, err := d.private()
+	if err == nil && h.lease != nil {
+		// What failed while this server was cut off may be sent once more when the
+		// file is closed. Then the disk is not given back: whoever has it next waits,
+		// and goes on with a copy.
+		err = h.disk.Sync()
+	}
 	if err == nil {
 		h.Connected = false
 		err = d.rewrite(p, h)
