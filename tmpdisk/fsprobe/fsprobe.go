@@ -120,17 +120,6 @@ func Probe(dir, prefix string) (Result, error) {
 	return r, nil
 }
 
-// TryLocks tries locks alone: why is the reason why they do not work in dir, or nil.
-// It leaves no more than Probe, and err says the same.
-func TryLocks(dir, prefix string) (why, err error) {
-	fd, why, err := lockedFile(dir, prefix)
-	if err != nil {
-		return nil, fmt.Errorf("try locks: %s: %w", dir, err)
-	}
-	unix.Close(fd)
-	return why, nil
-}
-
 // fsType asks the directory: GlusterFS does not tell of a file without a name.
 func fsType(dir string) (sys.FSType, error) {
 	fd, err := sys.Openat(unix.AT_FDCWD, dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)

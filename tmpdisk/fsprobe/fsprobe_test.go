@@ -144,11 +144,11 @@ func TestWarning(t *testing.T) {
 
 func TestProbeWhereNoFileCanBeMade(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
-	if _, err := Probe(missing, "probe."); !errors.Is(err, unix.ENOENT) {
+	_, err := Probe(missing, "probe.")
+	if !errors.Is(err, unix.ENOENT) {
 		t.Errorf("got %v, want %v", err, unix.ENOENT)
 	}
-	_, err := TryLocks(missing, "probe.")
-	testkit.Contains(t, err, "try locks", missing)
+	testkit.Contains(t, err, "try the filesystem", missing)
 }
 
 // A filesystem that is full is no reason to fail.
@@ -247,7 +247,7 @@ func TestExclude(t *testing.T) {
 }
 
 // Others sweep meanwhile what nobody has locked.
-func TestTryLocksWhileOthersSweep(t *testing.T) {
+func TestLockedFileWhileOthersSweep(t *testing.T) {
 	dir := t.TempDir()
 	stop, swept := make(chan struct{}), make(chan int)
 	go func() {
@@ -271,10 +271,12 @@ func TestTryLocksWhileOthersSweep(t *testing.T) {
 		}
 	}()
 	for range 2000 {
-		if why, err := TryLocks(dir, "probe."); why != nil || err != nil {
+		fd, why, err := lockedFile(dir, "probe.")
+		if why != nil || err != nil {
 			t.Error(why, err)
 			break
 		}
+		unix.Close(fd)
 		if err := unnamed(dir, "probe."); err != nil {
 			t.Error(err)
 			break

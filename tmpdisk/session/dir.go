@@ -99,11 +99,10 @@ func (d *dir) private() (*privdir.Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.tryLocks(p); err != nil {
+	if err := d.tryFilesystem(p); err != nil {
 		p.Close()
 		return nil, err
 	}
-	d.tryFilesystem(p)
 	d.boot, d.open = strings.TrimSpace(string(boot)), p
 	d.host, _ = os.Hostname()
 	kind, err := sys.FSTypeOf(p.FD())

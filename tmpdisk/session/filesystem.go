@@ -19,31 +19,28 @@ import (
 // of a session that nobody has.
 var trialPrefix = strings.Repeat("0", 64) + ".tmp."
 
-// tryLocks fails where locks do not keep two servers from one session. Where there is
-// no room for a trial, what is there may still be served.
-func (d *dir) tryLocks(p *privdir.Dir) error {
-	why, err := fsprobe.TryLocks(p.Path(), trialPrefix)
-	if err != nil {
-		d.opts.Debug(fmt.Sprintf("session-dir: %v (ignored)", err))
+// tryFilesystem finds out what the filesystem can do. It fails where locks do not keep
+// two servers from one session. Where there is no room for a trial, what is there may
+// still be served.
+func (d *dir) tryFilesystem(p *privdir.Dir) error {
+	r, err := fsprobe.Probe(p.Path(), trialPrefix)
+	var why error
+	if err == nil {
+		why = r.Why(fsprobe.Locks)
 	}
 	if err := sys.Flock(p.FD()); why == nil && !errors.Is(err, unix.EWOULDBLOCK) {
 		why = err
 	}
 	unix.Flock(p.FD(), unix.LOCK_UN)
-	if why != nil {
+	switch {
+	case why != nil:
 		return fmt.Errorf("parameter session-dir: lock: %s: %w: name a directory on a filesystem that has locks", p.Path(), why)
+	case err != nil:
+		d.opts.Debug(fmt.Sprintf("session-dir: %v (ignored)", err))
+	default:
+		d.found(r)
 	}
 	return nil
-}
-
-// tryFilesystem finds out, once, what the filesystem can do.
-func (d *dir) tryFilesystem(p *privdir.Dir) {
-	r, err := fsprobe.Probe(p.Path(), trialPrefix)
-	if err != nil {
-		d.opts.Debug(fmt.Sprintf("session-dir: %v (ignored)", err))
-		return
-	}
-	d.found(r)
 }
 
 // found keeps what the filesystem can do, and says it.
