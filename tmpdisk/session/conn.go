@@ -105,7 +105,7 @@ func (c *Conn) modifyPiece(count, off uint64, fua bool, do func(count, off uint6
 func (c *Conn) modified(err error, fua bool) error {
 	switch s := c.session; {
 	case err == nil && fua:
-		return known(s.flush())
+		err = s.flush()
 	case err != nil && (s.sync && lost(err) || s.held.lease != nil && unreachable(err)):
 		s.fail(err)
 	}

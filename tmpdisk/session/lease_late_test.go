@@ -18,11 +18,7 @@ import (
 // Two servers that raise the same generation, because the lock of the first was
 // lost before it had done so, are not taken for each other.
 func TestSameGeneration(t *testing.T) {
-	now, parent := newClock(), t.TempDir()
-	o := leasedOptions(t, now, parent)
-	a, b := started(t, o), started(t, o)
-	c := open(t, a, keyA, blank(t, parent, testSize))
-	put(t, c, 1, 1, 0)
+	now, parent, a, b, c := twoLeased(t)
 	a.Close(c)
 	c = open(t, a, keyA, none)
 	cutOff(t, c)
@@ -38,11 +34,7 @@ func TestSameGeneration(t *testing.T) {
 
 // A server whose own record came late does not modify what another took up before.
 func TestFirstRequestLooks(t *testing.T) {
-	now, parent := newClock(), t.TempDir()
-	o := leasedOptions(t, now, parent)
-	a, b := started(t, o), started(t, o)
-	c := open(t, a, keyA, blank(t, parent, testSize))
-	put(t, c, 1, 1, 0)
+	now, parent, a, b, c := twoLeased(t)
 	a.Close(c)
 	c = open(t, a, keyA, none)
 	cutOff(t, c)
@@ -63,10 +55,7 @@ func TestDiskIsReplaced(t *testing.T) {
 		"removed":  os.Remove,
 	} {
 		t.Run(name, func(t *testing.T) {
-			now, parent := newClock(), t.TempDir()
-			s := started(t, leasedOptions(t, now, parent))
-			c := open(t, s, keyA, blank(t, parent, testSize))
-			put(t, c, 1, 1, 0)
+			_, parent, s, c := leased(t)
 			path := inParent(parent, diskOf(keyA))
 			if err := os.WriteFile(path+".other", nil, 0o600); err != nil {
 				t.Fatal(err)
@@ -85,11 +74,7 @@ func TestDiskIsReplaced(t *testing.T) {
 // What the old server had made, and may still rename, is gone before the client
 // is let in.
 func TestLateRename(t *testing.T) {
-	now, parent := newClock(), t.TempDir()
-	o := leasedOptions(t, now, parent)
-	a, b := started(t, o), started(t, o)
-	c := open(t, a, keyA, blank(t, parent, testSize))
-	put(t, c, 1, 1, 0)
+	now, parent, a, b, c := twoLeased(t)
 	cutOff(t, c)
 	names := map[string]bool{} // whether it must be gone
 	for _, key := range []Key{keyA, keyB} {
@@ -164,12 +149,24 @@ func TestLateRecord(t *testing.T) {
 	}
 }
 
+// onceItWrites returns what says what is to happen, once, when a server with o is
+// about to write its next record.
+func onceItWrites(o *Options) (set func(func())) {
+	next, real := func() {}, o.now
+	o.now = func() time.Time {
+		f := next
+		next = func() {}
+		f()
+		return real()
+	}
+	return func(f func()) { next = f }
+}
+
 // A disk that another server takes while this one is about to drop it stays.
 func TestLateDrop(t *testing.T) {
 	now, parent := newClock(), t.TempDir()
 	o := leasedOptions(t, now, parent)
-	onWrite, real := func() {}, o.now
-	o.now = func() time.Time { onWrite(); return real() }
+	whenItWrites := onceItWrites(&o)
 	s := started(t, o)
 	c := open(t, s, keyA, blank(t, parent, testSize))
 	put(t, c, 1, 1, 0)
@@ -178,10 +175,9 @@ func TestLateDrop(t *testing.T) {
 	if !ok {
 		t.Fatal("no dir")
 	}
-	onWrite = func() {
-		onWrite = func() {}
+	whenItWrites(func() {
 		change(t, parent, keyA, func(r *record) { r.Generation++; r.Connected = true })
-	}
+	})
 	if _, err := d.drop(waiter{entry: entry{key: keyA}}, Evicted); !errors.Is(err, errElsewhere) {
 		t.Errorf("got %v, want %v", err, errElsewhere)
 	}
@@ -197,16 +193,14 @@ func TestLateDrop(t *testing.T) {
 func TestLateLoss(t *testing.T) {
 	now, parent := newClock(), t.TempDir()
 	o := leasedOptions(t, now, parent)
-	onWrite, real := func() {}, o.now
-	o.now = func() time.Time { onWrite(); return real() }
+	whenItWrites := onceItWrites(&o)
 	s := started(t, o)
 	c := open(t, s, keyA, blank(t, parent, testSize))
 	put(t, c, 1, 1, 0)
 	c.session.fail(unix.EIO)
-	onWrite = func() {
-		onWrite = func() {}
+	whenItWrites(func() {
 		change(t, parent, keyA, func(r *record) { r.Generation++ })
-	}
+	})
 	s.Close(c)
 	wantFiles(t, parent, diskOf(keyA), recordOf(keyA), lockName)
 }

@@ -21,6 +21,23 @@ func leasedOptions(t testing.TB, now *clock, parent string) Options {
 	return o
 }
 
+// leased returns a server with leases, and a client of it that has written block 0.
+func leased(t testing.TB) (now *clock, parent string, s *Sessions, c *Conn) {
+	t.Helper()
+	now, parent = newClock(), t.TempDir()
+	s = started(t, leasedOptions(t, now, parent))
+	c = open(t, s, keyA, blank(t, parent, testSize))
+	put(t, c, 1, 1, 0)
+	return now, parent, s, c
+}
+
+// twoLeased returns two such servers with one directory; the client is a's.
+func twoLeased(t testing.TB) (now *clock, parent string, a, b *Sessions, c *Conn) {
+	t.Helper()
+	now, parent, a, c = leased(t)
+	return now, parent, a, started(t, leasedOptions(t, now, parent)), c
+}
+
 // cutOff is what a filesystem does to a server that it cannot reach: the lock of
 // c's disk is anybody's, and the server goes on.
 func cutOff(t testing.TB, c *Conn) {
@@ -100,10 +117,7 @@ func openFile(t testing.TB, path string) int {
 
 // What modifies is refused without the lease; what does not is not.
 func TestLeaseIsForWhatModifies(t *testing.T) {
-	now, parent := newClock(), t.TempDir()
-	s := started(t, leasedOptions(t, now, parent))
-	c := open(t, s, keyA, blank(t, parent, testSize))
-	put(t, c, 1, 1, 0)
+	now, parent, s, c := leased(t)
 	if _, read, write := c.Gate(); read == 0 || write != 0 {
 		t.Errorf("got bits %#x and %#x, want requests that modify to come here", read, write)
 	}
@@ -127,11 +141,7 @@ func TestLeaseIsForWhatModifies(t *testing.T) {
 // A server that finds out that it has been overtaken does not keep the lock that
 // nobody had just then.
 func TestOvertakenLetsGo(t *testing.T) {
-	now, parent := newClock(), t.TempDir()
-	o := leasedOptions(t, now, parent)
-	a, b := started(t, o), started(t, o)
-	c := open(t, a, keyA, blank(t, parent, testSize))
-	put(t, c, 1, 1, 0)
+	now, parent, a, b, c := twoLeased(t)
 	cutOff(t, c)
 	b.Close(beginOpen(context.Background(), b).wait(t, now, nothing))
 	if err := c.PWrite(block(9, 9), 0, false); !errors.Is(err, errOvertaken) {
@@ -157,10 +167,7 @@ func TestUnreachableIsNotFailed(t *testing.T) {
 		"an error":       {unix.EIO, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			now, parent := newClock(), t.TempDir()
-			s := started(t, leasedOptions(t, now, parent))
-			c := open(t, s, keyA, blank(t, parent, testSize))
-			put(t, c, 1, 1, 0)
+			now, _, s, c := leased(t)
 			c.session.fail(fmt.Errorf("fdatasync: %w", test.err))
 			s.Close(c)
 			if test.lost {
@@ -181,10 +188,7 @@ func TestUnreachableIsNotFailed(t *testing.T) {
 // A server that a request could not reach the filesystem with does not give the disk
 // back: what it has not passed on may come when it closes the file.
 func TestUnreachableIsNotGivenBack(t *testing.T) {
-	now, parent := newClock(), t.TempDir()
-	s := started(t, leasedOptions(t, now, parent))
-	c := open(t, s, keyA, blank(t, parent, testSize))
-	put(t, c, 1, 1, 0)
+	_, parent, s, c := leased(t)
 	if err := c.modified(unix.ENOTCONN, false); !errors.Is(err, unix.EIO) {
 		t.Errorf("got %v, want EIO", err)
 	}
@@ -198,10 +202,7 @@ func TestUnreachableIsNotGivenBack(t *testing.T) {
 
 // Nor does one that cannot flush what it has, when its client leaves.
 func TestNotFlushedIsNotGivenBack(t *testing.T) {
-	now, parent := newClock(), t.TempDir()
-	s := started(t, leasedOptions(t, now, parent))
-	c := open(t, s, keyA, blank(t, parent, testSize))
-	put(t, c, 1, 1, 0)
+	_, parent, s, c := leased(t)
 	c.session.held.disk = cutOffDisk{c.session.held.disk}
 	s.Close(c)
 	change(t, parent, keyA, func(r *record) {

@@ -44,11 +44,7 @@ func TestNobodyWaitsWithoutNeed(t *testing.T) {
 
 // What another server gave back is had when no cache can be from before that.
 func TestCachesAreWaitedFor(t *testing.T) {
-	now, parent := newClock(), t.TempDir()
-	o := leasedOptions(t, now, parent)
-	a, b := started(t, o), started(t, o)
-	c := open(t, a, keyA, blank(t, parent, testSize))
-	put(t, c, 1, 1, 0)
+	now, _, a, b, c := twoLeased(t)
 	a.Close(c)
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
@@ -90,11 +86,7 @@ func TestImpatientClient(t *testing.T) {
 }
 
 func TestImpatientClientComesAgain(t *testing.T) {
-	now, parent := newClock(), t.TempDir()
-	o := leasedOptions(t, now, parent)
-	a, b := started(t, o), started(t, o)
-	c := open(t, a, keyA, blank(t, parent, testSize))
-	put(t, c, 1, 1, 0)
+	now, _, a, b, c := twoLeased(t)
 	cutOff(t, c)
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
