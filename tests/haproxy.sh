@@ -88,6 +88,29 @@ clients() {
     (become_clients)
 }
 
+# begin_clients: the same in the background, until the file "connected" is there. What
+# they say is in client.log.
+begin_clients() {
+    become_clients >client.log 2>&1 <&0 &
+    client=$!
+    at_exit "kill $client 2>/dev/null || :"
+    await connected
+}
+
+# await FILE: until the clients in the background have made it, or have ended.
+await() {
+    wait_for 60 progress "$1"
+}
+
+progress() {
+    [ -e "$1" ] || gone "$client"
+}
+
+# end_clients: wait for them; they must have found all as it should be.
+end_clients() {
+    wait "$client" || fail "$(tail -n 3 client.log)"
+}
+
 # become_clients: the same in place of this shell; to be run with &.
 become_clients() {
     inside "$ns" nbdsh -c 'import errno, os, socket, sys, threading, time

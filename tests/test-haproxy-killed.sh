@@ -11,7 +11,7 @@
 
 serve_three
 balance
-become_clients >client.log 2>&1 <<'PYTHON' &
+begin_clients <<'PYTHON'
 addresses = ["10.7.0.%d" % i for i in range(1, 61)]
 there = {a: connect(a) for a in addresses}
 first = {a: server(c) for a, c in there.items()}
@@ -73,18 +73,12 @@ for a in addresses:
 touch("enough")
 wait_for("worked")
 PYTHON
-client=$!
-at_exit "kill $client 2>/dev/null || :"
-progress() {
-    [ -e "$1" ] || gone "$client"
-}
-wait_for 60 progress connected
 kill_at 2
 touch killed
-wait_for 60 progress served
+await served
 wait_for 20 is_state 2 DOWN || fail "server 2 is not down"
 serve_at 2 "$plugin" size=12M type=swap
 wait_for 20 is_state 2 UP || fail "server 2 is not up again"
 touch back
-wait "$client" || fail "$(tail -n 3 client.log)"
+end_clients
 cat client.log
