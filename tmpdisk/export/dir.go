@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // Options say where the exports are, and what is made of them.
@@ -23,7 +25,7 @@ type Options[T any] struct {
 	Retire          func(v T)
 	Debug, LogError func(string)
 
-	now func() time.Time // tests have their own
+	clock sys.Clock // nil but in tests
 }
 
 // A Dir is a directory of exports, as far as its files have had good versions.
@@ -42,9 +44,7 @@ type Dir[T any] struct {
 
 // New returns a Dir that has not looked yet.
 func New[T any](opts Options[T]) *Dir[T] {
-	if opts.now == nil {
-		opts.now = time.Now
-	}
+	opts.clock = sys.ClockOr(opts.clock)
 	return &Dir[T]{opts: opts, files: map[string]*file[T]{}}
 }
 
@@ -124,7 +124,7 @@ func (d *Dir[T]) look() bool {
 	if d.stopped {
 		return false
 	}
-	now := d.opts.now() // before anything is read: a later change has a later time
+	now := d.opts.clock.Now() // before anything is read: a later change has a later time
 	st, err := stat(unix.AT_FDCWD, d.opts.Dir, 0)
 	if err == nil && d.settled && identityOf(&st) == d.seen {
 		return true

@@ -33,7 +33,7 @@ const pause = time.Second
 
 // update reads a file if it may have changed since, and loads it if it has.
 func (d *Dir[T]) update(f *file[T]) {
-	now := d.opts.now()
+	now := d.opts.clock.Now()
 	st, err := stat(unix.AT_FDCWD, f.path, 0)
 	if err == nil && f.settled && identityOf(&st) == f.seen {
 		if f.retry && now.Sub(f.loadedAt) >= pause {
@@ -79,7 +79,7 @@ func (d *Dir[T]) load(f *file[T]) {
 	if err == nil {
 		v, err = d.opts.Load(f.name, settings)
 		f.retry = err != nil
-		f.loadedAt = d.opts.now()
+		f.loadedAt = d.opts.clock.Now()
 	}
 	if err != nil {
 		d.failed(f, err)

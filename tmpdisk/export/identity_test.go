@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 func TestSameTextIsNotLoadedAgain(t *testing.T) {
@@ -63,8 +65,8 @@ func TestOtherText(t *testing.T) {
 func TestLoadIsTriedAgain(t *testing.T) {
 	dir := newDir(t, "a.conf", "bad=1\n")
 	d, j := watch(t, dir)
-	now := time.Now()
-	d.opts.now = func() time.Time { return now }
+	clock := testkit.NewClockAt(time.Now())
+	d.opts.clock = clock
 	load := d.opts.Load
 	mended := false
 	d.opts.Load = func(name string, settings []Setting) (*made, error) {
@@ -74,7 +76,7 @@ func TestLoadIsTriedAgain(t *testing.T) {
 		return load(name, settings)
 	}
 	for range 3 {
-		now = now.Add(time.Minute)
+		clock.Pass(time.Minute)
 		if _, ok := d.Find("a"); ok {
 			t.Fatal("got an export, want none")
 		}
@@ -84,7 +86,7 @@ func TestLoadIsTriedAgain(t *testing.T) {
 	if _, ok := d.Find("a"); ok {
 		t.Error("it was tried again at once")
 	}
-	now = now.Add(time.Minute)
+	clock.Pass(time.Minute)
 	if _, ok := d.Find("a"); !ok {
 		t.Error("it was not tried again")
 	}
@@ -106,7 +108,7 @@ func TestChangeWithinOneTick(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := newDir(t, "a.conf", "k=1\n")
 			d, _ := watch(t, dir)
-			d.opts.now = func() time.Time { return time.Now().Add(tt.ago) }
+			d.opts.clock = testkit.NewClockAt(time.Now().Add(tt.ago))
 			wantFind(t, d, "a", "k=1;")
 			write(t, dir+"/a.conf", "k=2\n")
 			st, err := stat(unix.AT_FDCWD, dir+"/a.conf", 0)

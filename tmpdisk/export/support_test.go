@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 // another is a user that is neither root nor this one.
@@ -113,7 +115,7 @@ func watch(t testing.TB, path string) (*Dir[*made], *journal) {
 
 // settled makes d think that all files are old.
 func settled(d *Dir[*made]) {
-	d.opts.now = func() time.Time { return time.Now().Add(time.Hour) }
+	d.opts.clock = testkit.NewClockAt(time.Now().Add(time.Hour))
 }
 
 // wantFind fails the test unless the export is served from text; "" is for none.

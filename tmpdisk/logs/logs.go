@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 const (
@@ -16,11 +18,8 @@ const (
 
 // Limiter passes lines on to a log, but not too many of one kind.
 type Limiter struct {
-	log func(string)
-	// now never goes back. after runs f in its own goroutine once d has passed,
-	// and returns what stops it.
-	now   func() time.Duration
-	after func(d time.Duration, f func()) (stop func() bool)
+	log   func(string)
+	clock sys.Clock
 
 	mu      sync.Mutex
 	kinds   map[string]*kind
@@ -29,22 +28,18 @@ type Limiter struct {
 
 // kind is what there was of one kind in the minute that began last.
 type kind struct {
-	begun  time.Duration
+	begun  time.Time
 	logged int
 	more   int
-	last   string      // of more
-	stop   func() bool // nil if no timer runs
+	last   string // of more
+	stop   func() // nil if no timer runs
 }
 
 // New returns a Limiter that passes lines on to log.
-func New(log func(string)) *Limiter {
-	start := time.Now()
-	return newLimiter(log, func() time.Duration { return time.Since(start) },
-		func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop })
-}
+func New(log func(string)) *Limiter { return newLimiter(log, nil) }
 
-func newLimiter(log func(string), now func() time.Duration, after func(time.Duration, func()) func() bool) *Limiter {
-	return &Limiter{log: log, now: now, after: after, kinds: map[string]*kind{}}
+func newLimiter(log func(string), clock sys.Clock) *Limiter {
+	return &Limiter{log: log, clock: sys.ClockOr(clock), kinds: map[string]*kind{}}
 }
 
 // Log logs line, or counts it if there were ten of its kind in this minute.
@@ -61,7 +56,7 @@ func (l *Limiter) Log(of, line string) {
 	k.more++
 	k.last = line
 	if k.stop == nil && !l.stopped {
-		k.stop = l.after(k.begun+time.Minute-l.now(), func() {
+		k.stop = l.clock.AfterFunc(k.begun.Add(time.Minute).Sub(l.clock.Now()), func() {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.endMinute(k)
@@ -88,7 +83,7 @@ func (l *Limiter) kind(name string) *kind {
 		k = l.kinds[name]
 	}
 	if k == nil {
-		k = &kind{begun: l.now()}
+		k = &kind{begun: l.clock.Now()}
 		l.kinds[name] = k
 	}
 	return k
@@ -96,7 +91,7 @@ func (l *Limiter) kind(name string) *kind {
 
 // endMinute ends k's minute if it is over. With l.mu.
 func (l *Limiter) endMinute(k *kind) {
-	if now := l.now(); now-k.begun >= time.Minute {
+	if now := l.clock.Now(); now.Sub(k.begun) >= time.Minute {
 		k.logged, k.begun = 0, now
 		l.sum(k)
 	}

@@ -40,7 +40,7 @@ func New(opts Options) *Sessions {
 		opts.maxLost = maxLost
 	}
 	if opts.clock == nil {
-		opts.clock = sys.SinceBoot
+		opts.clock = sys.ClockOr(nil).SinceBoot
 	}
 	if opts.after == nil {
 		opts.after = func(d time.Duration, f func()) func() {
