@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 // fakeDisk is what the pool keeps in tests.
@@ -46,7 +48,7 @@ func (m *fakeMake) fail(err error) { m.end <- outcome[*fakeDisk]{err: err} }
 type poolBench struct {
 	*Pool[*fakeDisk]
 	t     *testing.T
-	clock *fakeClock
+	clock *testkit.Clock
 	makes chan *fakeMake // every run, in the order of their first step
 	deaf  bool
 
@@ -56,7 +58,7 @@ type poolBench struct {
 
 func newPoolBench(t *testing.T, opts Options[*fakeDisk]) *poolBench {
 	t.Helper()
-	b := &poolBench{t: t, clock: &fakeClock{now: time.Unix(1e9, 0)}, makes: make(chan *fakeMake, 10000)}
+	b := &poolBench{t: t, clock: testkit.NewClock(), makes: make(chan *fakeMake, 10000)}
 	opts.clock = b.clock
 	opts.LogError = func(s string) {
 		b.mu.Lock()
@@ -79,9 +81,9 @@ func newPoolBench(t *testing.T, opts Options[*fakeDisk]) *poolBench {
 	})
 	t.Cleanup(func() {
 		b.Stop()
-		if b.running() != 0 || len(b.queue) != 0 || len(b.shelf) != 0 || len(b.clock.pauses()) != 0 {
+		if b.running() != 0 || len(b.queue) != 0 || len(b.shelf) != 0 || len(b.clock.Timers()) != 0 {
 			t.Errorf("after stop: running %d, queue %d, shelf %d, timers %d, want all 0",
-				b.running(), len(b.queue), len(b.shelf), len(b.clock.pauses()))
+				b.running(), len(b.queue), len(b.shelf), len(b.clock.Timers()))
 		}
 	})
 	return b

@@ -39,7 +39,7 @@ func TestPoolStaleOnShelf(t *testing.T) {
 				want, made = made, made+1
 			}
 			c.wants(want)
-			b.clock.advance(breath)
+			b.clock.Pass(breath)
 			left := max(0, int(tt.want)-1)
 			for range 3 - left {
 				b.next().ok(made)
@@ -90,7 +90,7 @@ func TestPoolStaleBegunBeforeClientCame(t *testing.T) {
 			b := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: NewJobs(1), Fresh: isFresh})
 			b.Start()
 			m := b.next()
-			b.clock.advance(c.began)
+			b.clock.Pass(c.began)
 			client := b.join()
 			stale := &fakeDisk{id: 1}
 			stale.stale.Store(true)

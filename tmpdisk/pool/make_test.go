@@ -101,10 +101,10 @@ func TestPoolBackoff(t *testing.T) {
 	b.idle(0)
 	var got []time.Duration
 	for range 8 {
-		got = append(got, b.clock.pauses()...)
-		b.clock.advance(b.clock.pauses()[0] - 1)
+		got = append(got, b.clock.Timers()...)
+		b.clock.Pass(b.clock.Timers()[0] - 1)
 		b.counts(0, 0)
-		b.clock.advance(1)
+		b.clock.Pass(1)
 		b.counts(1, 0) // one finds out, not three
 		b.next().fail(errFirst)
 		b.idle(0)
@@ -116,13 +116,13 @@ func TestPoolBackoff(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("pauses: got %v, want %v", got, want)
 	}
-	b.clock.advance(time.Minute)
+	b.clock.Pass(time.Minute)
 	b.next().fail(errSecond)
 	b.idle(0)
 	if l := b.logged(); len(l) != 1 || !strings.HasSuffix(l[0], errFirst.Error()) {
 		t.Errorf("log: got %q, want the first failure only", l)
 	}
-	b.clock.advance(time.Minute)
+	b.clock.Pass(time.Minute)
 	b.next().ok(1)
 	b.next().ok(2)
 	b.next().ok(3)
@@ -130,10 +130,10 @@ func TestPoolBackoff(t *testing.T) {
 	if o := b.join().outcome(); o.err != nil {
 		t.Fatalf("got %v, want a disk", o.err)
 	}
-	b.clock.advance(breath)
+	b.clock.Pass(breath)
 	b.next().fail(errSecond)
 	b.idle(2)
-	if p := b.clock.pauses(); !slices.Equal(p, []time.Duration{time.Second}) || len(b.logged()) != 2 {
+	if p := b.clock.Timers(); !slices.Equal(p, []time.Duration{time.Second}) || len(b.logged()) != 2 {
 		t.Errorf("after a success: got pauses %v, log %q, want it all from the start", p, b.logged())
 	}
 }
@@ -154,13 +154,13 @@ func TestPoolRoom(t *testing.T) {
 	b.next().ok(1)
 	c.wants(1)
 	b.idle(0)
-	b.clock.advance(b.clock.pauses()[0])
+	b.clock.Pass(b.clock.Timers()[0])
 	b.idle(0)
 	if l := b.logged(); len(l) != 1 || !strings.HasSuffix(l[0], "TMPDIR: no room") || len(b.makes) != 0 {
 		t.Fatalf("got log %q and %d makers, want one line and none", l, len(b.makes))
 	}
 	full.Store(false)
-	b.clock.advance(b.clock.pauses()[0])
+	b.clock.Pass(b.clock.Timers()[0])
 	b.next().ok(2)
 	b.next().ok(3)
 	b.idle(2)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // Why a maker's context was cancelled: see [context.Cause]. Both errors wrap
@@ -46,7 +48,7 @@ type Options[T Disk] struct {
 	Debug    func(string) // a line for nbdkit -v; nil discards it
 	LogError func(string) // a line for the log; nil discards it
 
-	clock clock
+	clock sys.Clock // nil but in tests
 }
 
 // A Pool hands out disks. The package's documentation has the rules.
@@ -65,8 +67,8 @@ type Pool[T Disk] struct {
 	makers  []*maker[T]  // that run, in order of their start; not cancelled
 	ending  int          // makers that were cancelled but have not returned
 	shelf   []T          // newest last; empty while a client waits
-	extra   timer        // ends the minute of the disk beyond Spares
-	breath  timer        // ends the breath after a disk was taken
+	extra   *timer       // ends the minute of the disk beyond Spares
+	breath  *timer       // ends the breath after a disk was taken
 	refill  refill
 }
 
@@ -98,9 +100,7 @@ func New[T Disk](opts Options[T], makeDisk func(context.Context) (T, error)) *Po
 	if opts.LogError == nil {
 		opts.LogError = func(string) {}
 	}
-	if opts.clock == nil {
-		opts.clock = realClock{}
-	}
+	opts.clock = sys.ClockOr(opts.clock)
 	p := &Pool[T]{opts: opts, makeDisk: makeDisk}
 	p.seat.wake = p.granted
 	return p

@@ -35,7 +35,7 @@ func TestPoolSparesAreReady(t *testing.T) {
 	b.join().wants(2)
 	b.counts(0, 0) // not in the way of who has just taken it
 	b.join().wants(1)
-	b.clock.advance(breath)
+	b.clock.Pass(breath)
 	b.next().ok(3)
 	b.next().ok(4)
 	b.idle(2)
@@ -84,7 +84,7 @@ func TestPoolCancelWhileWaiting(t *testing.T) {
 			if tt.cancelled {
 				b.until("its maker is gone", func() bool { return b.running() == tt.others })
 			}
-			if l, p := b.logged(), b.clock.pauses(); len(l)+len(p) != 0 {
+			if l, p := b.logged(), b.clock.Timers(); len(l)+len(p) != 0 {
 				t.Errorf("got log %q and pauses %v, want nothing: this is no failure", l, p)
 			}
 		})
@@ -110,7 +110,7 @@ func TestPoolUntouchedComesBack(t *testing.T) {
 			b.idle(1)
 		}
 		probe := b.join()
-		b.clock.advance(breath)
+		b.clock.Pass(breath)
 		b.next().ok(1)
 		disk := probe.outcome().disk
 		b.idle(spares)
@@ -125,9 +125,9 @@ func TestPoolUntouchedComesBack(t *testing.T) {
 			t.Errorf("spares %d: probes started %d makers, want 0", spares, n)
 		}
 		b.Put(disk)
-		b.clock.advance(keepExtra - 1)
+		b.clock.Pass(keepExtra - 1)
 		b.idle(spares + 1)
-		b.clock.advance(1)
+		b.clock.Pass(1)
 		b.idle(spares) // the extra one only for a minute
 	}
 }
@@ -139,7 +139,7 @@ func TestPoolLateTimerOfExtraDisk(t *testing.T) {
 	disk := c.wants(1)
 	b.idle(0)
 	b.Put(disk)
-	late := b.clock.timers[0].f // as if it began just before it was stopped
+	late := b.clock.Late() // as if it began just before it was stopped
 	b.join().wants(1)
 	b.Put(disk)
 	late()
@@ -246,7 +246,7 @@ func TestPoolStop(t *testing.T) {
 	b.until("one is ready", func() bool { return len(b.shelf) == 1 })
 	served := b.join()
 	held := served.wants(1)
-	b.clock.advance(breath)
+	b.clock.Pass(breath)
 	other := b.next()
 	waiting := b.join()
 

@@ -15,7 +15,7 @@ func TestPoolRetireDropsTheShelf(t *testing.T) {
 	b.idle(1)
 	probe := b.join()
 	shelf[0] = probe.wants(1)
-	b.clock.advance(breath)
+	b.clock.Pass(breath)
 	shelf = append(shelf, b.next().ok(2))
 	b.idle(1)
 	b.Put(shelf[0]) // one more than spares, for a minute
@@ -26,7 +26,7 @@ func TestPoolRetireDropsTheShelf(t *testing.T) {
 			t.Errorf("disk %d: closed %d times, want 1", d.id, n)
 		}
 	}
-	if p := b.clock.pauses(); len(p) != 0 {
+	if p := b.clock.Timers(); len(p) != 0 {
 		t.Errorf("timers: got %v, want none", p)
 	}
 	b.SetSpares(3)
@@ -124,7 +124,7 @@ func TestPoolRetiredForgetsFailures(t *testing.T) {
 	b.next().fail(errFirst)
 	b.idle(0)
 	b.Retire()
-	if p := b.clock.pauses(); len(p) != 0 {
+	if p := b.clock.Timers(); len(p) != 0 {
 		t.Errorf("timers: got %v, want none", p)
 	}
 	leaver, m := b.join(), b.next()
@@ -135,7 +135,7 @@ func TestPoolRetiredForgetsFailures(t *testing.T) {
 	b.next().ok(1)
 	stays.wants(1)
 	b.idle(0)
-	if l, p := b.logged(), b.clock.pauses(); len(l) != 1 || len(p) != 0 {
+	if l, p := b.logged(), b.clock.Timers(); len(l) != 1 || len(p) != 0 {
 		t.Errorf("got log %q and timers %v, want the failure before and none", l, p)
 	}
 	if len(again) != 0 {

@@ -37,7 +37,7 @@ type refill struct {
 	failing bool          // the last one could not be made
 	noRoom  bool          // because Room said so
 	length  time.Duration // of the last pause
-	pause   timer         // runs until the next attempt
+	pause   *timer        // runs until the next attempt
 }
 
 // missing is how many disks the shelf is short of. With mu.
@@ -109,7 +109,7 @@ func (p *Pool[T]) clear(why string) {
 		p.drop(disk, why)
 	}
 	p.shelf = nil
-	for _, t := range []*timer{&p.extra, &p.breath, &p.refill.pause} {
+	for _, t := range []**timer{&p.extra, &p.breath, &p.refill.pause} {
 		disarm(t)
 	}
 }
