@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // Limits are what one client may take. 0 is no limit.
@@ -27,7 +29,8 @@ var ErrTooMany = fmt.Errorf("it may have no more: %w", unix.EBUSY)
 
 // Clients are those that have disks or connections.
 type Clients struct {
-	now func() time.Duration // since some moment; never goes back
+	clock sys.Clock
+	start time.Time
 
 	mu     sync.Mutex // before a queue's
 	owners map[string]*owner
@@ -44,14 +47,15 @@ type owner struct {
 }
 
 // New returns Clients of which there are none yet.
-func New() *Clients {
-	start := time.Now()
-	return newClients(func() time.Duration { return time.Since(start) })
+func New() *Clients { return newClients(nil) }
+
+func newClients(clock sys.Clock) *Clients {
+	clock = sys.ClockOr(clock)
+	return &Clients{clock: clock, start: clock.Now(), owners: map[string]*owner{}}
 }
 
-func newClients(now func() time.Duration) *Clients {
-	return &Clients{now: now, owners: map[string]*owner{}}
-}
+// now is the time since the start. It never goes back.
+func (c *Clients) now() time.Duration { return c.clock.Now().Sub(c.start) }
 
 // Slot is one disk of its owner.
 type Slot struct {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 func enter(t *testing.T, c *Clients, owner string, l Limits) *Slot {
@@ -79,8 +81,8 @@ func TestLeave(t *testing.T) {
 
 // Whoever owes is kept while it does, and not much longer if others come and go.
 func TestForgets(t *testing.T) {
-	now := time.Duration(0)
-	c := newClients(func() time.Duration { return now })
+	clock := testkit.NewClock()
+	c := newClients(clock)
 	l := Limits{Rate: 1000}
 	visit := func(owner string, n uint64) {
 		m := c.Meter(owner, l)
@@ -93,7 +95,7 @@ func TestForgets(t *testing.T) {
 	most := 0
 	for i := range 100_000 {
 		visit(fmt.Sprint(i), 2000)
-		now += time.Millisecond
+		clock.Pass(time.Millisecond)
 		most = max(most, len(c.owners))
 	}
 	if want := 3 * int(owes/time.Millisecond); most > want {
@@ -104,7 +106,7 @@ func TestForgets(t *testing.T) {
 	}
 	// One that comes back is the same, and outlives its place among the owing.
 	back := c.Meter("99999", l)
-	now += owes
+	clock.Pass(owes)
 	for range 2 * len(c.owing) {
 		visit("passer-by", 0)
 	}
@@ -120,7 +122,7 @@ func TestForgets(t *testing.T) {
 		if got := len(c.owing); got != 1 {
 			t.Errorf("got %d owing, want 1", got)
 		}
-		now += owes
+		clock.Pass(owes)
 		back = c.Meter("99999", l)
 	}
 	back.Close()

@@ -54,8 +54,8 @@ func TestRate(t *testing.T) {
 				for s.next(math.MaxInt64) {
 				}
 				// Of a request that is larger than the burst, the rest is still owed.
-				owed := s.owners["a"].queue.tail.until(s.time).owed
-				took := float64(s.time) + max(owed.bytes, owed.requests) - burst
+				owed := s.owners["a"].queue.tail.until(s.now()).owed
+				took := float64(s.now()) + max(owed.bytes, owed.requests) - burst
 				if got := took / (float64(requests) * each); math.Abs(got-1) > 0.01 {
 					t.Errorf("got %.3f of the time, want 1", got)
 				}
@@ -156,14 +156,14 @@ func TestGivesUpLate(t *testing.T) {
 	m := s.Meter("a", Limits{Rate: 1000})
 	s.start(m, 1000)
 	leaver, first, second := s.start(m, 1000), s.start(m, 1000), s.start(m, 200)
-	s.time = 3 * time.Second
+	s.clock.Pass(3 * time.Second)
 	s.resume(first, nil)
 	s.resume(leaver, errGone)
 	if got := len(s.owners["a"].queue.held); got != 1 {
 		t.Errorf("got %d held, want the one that waits", got)
 	}
 	s.resume(second, nil)
-	if second.ended != s.time {
+	if second.ended != s.now() {
 		t.Error("got the second one held back")
 	}
 }
@@ -192,7 +192,7 @@ func TestCenturies(t *testing.T) {
 	for range 4 {
 		held = append(held, s.start(m, math.MaxUint64))
 	}
-	s.time = 1 << 60
+	s.clock.Pass(1 << 60)
 	for i, c := range held {
 		s.resume(c, nil)
 		if c.ended >= 0 {

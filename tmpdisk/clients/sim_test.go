@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 var errGone = errors.New("the client has gone")
@@ -20,7 +22,7 @@ func gone(time.Duration) error { return errGone }
 type sim struct {
 	*Clients
 	t     *testing.T
-	time  time.Duration
+	clock *testkit.Clock
 	over  func() time.Duration // by how much a sleep is too long
 	calls []*call              // that sleep, in order of arrival
 }
@@ -38,8 +40,8 @@ type call struct {
 }
 
 func newSim(t *testing.T) *sim {
-	s := &sim{t: t, over: func() time.Duration { return 0 }}
-	s.Clients = newClients(func() time.Duration { return s.time })
+	s := &sim{t: t, clock: testkit.NewClock(), over: func() time.Duration { return 0 }}
+	s.Clients = newClients(s.clock)
 	t.Cleanup(func() {
 		for len(s.calls) > 0 {
 			s.resume(s.calls[0], errGone)
@@ -50,18 +52,18 @@ func newSim(t *testing.T) *sim {
 
 // start lets a request of n bytes arrive.
 func (s *sim) start(m *Meter, n uint64) *call {
-	c := &call{n: n, arrived: s.time, ended: -1, resume: make(chan error), stopped: make(chan struct{}),
+	c := &call{n: n, arrived: s.now(), ended: -1, resume: make(chan error), stopped: make(chan struct{}),
 		cost: cost{float64(n) * m.byteNS, m.requests}}
 	go func() {
 		c.err = m.Wait(n, func(d time.Duration) error {
 			if d <= early || d > look {
 				s.t.Errorf("got a sleep of %v, want from %v to %v", d, early, look)
 			}
-			c.wake = s.time + d + s.over()
+			c.wake = s.now() + d + s.over()
 			c.stopped <- struct{}{}
 			return <-c.resume
 		})
-		c.ended = s.time
+		c.ended = s.now()
 		c.stopped <- struct{}{}
 	}()
 	<-c.stopped
@@ -89,15 +91,15 @@ func (s *sim) next(limit time.Duration) bool {
 	if c.wake > limit {
 		return false
 	}
-	s.time = max(s.time, c.wake)
+	s.clock.Pass(max(0, c.wake-s.now()))
 	s.resume(c, nil)
 	return true
 }
 
 // pass lets d pass.
 func (s *sim) pass(d time.Duration) {
-	until := s.time + d
+	until := s.now() + d
 	for s.next(until) {
 	}
-	s.time = until
+	s.clock.Pass(until - s.now())
 }
