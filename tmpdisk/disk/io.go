@@ -5,9 +5,10 @@ package disk
 
 import (
 	"fmt"
-	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // PRead fills buf from offset off (nbdkit's .pread). It allocates nothing
@@ -39,17 +40,8 @@ func (d *Disk) PWrite(buf []byte, off uint64) error {
 		return err
 	}
 	d.touch()
-	for len(buf) > 0 {
-		n, err := unix.Pwrite(d.fd, buf, int64(off))
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return fmt.Errorf("pwrite: offset %d: %w", off, err)
-		case n == 0:
-			return fmt.Errorf("pwrite: offset %d: nothing was written: %w", off, unix.EIO)
-		}
-		buf, off = buf[n:], off+uint64(n)
+	if n, err := sys.Pwrite(d.fd, buf, int64(off)); err != nil {
+		return fmt.Errorf("pwrite: offset %d: %w", off+uint64(n), err)
 	}
 	return nil
 }

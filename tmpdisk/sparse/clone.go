@@ -204,13 +204,10 @@ func (c *copier) write(buf []byte, off int64) error {
 }
 
 func (c *copier) pwrite(buf []byte, off int64) error {
-	for len(buf) > 0 {
-		n, err := sys.Retry2(func() (int, error) { return unix.Pwrite(c.dst, buf, off) })
-		if err != nil {
-			return fmt.Errorf("write: %w", err)
-		}
-		c.copied += int64(n)
-		buf, off = buf[n:], off+int64(n)
+	n, err := sys.Pwrite(c.dst, buf, off)
+	c.copied += int64(n)
+	if err != nil {
+		return fmt.Errorf("write: %w", err)
 	}
 	return nil
 }
