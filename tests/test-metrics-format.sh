@@ -28,7 +28,7 @@ promtool check rules rules.json >out 2>&1 || fail "promtool: $(cat out)"
 # What a server has not finished yet must not be served.
 mkdir textfiles
 cp "$metrics" textfiles/lab.prom
-head -c 1000 "$metrics" >textfiles/.lab.prom.0123456789abcdef0123.tmp
+head -c 1000 "$metrics" >textfiles/.lab.prom.tmp.0123456789abcdef0123
 prometheus-node-exporter --web.listen-address=127.0.0.1:0 --collector.disable-defaults \
     --collector.textfile --collector.textfile.directory=textfiles 2>exporter.log &
 exporter=$!

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
@@ -85,47 +86,49 @@ func (r Result) Warning() string {
 var errNotTried = errors.New("not tried")
 
 // Probe tries what the filesystem of dir can do. What it makes there is gone when it
-// returns. If the process is killed meanwhile, a file of mode 0600 may stay whose
-// name is prefix and a [sys.RandomName]; whoever sweeps those must leave alone what
-// is locked.
+// returns. If the process is killed meanwhile, a temporary file with that prefix may
+// stay (see package privdir).
 //
 // The error says that no file could be made.
 func Probe(dir, prefix string) (Result, error) {
-	one, locks, err := lockedFile(dir, prefix)
+	r, err := probe(dir, prefix)
 	if err != nil {
-		return Result{}, fmt.Errorf("try the filesystem: %s: %w", dir, err)
+		err = fmt.Errorf("try the filesystem: %w", err)
 	}
-	defer unix.Close(one)
-	t, err := fsType(dir)
+	return r, err
+}
+
+func probe(path, prefix string) (Result, error) {
+	dir, err := privdir.Shared(path)
 	if err != nil {
-		return Result{}, fmt.Errorf("try the filesystem: %s: %w", dir, err)
+		return Result{}, err
 	}
-	r := Result{Type: t, LocalLocks: localLocks(t, dir)}
+	defer dir.Close()
+	one, locks, err := unnamedFile(dir, prefix)
+	if err != nil {
+		return Result{}, err
+	}
+	defer one.Close()
+	t, err := sys.FSTypeOf(dir.FD()) // GlusterFS does not tell of a file without a name
+	if err != nil {
+		return Result{}, fmt.Errorf("%s: %w", path, err)
+	}
+	r := Result{Type: t, LocalLocks: localLocks(t, path)}
 	add := func(a Ability, err error) { r.Answers = append(r.Answers, Answer{a, err}) }
 	add(Unnamed, unnamed(dir, prefix))
 	add(Punch, zeroed(one, 0, unix.FALLOC_FL_PUNCH_HOLE))
 	add(Zero, zeroed(one, unit, unix.FALLOC_FL_ZERO_RANGE))
 	// Nothing of the first file is in memory only any more, which would have to
 	// be written before it can be cloned.
-	other, _, err := lockedFile(dir, prefix)
+	other, _, err := unnamedFile(dir, prefix)
 	if err == nil {
-		defer unix.Close(other)
-		add(Holes, holes(other, t, sys.Seek))
-		add(Clone, sys.Retry(func() error { return unix.IoctlFileClone(other, one) }))
+		defer other.Close()
+		add(Holes, holes(int(other.Fd()), t, sys.Seek))
+		add(Clone, sys.Retry(func() error { return unix.IoctlFileClone(int(other.Fd()), int(one.Fd())) }))
 	} else {
 		add(Holes, err)
 		add(Clone, err)
 	}
 	add(Locks, locks)
 	return r, nil
-}
-
-// fsType asks the directory: GlusterFS does not tell of a file without a name.
-func fsType(dir string) (sys.FSType, error) {
-	fd, err := sys.Openat(unix.AT_FDCWD, dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
-	if err != nil {
-		return 0, err
-	}
-	defer unix.Close(fd)
-	return sys.FSTypeOf(fd)
 }

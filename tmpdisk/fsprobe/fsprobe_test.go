@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
@@ -89,7 +90,7 @@ func TestProbe(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			dir := c.dir(t)
-			r, err := Probe(dir, "probe.")
+			r, err := Probe(dir, "probe")
 			if err != nil || r.Type.String() != c.fsType || r.LocalLocks != "" {
 				t.Fatalf("got %s, %q, %v, want %s", r.Type, r.LocalLocks, err, c.fsType)
 			}
@@ -144,7 +145,7 @@ func TestWarning(t *testing.T) {
 
 func TestProbeWhereNoFileCanBeMade(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
-	_, err := Probe(missing, "probe.")
+	_, err := Probe(missing, "probe")
 	if !errors.Is(err, unix.ENOENT) {
 		t.Errorf("got %v, want %v", err, unix.ENOENT)
 	}
@@ -157,7 +158,7 @@ func TestProbeWithoutRoom(t *testing.T) {
 	if err := os.WriteFile(dir+"/full", make([]byte, 4096), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Probe(dir, "probe.")
+	r, err := Probe(dir, "probe")
 	if err != nil || !errors.Is(r.Why(Holes), unix.ENOSPC) || !errors.Is(r.Why(Punch), unix.ENOSPC) || !r.Can(Locks) {
 		t.Errorf("got %v, %v, want that there is no room for holes", r.Answers, err)
 	}
@@ -208,47 +209,45 @@ func TestHoles(t *testing.T) {
 	}
 }
 
-func TestExclude(t *testing.T) {
-	open := func(t *testing.T, path string) int {
-		fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { unix.Close(fd) })
-		return fd
-	}
-	dir := t.TempDir()
-	one, held := open(t, dir+"/one"), open(t, dir+"/held")
-	if err := sys.Flock(held); err != nil {
+func TestExcludes(t *testing.T) {
+	locked, open, closed := tempFile(t), tempFile(t), tempFile(t)
+	if err := errors.Join(sys.Flock(int(locked.Fd())), closed.Close()); err != nil {
 		t.Fatal(err)
 	}
 	cases := []struct {
 		name string
-		a, b int
+		f    *os.File
 		want error
 	}{
-		// What those of two files do is what a filesystem does that has none.
-		{"locks that both can have", open(t, dir+"/one"), open(t, dir+"/two"), errBoth},
-		{"one file", one, open(t, dir+"/one"), nil},
-		{"somebody else has it", open(t, dir+"/held"), open(t, dir+"/held"), unix.EWOULDBLOCK},
-		{"no lock at all", -1, one, unix.EBADF},
-		{"no second lock", one, -1, unix.EBADF},
+		{"one file", locked, nil},
+		// A filesystem that has no locks does with one what others do with none.
+		{"locks that both can have", open, errBoth},
+		{"no file", closed, unix.ENOENT},
 	}
 	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			if c.a != one && c.a != -1 {
-				defer unix.Flock(c.a, unix.LOCK_UN)
-			}
-			if err := exclude(c.a, c.b); !errors.Is(err, c.want) {
-				t.Errorf("got %v, want %v", err, c.want)
-			}
-		})
+		if err := excludes(c.f); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
+		}
 	}
 }
 
+func tempFile(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
 // Others sweep meanwhile what nobody has locked.
-func TestLockedFileWhileOthersSweep(t *testing.T) {
-	dir := t.TempDir()
+func TestUnnamedFileWhileOthersSweep(t *testing.T) {
+	dir, err := privdir.Shared(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
 	stop, swept := make(chan struct{}), make(chan int)
 	go func() {
 		n := 0
@@ -259,7 +258,7 @@ func TestLockedFileWhileOthersSweep(t *testing.T) {
 				return
 			default:
 			}
-			names, _ := filepath.Glob(dir + "/*")
+			names, _ := filepath.Glob(dir.Join("*"))
 			for _, name := range names {
 				if f, err := os.Open(name); err == nil {
 					if sys.Flock(int(f.Fd())) == nil && os.Remove(name) == nil {
@@ -271,20 +270,20 @@ func TestLockedFileWhileOthersSweep(t *testing.T) {
 		}
 	}()
 	for range 2000 {
-		fd, why, err := lockedFile(dir, "probe.")
+		f, why, err := unnamedFile(dir, "probe")
 		if why != nil || err != nil {
 			t.Error(why, err)
 			break
 		}
-		unix.Close(fd)
-		if err := unnamed(dir, "probe."); err != nil {
+		f.Close()
+		if err := unnamed(dir, "probe"); err != nil {
 			t.Error(err)
 			break
 		}
 	}
 	close(stop)
 	t.Logf("%d swept", <-swept)
-	testkit.WantEmpty(t, dir)
+	testkit.WantEmpty(t, dir.Path())
 }
 
 func TestLocalOption(t *testing.T) {

@@ -7,32 +7,29 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // unnamed is why a file without a name cannot be had in dir, or cannot be given one.
-func unnamed(dir, prefix string) error {
-	fd, err := sparse.Unnamed(dir, false)
+func unnamed(dir *privdir.Dir, prefix string) error {
+	fd, err := sparse.Unnamed(dir.Path(), false)
 	if err != nil {
 		return cause(err)
 	}
 	defer unix.Close(fd)
 	_ = sys.Flock(fd) // for sweeps, as long as it has a name
-	path := filepath.Join(dir, prefix+sys.RandomName())
-	proc := fmt.Sprintf("/proc/self/fd/%d", fd)
-	if err := unix.Linkat(unix.AT_FDCWD, proc, unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW); err != nil {
+	name, proc := privdir.TempName(prefix), fmt.Sprintf("/proc/self/fd/%d", fd)
+	if err := unix.Linkat(unix.AT_FDCWD, proc, dir.FD(), name, unix.AT_SYMLINK_FOLLOW); err != nil {
 		return fmt.Errorf("give it a name: %w", err)
 	}
-	if err := unix.Unlink(path); err != nil && err != unix.ENOENT {
-		return fmt.Errorf("take its name: %w", err)
-	}
-	return nil
+	return dir.Remove(name)
 }
 
 // cause is err without what was tried.
@@ -49,34 +46,21 @@ const unit = 8 << 10
 
 var errStays = errors.New("the data stays")
 
-// zeroed is why fallocate(2) cannot, by mode, make zeroes of data at off of the file
-// that fd is open on.
-func zeroed(fd int, off int64, mode uint32) error {
+// zeroed is why fallocate(2) cannot, by mode, make zeroes of data at off of the file.
+func zeroed(f *os.File, off int64, mode uint32) error {
 	buf := bytes.Repeat([]byte{0xff}, unit)
-	if err := pwrite(fd, buf, off); err != nil {
+	if _, err := sys.Pwrite(int(f.Fd()), buf, off); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
-	err := sys.Retry(func() error { return unix.Fallocate(fd, mode|unix.FALLOC_FL_KEEP_SIZE, off, unit) })
+	err := sys.Retry(func() error { return unix.Fallocate(int(f.Fd()), mode|unix.FALLOC_FL_KEEP_SIZE, off, unit) })
 	if err != nil {
 		return err
 	}
-	n, err := sys.Retry2(func() (int, error) { return unix.Pread(fd, buf, off) })
-	if err != nil {
-		return fmt.Errorf("read: %w", err)
+	if _, err := f.ReadAt(buf, off); err != nil {
+		return fmt.Errorf("read: %w", cause(err))
 	}
-	if n != unit || bytes.Count(buf, []byte{0}) != unit {
+	if bytes.Count(buf, []byte{0}) != unit {
 		return errStays
-	}
-	return nil
-}
-
-func pwrite(fd int, buf []byte, off int64) error {
-	for len(buf) > 0 {
-		n, err := sys.Retry2(func() (int, error) { return unix.Pwrite(fd, buf, off) })
-		if err != nil {
-			return err
-		}
-		buf, off = buf[n:], off+int64(n)
 	}
 	return nil
 }
@@ -133,7 +117,7 @@ func seekAfterWrites(fd int, seek seeker) error {
 	}
 	// Not in the first byte, where all that is not known to be a hole begins.
 	for off := int64(holesApart / 2); off < size; off += holesApart {
-		if err := pwrite(fd, []byte{1}, off); err != nil {
+		if _, err := sys.Pwrite(fd, []byte{1}, off); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
 		data, err := seek(fd, off, unix.SEEK_DATA)

@@ -82,7 +82,7 @@ func openChecked(dirfd int, name string, flags int, want uint32, uid int) (int, 
 }
 
 // notPrivate says what is wrong with something that must be of this type,
-// belong to uid, and be of no use to anybody else.
+// belong to uid unless that is anyUID, and be of no use to anybody else then.
 func notPrivate(st *unix.Stat_t, want uint32, uid int) error {
 	const remedy = "this server did not make it so: look who did, then remove it"
 	switch mode := st.Mode & unix.S_IFMT; {
@@ -92,6 +92,8 @@ func notPrivate(st *unix.Stat_t, want uint32, uid int) error {
 		return errors.New("is not a directory: " + remedy)
 	case mode != want:
 		return errors.New("is not a regular file: " + remedy)
+	case uid == anyUID:
+		return nil
 	case int(st.Uid) != uid:
 		return fmt.Errorf("is owned by user %d, not by user %d: %s", st.Uid, uid, remedy)
 	case st.Mode&0o077 != 0:

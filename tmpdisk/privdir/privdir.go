@@ -104,13 +104,33 @@ func (k Kind) openIn(pfd int, parent string, uid int) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &Dir{fd: fd, path: path, parameter: k.Parameter}, nil
+	return &Dir{fd: fd, path: path, parameter: k.Parameter, uid: uid}, nil
+}
+
+// Shared opens a directory that others may read, and write to as far as the caller has
+// found that harmless, for temporary files and what becomes of them. What is opened in
+// it must be a regular file; whose it is does not matter.
+func Shared(path string) (*Dir, error) {
+	fd, err := sys.Openat(unix.AT_FDCWD, path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &Dir{fd: fd, path: path, uid: anyUID}, nil
 }
 
 // A Dir is such a directory, open.
 type Dir struct {
-	fd              int
-	path, parameter string
+	fd        int
+	path      string
+	parameter string // "" if errors need not name one
+	uid       int    // whose alone what is in it must be, or anyUID
+}
+
+func (d *Dir) error(err error) error {
+	if d.parameter == "" {
+		return err
+	}
+	return fmt.Errorf("parameter %s: %w", d.parameter, err)
 }
 
 // FD is the open directory's descriptor, until Close.
@@ -129,9 +149,9 @@ func (d *Dir) Close() { unix.Close(d.fd) }
 // parameter.
 func (d *Dir) Open(name string, flags int) (*os.File, error) {
 	const safe = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
-	fd, err := openChecked(d.fd, name, flags|safe, unix.S_IFREG, os.Geteuid())
+	fd, err := openChecked(d.fd, name, flags|safe, unix.S_IFREG, d.uid)
 	if err != nil {
-		return nil, fmt.Errorf("parameter %s: %s: %w", d.parameter, d.Join(name), err)
+		return nil, d.error(fmt.Errorf("%s: %w", d.Join(name), err))
 	}
 	return os.NewFile(uintptr(fd), d.Join(name)), nil
 }
@@ -154,7 +174,7 @@ func (d *Dir) Lock(name string, flags int) (*os.File, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("parameter %s: lock: %s: %w", d.parameter, d.Join(name), err)
+		return nil, d.error(fmt.Errorf("lock: %s: %w", d.Join(name), err))
 	}
 	return f, nil
 }

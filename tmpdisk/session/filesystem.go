@@ -17,7 +17,7 @@ import (
 
 // A trial's file has a name for a moment. Sweeps know it: that of a temporary file,
 // of a session that nobody has.
-var trialPrefix = strings.Repeat("0", 64) + ".tmp."
+var trialPrefix = strings.Repeat("0", 64)
 
 // tryFilesystem finds out what the filesystem can do. It fails where locks do not keep
 // two servers from one session. Where there is no room for a trial, what is there may

@@ -9,20 +9,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
-	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 )
 
 // File is one that is replaced as a whole: whoever opens it reads the old text or the
 // new one, never a part. Of servers that share a path the last to write wins.
 //
-// A text is written under another name in the same directory, .NAME.DIGITS.tmp, so
-// that neither nbdkit-tmpdisk-top nor node_exporter takes it for a finished one. It
-// is locked as long as it is being written.
+// A text is written to a temporary file first, .NAME.tmp.RANDOM (see package privdir),
+// which neither nbdkit-tmpdisk-top nor node_exporter takes for a finished one.
 //
 // Only one goroutine at a time may call the methods.
 type File struct {
@@ -39,38 +35,34 @@ func NewFile(path string, mode os.FileMode) *File {
 	return f
 }
 
-const tmpSuffix = ".tmp"
-
-func (f *File) tmpPrefix() string {
-	return filepath.Join(filepath.Dir(f.path), "."+filepath.Base(f.path)+".")
-}
+func (f *File) prefix() string { return "." + filepath.Base(f.path) }
 
 // Write replaces the file. It does not sync: after a crash of the machine the
 // text would be of no use. On errors the file is as it was.
 func (f *File) Write(text []byte) error {
-	err := f.replace(text)
-	if errors.Is(err, fs.ErrNotExist) {
-		// A server that starts may have swept the new file before it was locked.
-		err = f.replace(text)
-	}
-	if err != nil {
+	if err := f.replace(text); err != nil {
 		return fmt.Errorf("write: %s: %w", f.path, cause(err))
 	}
 	return nil
 }
 
 func (f *File) replace(text []byte) error {
-	tmp := f.tmpPrefix() + sys.RandomName() + tmpSuffix
-	file, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	dir, err := privdir.Shared(filepath.Dir(f.path))
 	if err != nil {
 		return err
 	}
-	info, err := fill(file, text, f.mode)
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(tmp, f.path)
-	}
+	defer dir.Close()
+	file, _, err := dir.Temp(f.prefix())
 	if err != nil {
-		os.Remove(tmp)
+		return err
+	}
+	defer file.Close()
+	info, err := fill(file, text, f.mode)
+	if err != nil {
+		dir.Discard(file)
+		return err
+	}
+	if err := dir.Publish(file, filepath.Base(f.path), false); err != nil {
 		return err
 	}
 	f.ours = info
@@ -78,8 +70,6 @@ func (f *File) replace(text []byte) error {
 }
 
 func fill(file *os.File, text []byte, mode os.FileMode) (os.FileInfo, error) {
-	// Where there are no locks nobody sweeps.
-	_ = sys.Flock(int(file.Fd()))
 	if _, err := file.Write(text); err != nil {
 		return nil, err
 	}
@@ -110,25 +100,16 @@ func (f *File) Remove() error {
 
 // sweep removes unfinished files that nobody writes any more.
 func (f *File) sweep() {
-	entries, _ := os.ReadDir(filepath.Dir(f.path))
-	prefix := filepath.Base(f.tmpPrefix())
-	for _, entry := range entries {
-		middle, ours := strings.CutPrefix(entry.Name(), prefix)
-		middle, finished := strings.CutSuffix(middle, tmpSuffix)
-		if ours && finished && len(middle) == len(sys.RandomName()) && entry.Type().IsRegular() {
-			removeUnlocked(filepath.Join(filepath.Dir(f.path), entry.Name()))
-		}
-	}
-}
-
-func removeUnlocked(path string) {
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	dir, err := privdir.Shared(filepath.Dir(f.path))
 	if err != nil {
-		return
+		return // the first Write says so
 	}
-	defer file.Close()
-	if sys.Flock(int(file.Fd())) == nil {
-		os.Remove(path)
+	defer dir.Close()
+	names, _ := dir.Names()
+	for _, name := range names {
+		if prefix, ok := privdir.SplitTemp(name); ok && prefix == f.prefix() {
+			_ = dir.SweepTemp(name) // it harms nobody
+		}
 	}
 }
 

@@ -24,16 +24,16 @@ func TestSweepOnlyUnfinishedFiles(t *testing.T) {
 		make  func(path string) error
 		swept bool
 	}{
-		{".x." + digits + ".tmp", touch, true},
+		{".x.tmp." + digits, touch, true},
 		{".x." + digits, touch, false},
-		{".x." + digits[1:] + ".tmp", touch, false},
+		{".x.tmp." + digits[1:], touch, false},
 		{".x.tmp", touch, false},
-		{"x." + digits + ".tmp", touch, false},
-		{".y." + digits + ".tmp", touch, false},
+		{"x.tmp." + digits, touch, false},
+		{".y.tmp." + digits, touch, false},
 		{"x", touch, false},
-		{".x." + digits + ".tmp", func(path string) error { return os.Mkdir(path, 0o700) }, false},
-		{".x." + digits + ".tmp", func(path string) error { return unix.Mkfifo(path, 0o600) }, false},
-		{".x." + digits + ".tmp", func(path string) error { return os.Symlink(".", path) }, false},
+		{".x.tmp." + digits, func(path string) error { return os.Mkdir(path, 0o700) }, false},
+		{".x.tmp." + digits, func(path string) error { return unix.Mkfifo(path, 0o600) }, false},
+		{".x.tmp." + digits, func(path string) error { return os.Symlink(".", path) }, false},
 	}
 	for _, tt := range tests {
 		dir := t.TempDir()
@@ -119,7 +119,7 @@ func stopWhileItWrites(t *testing.T, server *os.Process, path string) string {
 		if state.Code != cldStopped {
 			t.Fatalf("got code %d, want the server stopped", state.Code)
 		}
-		names, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".x.*.tmp"))
+		names, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".x.tmp.*"))
 		if err != nil {
 			t.Fatal(err)
 		}
