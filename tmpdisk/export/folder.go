@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
@@ -33,7 +34,7 @@ func openFolder(path string) (folder, error) {
 	o := folder{File: os.NewFile(uintptr(fd), path)}
 	var st unix.Stat_t
 	if err = unix.Fstat(fd, &st); err == nil {
-		err = ownOnly(&st)
+		err = privdir.Others(&st, privdir.NoneAdds)
 	}
 	if err != nil {
 		o.Close()
@@ -41,24 +42,6 @@ func openFolder(path string) (folder, error) {
 	}
 	o.id = identityOf(&st)
 	return o, nil
-}
-
-// ownOnly returns an error unless only root and this server's user can change
-// what has this status. The bits of the group tell of access control lists as
-// well, whose mask they are. In a directory a sticky bit changes nothing: others
-// could still add files.
-func ownOnly(st *unix.Stat_t) error {
-	if uid := uint32(os.Geteuid()); st.Uid != 0 && st.Uid != uid {
-		owner := "root"
-		if uid != 0 {
-			owner = fmt.Sprintf("root or user %d, as whom this server runs", uid)
-		}
-		return fmt.Errorf("owned by user %d, who could change what the server runs: it must belong to %s", st.Uid, owner)
-	}
-	if st.Mode&0o022 != 0 {
-		return fmt.Errorf("mode %04o: group or others could change what the server runs: chmod go-w", st.Mode&0o7777)
-	}
-	return nil
 }
 
 // names lists NAME of all NAME.conf, sorted, good names or not. Editors leave
@@ -145,5 +128,5 @@ func checkFile(st *unix.Stat_t) error {
 	case st.Size > maxFile:
 		return fmt.Errorf("%d bytes are too many for settings: a file has at most %d", st.Size, maxFile)
 	}
-	return ownOnly(st)
+	return privdir.Others(st, privdir.NoneAdds)
 }

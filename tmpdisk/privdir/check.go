@@ -13,39 +13,6 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
-func openParent(path string, uid int) (int, error) {
-	fd, err := sys.Openat(unix.AT_FDCWD, path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
-	switch {
-	case errors.Is(err, unix.ENOENT):
-		return -1, fmt.Errorf("%s: %w: create it, or name one that is there", path, err)
-	case err != nil:
-		return -1, fmt.Errorf("%s: %w: name a directory", path, err)
-	}
-	if err := checkParent(fd, uid); err != nil {
-		unix.Close(fd)
-		return -1, fmt.Errorf("%s: %w", path, err)
-	}
-	return fd, nil
-}
-
-func checkParent(fd, uid int) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return err
-	}
-	if owner := int(st.Uid); owner != 0 && owner != uid && uid != anyUID {
-		return fmt.Errorf("owned by user %d, who could replace what is in it: "+
-			"it must belong to user %d, as whom this server runs, or to root", owner, uid)
-	}
-	// A sticky directory, such as /var/tmp, is as good: in it nobody can
-	// rename or remove what is another's.
-	if st.Mode&0o022 != 0 && st.Mode&unix.S_ISVTX == 0 {
-		return fmt.Errorf("mode %04o: group or others could replace what is in it: "+
-			"chmod go-w, or name another directory", st.Mode&0o7777)
-	}
-	return nil
-}
-
 func checkWritable(fd int, path string) error {
 	err := unix.Faccessat(fd, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 	switch {

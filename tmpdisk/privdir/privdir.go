@@ -15,19 +15,13 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
-// anyUID stands for a user that is not known yet: root may be about to become
-// another (nbdkit -u).
-const anyUID = -1
-
 // A Kind is what a parameter of ours keeps in such directories.
 type Kind struct {
 	Parameter string // for errors
 	Name      string // the directory's; the user's number is added
 }
 
-// DirName is the name of this user's directory.
-func (k Kind) DirName() string { return k.dirName(os.Geteuid()) }
-
+// dirName is the name of a user's directory.
 func (k Kind) dirName(uid int) string { return k.Name + "-" + strconv.Itoa(uid) }
 
 // ErrNone says that nothing was ever kept.
@@ -36,18 +30,12 @@ var ErrNone = errors.New("no private directory")
 // Check finds out without a side effect whether Open will succeed, as far as
 // that can be known. Its errors do not name the parameter.
 func (k Kind) Check(parent string) error {
-	uid := os.Geteuid()
-	if uid == 0 {
-		uid = anyUID
-	}
-	pfd, err := openParent(parent, uid)
+	uid := finalUID()
+	pfd, err := openWritable(parent, uid)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(pfd)
-	if err := checkWritable(pfd, parent); err != nil {
-		return err
-	}
 	if uid == anyUID {
 		return nil
 	}
@@ -74,7 +62,7 @@ func (k Kind) Open(parent string, create bool) (*Dir, error) {
 
 func (k Kind) open(parent string, create bool) (*Dir, error) {
 	uid := os.Geteuid()
-	pfd, err := openParent(parent, uid)
+	pfd, err := openDir(parent, uid, NoneReplaces)
 	if err != nil {
 		return nil, err
 	}

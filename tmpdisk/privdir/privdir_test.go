@@ -75,7 +75,7 @@ func TestParent(t *testing.T) {
 			if tt.want != nil {
 				testkit.Contains(t, err, append(tt.want, value)...)
 			}
-			if _, err := os.Stat(filepath.Join(value, directories.DirName())); err == nil {
+			if _, err := os.Stat(testkit.PrivateDir(value, directories.Name)); err == nil {
 				t.Error("the check has made a directory")
 			}
 			d, err := directories.Open(value, true)
@@ -104,7 +104,7 @@ func TestDirMode(t *testing.T) {
 		}
 		d.Close()
 	}
-	info, err := os.Stat(filepath.Join(parent, directories.DirName()))
+	info, err := os.Stat(testkit.PrivateDir(parent, directories.Name))
 	if err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("got mode %v, %v, want 0700", info.Mode(), err)
 	}

@@ -62,7 +62,7 @@ func TestSplitName(t *testing.T) {
 	}
 }
 
-func openDir(t *testing.T) *Dir {
+func opened(t *testing.T) *Dir {
 	t.Helper()
 	parent := t.TempDir()
 	chmod(t, parent, 0o700)
@@ -95,7 +95,7 @@ func wantFiles(t *testing.T, d *Dir, want ...string) {
 }
 
 func TestPublish(t *testing.T) {
-	d := openDir(t)
+	d := opened(t)
 	for _, keep := range []bool{false, true} {
 		f := temp(t, d, "text")
 		if prefix, ok := SplitTemp(filepath.Base(f.Name())); prefix != "a" || !ok {
@@ -163,7 +163,7 @@ func TestSweepTemp(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			d := openDir(t)
+			d := opened(t)
 			err := d.SweepTemp(tt.make(t, d))
 			if tt.error != "" {
 				testkit.Contains(t, err, tt.error)
@@ -180,7 +180,7 @@ func TestSweepTemp(t *testing.T) {
 
 // A maker gets a file of its own, whoever sweeps.
 func TestTempWhileOthersSweep(t *testing.T) {
-	d := openDir(t)
+	d := opened(t)
 	stop, ended := make(chan struct{}), make(chan int)
 	go func() {
 		n := 0

@@ -57,13 +57,13 @@ func dies(s *Sessions) {
 }
 
 func inParent(parent, name string) string {
-	return filepath.Join(parent, Directories.DirName(), name)
+	return filepath.Join(testkit.PrivateDir(parent, Directories.Name), name)
 }
 
 // wantFiles fails the test unless these, without their KEY, are all there are.
 func wantFiles(t testing.TB, parent string, want ...string) {
 	t.Helper()
-	names := testkit.Names(t, filepath.Join(parent, Directories.DirName()))
+	names := testkit.Names(t, testkit.PrivateDir(parent, Directories.Name))
 	if !slices.Equal(names, want) {
 		t.Errorf("got %q, want %q", names, want)
 	}
@@ -224,7 +224,7 @@ func TestDirHidesTheToken(t *testing.T) {
 	s := started(t, dirOptions(t, nil, parent))
 	key := NewKey("export", "secret-token", "1.2.3.4")
 	used(t, s, key, must(blank(t, parent, testSize)), 1)
-	for _, name := range testkit.Names(t, filepath.Join(parent, Directories.DirName())) {
+	for _, name := range testkit.Names(t, testkit.PrivateDir(parent, Directories.Name)) {
 		info, err := os.Stat(inParent(parent, name))
 		if err != nil || info.Mode() != 0o600 {
 			t.Errorf("%s: got mode %v, %v, want 0600", name, info.Mode(), err)

@@ -4,12 +4,11 @@
 package status
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 )
 
 // maxName leaves room for what an unfinished file's name has besides.
@@ -26,23 +25,7 @@ func Check(path string) error {
 	if name := filepath.Base(path); len(name) > maxName {
 		return fmt.Errorf("%.40q...: a name of %d bytes: give one of at most %d", name, len(name), maxName)
 	}
-	dir := filepath.Dir(path)
-	info, err := os.Stat(dir)
-	switch {
-	case errors.Is(err, unix.ENOENT):
-		return fmt.Errorf("%s: %w: create it, or name a file in another directory", dir, cause(err))
-	case err != nil:
-		return fmt.Errorf("%s: %w", dir, cause(err))
-	case !info.IsDir():
-		return fmt.Errorf("%s: %w: name a file in a directory", dir, unix.ENOTDIR)
-	case info.Mode()&0o002 != 0 && info.Mode()&os.ModeSticky == 0:
-		return fmt.Errorf("%s: mode %04o: others could replace what is in it: "+
-			"chmod o-w, or name a file in another directory", dir, info.Mode().Perm())
-	}
-	if err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
-		return fmt.Errorf("%s: not writable by user %d: %w", dir, os.Geteuid(), err)
-	}
-	return nil
+	return privdir.CheckDir(filepath.Dir(path))
 }
 
 // CheckMetrics is Check for a file that node_exporter is to read.

@@ -29,7 +29,7 @@ func TestTemplateParentOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := templatesIn(t, dir, 1<<20, "true").Make(context.Background())
-	testkit.Contains(t, err, "parameter template-dir: ", dir, "owned by user 12345", "must belong to user 0")
+	testkit.Contains(t, err, "parameter template-dir: ", dir, "owned by user 12345", "must belong to root")
 }
 
 func TestTemplateTampering(t *testing.T) {

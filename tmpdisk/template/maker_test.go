@@ -86,7 +86,7 @@ func newTemplates(t testing.TB, dir string, m Maker) *Templates {
 var errEnd = errors.New("the test ends")
 
 func privateDir(m *Templates) string {
-	return filepath.Join(m.opts.Dir, Directories.DirName())
+	return testkit.PrivateDir(m.opts.Dir, Directories.Name)
 }
 
 func closeDisk(t testing.TB, d *disk.Disk) {

@@ -6,8 +6,10 @@ package testkit
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -33,6 +35,12 @@ func Contains(t testing.TB, err error, wants ...string) {
 			t.Errorf("got error %q, want %q in it", err, want)
 		}
 	}
+}
+
+// PrivateDir is the path of this user's directory in parent that package privdir calls
+// by that name.
+func PrivateDir(parent, name string) string {
+	return filepath.Join(parent, fmt.Sprintf("%s-%d", name, os.Geteuid()))
 }
 
 // Names lists what is in dir.
