@@ -4,11 +4,7 @@
 package tmpdisk
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
-	"hash"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,37 +31,25 @@ const templateFormat = "nbdkit-tmpdisk template 1"
 // in its text) is not looked at.
 func (m *maker) Key() string {
 	c := m.cfg
-	k := keyHash{sha256.New()}
-	k.add(templateFormat)
-	k.add("uid", strconv.Itoa(os.Geteuid()))
+	k := sys.NewFieldHash()
+	k.AddList(templateFormat)
+	k.AddList("uid", strconv.Itoa(os.Geteuid()))
 	if c.CommandUsers != nil {
-		k.add("users", c.CommandUsers.String())
+		k.AddList("users", c.CommandUsers.String())
 	}
-	k.add("size", strconv.FormatInt(c.Size, 10))
+	k.AddList("size", strconv.FormatInt(c.Size, 10))
 	if c.Command != "" {
-		k.add("command", c.Command)
+		k.AddList("command", c.Command)
 	} else {
-		k.add("mkfs", mkfs.Script(c.Type, c.Size, c.Label != "", 0))
-		k.add("program", programIdentity(mkfs.Program(c.Type)))
+		k.AddList("mkfs", mkfs.Script(c.Type, c.Size, c.Label != "", 0))
+		k.AddList("program", programIdentity(mkfs.Program(c.Type)))
 	}
 	vars := slices.Clone(c.Variables)
 	slices.SortFunc(vars, func(a, b config.Variable) int { return strings.Compare(a.Name, b.Name) })
 	for _, v := range vars {
-		k.add("variable", v.Name, v.Value, fileIdentity(v.Value))
+		k.AddList("variable", v.Name, v.Value, fileIdentity(v.Value))
 	}
-	return hex.EncodeToString(k.Sum(nil))
-}
-
-// keyHash hashes fields with their lengths: no two lists of fields are one.
-type keyHash struct{ hash.Hash }
-
-func (k keyHash) add(fields ...string) {
-	var n [8]byte
-	for _, f := range append(fields, "") {
-		binary.BigEndian.PutUint64(n[:], uint64(len(f)))
-		k.Write(n[:])
-		k.Write([]byte(f))
-	}
+	return k.String()
 }
 
 // fileIdentity changes whenever the regular file at path does, and when path

@@ -4,14 +4,13 @@
 package session
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // maxName is how long the name of an export may be in NBD, in bytes.
@@ -42,14 +41,7 @@ type Key string
 // NewKey is the key of the session that token names in export and that belongs
 // to owner, which is "" where the name alone counts.
 func NewKey(export, token, owner string) Key {
-	h := sha256.New()
-	for _, s := range []string{"nbdkit-tmpdisk session 1", export, token, owner} {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(s)))
-		h.Write(n[:])
-		h.Write([]byte(s))
-	}
-	return Key(hex.EncodeToString(h.Sum(nil)))
+	return Key(sys.NewFieldHash("nbdkit-tmpdisk session 1", export, token, owner).String())
 }
 
 // Short is enough of the key for a log.

@@ -149,6 +149,9 @@ func FuzzParseName(f *testing.F) {
 }
 
 func TestNewKey(t *testing.T) {
+	if got := NewKey("e", "a", ""); got != "4a52474fbdcc198f744abe457d87d081fa3b97b2432a28b776802b4dd3df560a" {
+		t.Errorf("got %s: what is in a session-dir would not be found any more", got)
+	}
 	parts := []string{"", "a", "b", "ab", "a/b", "\x00", "a\x00", "\x00\x00\x00\x00\x00\x00\x00\x01a"}
 	of := map[Key][3]string{}
 	for _, export := range parts {

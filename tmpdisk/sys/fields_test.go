@@ -1,0 +1,41 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package sys
+
+import "testing"
+
+// Names of files are made of it, which a later version must find again.
+func TestFieldHash(t *testing.T) {
+	tests := []struct {
+		name string
+		hash FieldHash
+		want string
+	}{
+		{"a session's", NewFieldHash("nbdkit-tmpdisk session 1", "e", "a", ""),
+			"4a52474fbdcc198f744abe457d87d081fa3b97b2432a28b776802b4dd3df560a"},
+		{"the begin of a template's", NewFieldHash("nbdkit-tmpdisk template 1", "", "uid", "0", ""),
+			"43fa6c916e24333a95d7848e955eb7e1acd5ccfefa177190e069adb6a51dc87f"},
+	}
+	for _, tt := range tests {
+		if got := tt.hash.String(); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestFieldHashTellsFieldsApart(t *testing.T) {
+	seen := map[string]int{}
+	for i, lists := range [][][]string{
+		{{"a", "b"}}, {{"ab"}}, {{"a"}, {"b"}}, {{"ab", ""}}, {{"", "ab"}}, {{"a", "b", ""}}, {{}}, {{""}},
+	} {
+		h := NewFieldHash()
+		for _, l := range lists {
+			h.AddList(l...)
+		}
+		if j, ok := seen[h.String()]; ok {
+			t.Errorf("got one hash for lists %d and %d", i, j)
+		}
+		seen[h.String()] = i
+	}
+}
