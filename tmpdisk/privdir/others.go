@@ -61,9 +61,7 @@ func others(st *unix.Stat_t, uid int, trust Trust) error {
 	return nil
 }
 
-// OpenDir opens a directory (O_PATH) unless [Others] has something against it.
-func OpenDir(path string, trust Trust) (fd int, err error) { return openDir(path, os.Geteuid(), trust) }
-
+// openDir opens a directory (O_PATH) unless others has something against it.
 func openDir(path string, uid int, trust Trust) (int, error) {
 	fd, err := sys.Openat(unix.AT_FDCWD, path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
 	switch {
