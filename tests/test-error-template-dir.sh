@@ -34,8 +34,7 @@ rejected "parameter template-dir: $work/group: mode 0770" template-dir=group
 rejected "parameter template-keep: " template-dir="$templates" template-keep=-1d
 rejected "parameter template-keep: " template-dir="$templates" template-keep=soon
 rejected "parameter template-keep: only works with template-dir=" template-keep=1d
-rejected "parameter template-uuid: " template-dir="$templates" template-uuid=old
-rejected "parameter template-uuid: only works with template-dir=" template-uuid=same
+rejected "parameter template-uuid: there is no such parameter any more" template-dir="$templates" template-uuid=same
 [ -z "$(find open group "$templates" -mindepth 1)" ] || fail "something was made"
 
 if [ "$(id -u)" -ne 0 ]; then

@@ -46,9 +46,9 @@ type caster struct {
 
 // A shape is what disks are made from.
 type shape struct {
-	mold  *mold.Mold   // nil if it were too large; then:
-	file  *disk.Disk   // is cloned
-	stamp *stamp.Stamp // nil leaves the mold's identity
+	mold  *mold.Mold // nil if it were too large; then:
+	file  *disk.Disk // is cloned
+	stamp *stamp.Stamp
 	// singly means that mkfs runs for each disk. The rest is nil then.
 	singly bool
 }
@@ -201,9 +201,6 @@ func (c *caster) newShape() (*shape, error) {
 	default:
 		return nil, err
 	}
-	if cfg.TemplateSameUUID {
-		return s, nil
-	}
 	s.stamp, err = stamp.New(cfg.Type, cfg.Size, image)
 	if err == nil {
 		return s, nil
@@ -247,14 +244,11 @@ func (s *shape) fillFile(ctx context.Context, path string) error {
 
 // fill gives the empty file fd the content of s with an identity of its own.
 func (s *shape) fill(ctx context.Context, fd int) error {
-	var patches []stamp.Patch
-	if s.stamp != nil {
-		var id stamp.ID
-		if _, err := rand.Read(id[:]); err != nil {
-			return fmt.Errorf("cast: random identity: %w", err)
-		}
-		patches = s.stamp.Patches(id)
+	var id stamp.ID
+	if _, err := rand.Read(id[:]); err != nil {
+		return fmt.Errorf("cast: random identity: %w", err)
 	}
+	patches := s.stamp.Patches(id)
 	if s.mold != nil {
 		return s.mold.Cast(fd, patches)
 	}

@@ -133,11 +133,11 @@ func TestMkfsRunsForEachDiskThatIsNotUnderstood(t *testing.T) {
 	}
 }
 
-// More than a mold may have is cloned from a file, with template-uuid=same as
-// nothing else about it is known.
+// What is more than a mold may have is cloned from a file.
 func TestCastOfALargeMold(t *testing.T) {
-	fakeMkfs(t, "mkswap", `for disk; do :; done; head -c 20000000 /dev/urandom | dd of="$disk" bs=1M conv=notrunc status=none`)
-	s := castingServer(t, "size", "32M", "type", "swap", "template-dir", t.TempDir(), "template-uuid", "same")
+	fakeMkfs(t, "mkswap", `for disk; do :; done; head -c 20000000 /dev/urandom | dd of="$disk" bs=1M conv=notrunc status=none
+		exec /usr/sbin/mkswap "$@"`)
+	s := castingServer(t, "size", "32M", "type", "swap")
 	var first string
 	for range 3 {
 		d, err := open(s)

@@ -44,9 +44,8 @@ type Config struct {
 	SpareDisks int
 	MakeJobs   int // 0 is one per CPU
 
-	TemplateDir      string        // absolute; "" uses no templates
-	TemplateKeep     time.Duration // 0 is for ever
-	TemplateSameUUID bool
+	TemplateDir  string        // absolute; "" uses no templates
+	TemplateKeep time.Duration // 0 is for ever
 
 	Session Session
 
@@ -106,6 +105,9 @@ func (c *Config) Set(key, value string) error {
 			return &parameterError{key, err}
 		}
 		return nil
+	}
+	if instead, ok := gone[key]; ok {
+		return &parameterError{key, errors.New("there is no such parameter any more: " + instead)}
 	}
 	if !isShellName(key) {
 		return fmt.Errorf("parameter %s: unknown, and not a name that a shell variable can have%s",

@@ -63,8 +63,6 @@ var parameters = []parameter{
 		parse: (*Config).parseTemplateDir, check: (*Config).checkTemplateDir},
 	{name: "template-keep", form: "DURATION", help: "remove templates not used for so long (default: 30d; 0: never)",
 		parse: (*Config).parseTemplateKeep, needs: "template-dir"},
-	{name: "template-uuid", form: "new|same", help: "with type=: a UUID for each disk, or one for all (default: new)",
-		parse: (*Config).parseTemplateUUID, needs: "template-dir"},
 	{name: "session-grace", form: "DURATION", help: "how long the disk of EXPORT/TOKEN waits for its client (default: 0)",
 		parse: (*Config).parseSessionGrace, check: (*Config).checkSession},
 	{name: "session-key", form: "peer|name", help: "whether a session is its client's or the name's (default: peer)",
@@ -235,14 +233,6 @@ func (c *Config) checkTemplateDir() error {
 func (c *Config) parseTemplateKeep(value string) (err error) {
 	c.TemplateKeep, err = parseDays("template-keep", value)
 	return err
-}
-
-func (c *Config) parseTemplateUUID(value string) error {
-	if value != "new" && value != "same" {
-		return fmt.Errorf("%q: give new, a UUID for each disk, or same, the template's for all", value)
-	}
-	c.TemplateSameUUID = value == "same"
-	return nil
 }
 
 const (

@@ -1,0 +1,11 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package config
+
+// gone are the parameters that earlier versions had, and what to use instead. They
+// are refused by name: a server must not start with one of them without effect.
+var gone = map[string]string{
+	"template-uuid": "each disk has a UUID of its own: leave it out, " +
+		"or give command= with mkfs -U for one UUID for all",
+}
