@@ -41,7 +41,7 @@ func (m *maker) Key() string {
 	if c.Command != "" {
 		k.AddList("command", c.Command)
 	} else {
-		k.AddList("mkfs", mkfs.Script(c.Type, c.Size, c.Label != "", 0))
+		k.AddList("mkfs", mkfs.Script(c.Type, c.Size, c.Label != ""))
 		k.AddList("program", programIdentity(mkfs.Program(c.Type)))
 	}
 	vars := slices.Clone(c.Variables)

@@ -16,7 +16,6 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/command"
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
-	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
 	"nbdkit-tmpdisk-plugin/tmpdisk/users"
 	"nbdkit-tmpdisk-plugin/tmpdisk/workdir"
@@ -34,9 +33,6 @@ type maker struct {
 
 	// space is what the last disk took when it was new, in bytes.
 	space atomic.Uint64
-
-	// olderMkfs is above 0 once mkfs has turned out not to know its options.
-	olderMkfs atomic.Int32
 }
 
 // newMaker returns a maker for cfg, which must be complete. Where the disks
@@ -153,25 +149,12 @@ func (m *maker) prepare(w *workdir.Dir, user *users.User) error {
 	return w.Enter()
 }
 
-// runScript runs the script, and again with the options of an older mkfs if it
-// does not know its options.
 func (m *maker) runScript(ctx context.Context, w *workdir.Dir, user *users.User) error {
-	for older := int(m.olderMkfs.Load()); ; {
-		err := m.counts.count(ctx, func() error { return m.runner.Run(ctx, m.newCommand(w, user, older)) })
-		if err == nil {
-			m.olderMkfs.Store(int32(older))
-			return nil
-		}
-		if !m.cfg.Builtin() || !mkfs.UnknownOption(m.cfg.Type, older, err) {
-			return err
-		}
-		older++
-		m.host.Debug(fmt.Sprintf("mkfs does not know its options, it is an older version: %v (ignored)", err))
-	}
+	return m.counts.count(ctx, func() error { return m.runner.Run(ctx, m.newCommand(w, user)) })
 }
 
-func (m *maker) newCommand(w *workdir.Dir, user *users.User, older int) command.Command {
-	s := newScript(m.cfg, w.Disk(), older)
+func (m *maker) newCommand(w *workdir.Dir, user *users.User) command.Command {
+	s := newScript(m.cfg, w.Disk())
 	c := command.Command{
 		Setup:      s.setup,
 		Unexported: s.names,

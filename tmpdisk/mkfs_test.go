@@ -124,10 +124,6 @@ func TestExt4LeavesNothingToInitialise(t *testing.T) {
 	if err != nil {
 		t.Fatalf("dumpe2fs: %v: %s", err, out)
 	}
-	version, _ := exec.Command("mke2fs", "-V").CombinedOutput()
-	if strings.HasPrefix(string(version), "mke2fs 1.46") || strings.HasPrefix(string(version), "mke2fs 1.45") {
-		t.Skip("needs e2fsprogs 1.47")
-	}
 	groups := strings.Count(out, ": (Blocks ")
 	if got := strings.Count(out, "ITABLE_ZEROED"); got != groups || groups == 0 {
 		t.Errorf("got %d groups with zeroed inode tables, want all %d", got, groups)
@@ -149,46 +145,6 @@ func TestExtChecksumsAreWithoutUUID(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-func TestMkfsFallback(t *testing.T) {
-	for _, c := range []struct{ name, unknown, want string }{
-		{"1.46", "*prezeroed*", "-O metadata_csum,metadata_csum_seed -E nodiscard,lazy_itable_init=1,lazy_journal_init=1 -L a b "},
-		{"1.42", "*prezeroed*|*csum_seed*", "-O ^uninit_bg -E nodiscard,lazy_itable_init=1,lazy_journal_init=1 -L a b "},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			dir := t.TempDir()
-			// An e2fsprogs that does not know the first choice of options.
-			old := "#!/bin/sh\ncase \"$*\" in " + c.unknown + ") echo 'Bad option(s) specified: x' >&2; exit 1;; esac\necho \"$*\" >\"$0.args\"\n"
-			if err := os.WriteFile(dir+"/mkfs.ext4", []byte(old), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-			mustMakeDisk(t, "size", "1M", "label", "a b")
-			args, err := os.ReadFile(dir + "/mkfs.ext4.args")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := string(args); !strings.Contains(got, c.want) {
-				t.Errorf("got arguments %q, want %q in them", got, c.want)
-			}
-		})
-	}
-}
-
-// A full filesystem is no reason for other options, which would stay for good.
-func TestMkfsFailureIsNoReasonForOlderOptions(t *testing.T) {
-	dir := t.TempDir()
-	full := "#!/bin/sh\necho >>\"$0.runs\"\necho 'mkfs.ext4: No space left on device' >&2\nexit 1\n"
-	if err := os.WriteFile(dir+"/mkfs.ext4", []byte(full), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	_, err := makeDisk(t, "size", "1M")
-	testkit.Contains(t, err, "No space left on device")
-	if got := testkit.Runs(t, dir+"/mkfs.ext4.runs"); got != 1 {
-		t.Errorf("mkfs ran %d times, want 1", got)
 	}
 }
 

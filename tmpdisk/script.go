@@ -19,11 +19,10 @@ type script struct {
 	names       []string
 }
 
-// newScript makes the disk at path disk, with the options of an older mkfs as
-// mkfs.Script has them. nbdkit -s talks to its client over stdin and stdout, so
-// the first line takes both away. disk and size come last of the variables: none
-// can replace them.
-func newScript(c *config.Config, disk string, older int) script {
+// newScript makes the disk at path disk. nbdkit -s talks to its client over stdin
+// and stdout, so the first line takes both away. disk and size come last of the
+// variables: none can replace them.
+func newScript(c *config.Config, disk string) script {
 	var b strings.Builder
 	s := script{text: c.Command + "\n"}
 	set := func(v config.Variable) {
@@ -40,7 +39,7 @@ func newScript(c *config.Config, disk string, older int) script {
 	set(config.Variable{Name: "disk", Value: disk})
 	set(config.Variable{Name: "size", Value: strconv.FormatInt(c.Size, 10)})
 	if c.Command == "" {
-		s.text = mkfs.Script(c.Type, c.Size, c.Label != "", older)
+		s.text = mkfs.Script(c.Type, c.Size, c.Label != "")
 	}
 	s.setup = b.String()
 	return s

@@ -19,10 +19,7 @@ type filesystem struct {
 	program string
 	debian  string // package that has program
 	options func(size int64) string
-	// older replace options, one after the other, where the program does not
-	// know them yet.
-	older []string
-	label labelRule
+	label   labelRule
 }
 
 // labelRule is how long a label may be. Some programs cut a longer one with
@@ -39,28 +36,21 @@ func always(options string) func(int64) string {
 	return func(int64) string { return options }
 }
 
-// ext trusts the file to be zeroes (e2fsprogs 1.47): inode tables are marked
-// as zeroed already, so the client's kernel does not write them all once more
-// in the background, which would take 256 MiB of the server's disk for each
-// 16 GiB client. Before 1.47 only the journal's writing can be spared.
-// features are what the program must make, with the option for it, or "".
+// ext trusts the file to be zeroes, which needs e2fsprogs 1.47: inode tables are
+// marked as zeroed already, so the client's kernel does not write them all once
+// more in the background, which would take 256 MiB of the server's disk for each
+// 16 GiB client. features are what the program must make, with the option for it,
+// or "".
 func ext(program, features string) filesystem {
-	const extended = "-E nodiscard,lazy_itable_init=1,lazy_journal_init=1"
-	older := []string{"-q -F " + features + extended}
-	if features != "" {
-		// Before 1.43. A checksum of a group would depend on the UUID.
-		older = append(older, "-q -F -O ^uninit_bg "+extended)
-	}
 	return filesystem{
 		program: program, debian: "e2fsprogs",
 		options: func(size int64) string { return "-q -F " + features + extOptions(size) },
-		older:   older,
 		label:   labelRule{option: "-L", max: 16},
 	}
 }
 
 // ext4Features keep the UUID out of all checksums but the superblock's, so
-// that it can be changed by itself (e2fsprogs 1.43, Linux 4.4). Both are named,
+// that it can be changed by itself (Linux 4.4). Both are named,
 // because the second fails where mke2fs.conf does not have the first. The
 // program makes ext2 and ext3 without checksums.
 const ext4Features = "-O metadata_csum,metadata_csum_seed "

@@ -30,7 +30,6 @@ type Case struct {
 	Type  string
 	Size  int64  // in bytes
 	Label string // "" is none
-	Older int    // as in mkfs.Script
 	// Command replaces the plugin's: a program with its options.
 	Command string
 	// Edit, if given, changes the command.
@@ -81,7 +80,7 @@ func Format(t testing.TB, path string, c Case) {
 	script := c.Command + ` "$disk"`
 	if c.Command == "" {
 		Program(t, mkfs.Program(c.Type))
-		script = mkfs.Script(c.Type, c.Size, c.Label != "", c.Older)
+		script = mkfs.Script(c.Type, c.Size, c.Label != "")
 	} else {
 		Program(t, strings.Fields(c.Command)[0])
 	}
