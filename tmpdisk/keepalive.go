@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -83,7 +82,6 @@ func (k keepaliveSettings) set(fd int) error {
 // keepalive applies client-timeout. It is ready for use once begin returned.
 type keepalive struct {
 	debug    func(string)
-	proc     string // /proc/self
 	settings keepaliveSettings
 	early    atomic.Int64 // connections that may have come before begin
 }
@@ -130,7 +128,11 @@ func (w *keepalive) eachSocket(listens bool, f func(fd int) error) {
 	tolerate := func(err error) {
 		w.debug(fmt.Sprintf("client-timeout: %v (ignored)", err))
 	}
-	for _, fd := range descriptors(w.proc) {
+	fds, err := descriptors()
+	if err != nil {
+		tolerate(err)
+	}
+	for _, fd := range fds {
 		if !isTCP(fd, listens) {
 			continue
 		}
@@ -141,26 +143,15 @@ func (w *keepalive) eachSocket(listens bool, f func(fd int) error) {
 	}
 }
 
-// maxTried is how many descriptors are tried where there is no /proc. The server
-// has just started, so it has few, and the kernel gives the lowest free number.
-const maxTried = 1 << 16
-
-// descriptors are the numbers that this process has open according to proc, its
-// directory under /proc; if there is none, numbers that it may have open.
-func descriptors(proc string) []int {
-	var fds []int
-	entries, err := os.ReadDir(filepath.Join(proc, "fd"))
+// descriptors are the numbers that this process has open.
+func descriptors() (fds []int, err error) {
+	entries, err := os.ReadDir("/proc/self/fd")
 	for _, e := range entries {
 		if fd, err := strconv.Atoi(e.Name()); err == nil {
 			fds = append(fds, fd)
 		}
 	}
-	if err != nil {
-		for fd := range maxTried {
-			fds = append(fds, fd)
-		}
-	}
-	return fds
+	return fds, err
 }
 
 func isTCP(fd int, listens bool) bool {

@@ -46,25 +46,12 @@ func TestConnectionsInherit(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		t.Run(address, func(t *testing.T) {
 			l := listenOn(t, "tcp", address)
-			w := keepalive{debug: testkit.Debug(t), proc: "/proc/self", settings: settingsFor(time.Hour)}
+			w := keepalive{debug: testkit.Debug(t), settings: settingsFor(time.Hour)}
 			w.begin()
 			fd := acceptOne(t, l)
 			w.connected()
 			wantKeepalive(t, fd, w.settings)
 		})
-	}
-}
-
-// In a chroot or a small container.
-func TestKeepaliveWithoutProc(t *testing.T) {
-	l := listenOn(t, "tcp", "127.0.0.1:0")
-	dial(t, l)
-	w := keepalive{debug: testkit.Debug(t), proc: t.TempDir(), settings: settingsFor(time.Hour)}
-	w.begin()
-	for name, fd := range map[string]int{"early": accepted(t, l), "later": acceptOne(t, l)} {
-		w.connected()
-		t.Log(name)
-		wantKeepalive(t, fd, w.settings)
 	}
 }
 
@@ -74,7 +61,7 @@ func TestEarlyConnections(t *testing.T) {
 	for range 3 {
 		dial(t, l)
 	}
-	w := keepalive{debug: testkit.Debug(t), proc: "/proc/self", settings: settingsFor(time.Hour)}
+	w := keepalive{debug: testkit.Debug(t), settings: settingsFor(time.Hour)}
 	w.begin()
 	if early := w.early.Load(); early < 3 {
 		t.Fatalf("got %d early connections, want 3 at the least", early)
@@ -94,7 +81,7 @@ func TestOtherSocketsLeftAlone(t *testing.T) {
 	}
 	local := listenOn(t, "unix", t.TempDir()+"/s")
 	never := keepalive{debug: testkit.Debug(t)}
-	w := keepalive{debug: testkit.Debug(t), proc: "/proc/self", settings: settingsFor(time.Hour)}
+	w := keepalive{debug: testkit.Debug(t), settings: settingsFor(time.Hour)}
 	w.begin()
 	for name, fd := range map[string]int{"without close-on-exec": fd, "unix": descriptor(t, local)} {
 		if got := option(t, fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE); got != 0 {

@@ -77,7 +77,7 @@ func NewServer(cfg *config.Config, host Host, version string) *Server {
 		runner:    command.NewRunner(host.Debug),
 		jobs:      pool.NewJobs(jobs(cfg)),
 		molds:     pool.NewJobs(0),
-		keepalive: keepalive{debug: host.Debug, proc: "/proc/self", settings: settingsFor(cfg.ClientTimeout)},
+		keepalive: keepalive{debug: host.Debug, settings: settingsFor(cfg.ClientTimeout)},
 
 		headroom: newHeadroom(),
 	}

@@ -19,7 +19,7 @@ import (
 const (
 	byReflink   = "reflink"         // shares the blocks: xfs, btrfs, bcachefs, NFS 4.2
 	byCopyRange = "copy_file_range" // copied by the kernel
-	byReadWrite = "read and write"  // between types of filesystem, and old kernels
+	byReadWrite = "read and write"  // between types of filesystem
 )
 
 // Result says for the log how a clone came to be.

@@ -27,8 +27,8 @@ func OpenBeneath(dirfd int, name string) (int, error) {
 	if !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM) {
 		return fd, err
 	}
-	// Linux before 5.6, or a container's filter that does not know openat2.
-	// A bind mount of the same filesystem goes unnoticed here.
+	// The filter of a container, or a sandbox, that does not know openat2. A
+	// bind mount of the same filesystem goes unnoticed here.
 	fd, err = Openat(dirfd, name, OpenDir)
 	if err != nil {
 		return fd, err

@@ -14,7 +14,7 @@ import (
 
 // SameMount is whether two paths are on one mount. A bind mount is another one,
 // even of the same filesystem. A path that ends with a link stands for the link.
-// It is true if that cannot be known, which it can since Linux 5.8.
+// It is true if that cannot be known.
 func SameMount(a, b string) bool {
 	idA, okA := mountID(a)
 	idB, okB := mountID(b)
@@ -24,17 +24,15 @@ func SameMount(a, b string) bool {
 func mountID(path string) (uint64, bool) {
 	var st unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_MNT_ID, &st)
-	return st.Mnt_id, err == nil && st.Mask&unix.STATX_MNT_ID != 0
+	return st.Mnt_id, err == nil
 }
 
 // PlainDir is whether name in dirfd is known to be a directory that nothing is
-// mounted on. Before Linux 5.8 none is.
+// mounted on.
 func PlainDir(dirfd int, name string) bool {
 	var st unix.Statx_t
-	const root = unix.STATX_ATTR_MOUNT_ROOT
 	return unix.Statx(dirfd, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_TYPE, &st) == nil &&
-		uint32(st.Mode)&unix.S_IFMT == unix.S_IFDIR &&
-		st.Attributes_mask&root != 0 && st.Attributes&root == 0
+		uint32(st.Mode)&unix.S_IFMT == unix.S_IFDIR && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0
 }
 
 // MountOptions returns the options of the filesystem that the directory is on, with

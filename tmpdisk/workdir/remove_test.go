@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
-	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // A server that has run out of descriptors still removes what it has made.
@@ -74,37 +73,5 @@ func TestWorkdirInnerReplacedByALink(t *testing.T) {
 	testkit.WantEmpty(t, parent)
 	if _, err := os.Stat(outside + "/disk"); err != nil {
 		t.Errorf("got %v, want what the link points at unharmed", err)
-	}
-}
-
-func TestUnmountWithoutProc(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
-	dir := t.TempDir()
-	if err := os.Mkdir(dir+"/mount", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount("tmpdisk-test", dir+"/mount", "tmpfs", 0, ""); err != nil {
-		t.Skipf("mount: %v", err)
-	}
-	defer unix.Unmount(dir+"/mount", unix.MNT_DETACH)
-	before, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd, err := sys.Openat(unix.AT_FDCWD, dir, sys.OpenDir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	if err := unmountBy(t.TempDir(), fd, "mount"); err != nil {
-		t.Errorf("got %v", err)
-	}
-	if err := os.Remove(dir + "/mount"); err != nil {
-		t.Errorf("got %v, want nothing mounted", err)
-	}
-	if after, err := os.Getwd(); after != before || err != nil {
-		t.Errorf("got %s, %v as working directory, want %s", after, err, before)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -159,30 +158,8 @@ func (r *remover) move(dirfd int, name string, fd int) bool {
 	return true
 }
 
-// unmount detaches what is mounted on name in dirfd, a directory of ours.
+// unmount detaches what is mounted on name in dirfd, a directory of ours. umount
+// takes no descriptor, so /proc stands for it.
 func unmount(dirfd int, name string) error {
-	return unmountBy("/proc/self/fd", dirfd, name)
-}
-
-// unmountBy finds dirfd in proc, or, where there is no /proc, by a thread that has
-// a working directory of its own: umount takes no descriptor.
-func unmountBy(proc string, dirfd int, name string) error {
-	const flags = unix.MNT_DETACH | unix.UMOUNT_NOFOLLOW
-	dir := fmt.Sprintf("%s/%d", proc, dirfd)
-	if unix.Access(dir, unix.F_OK) == nil {
-		return unix.Unmount(dir+"/"+name, flags)
-	}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // until the thread ends, with the goroutine
-		err := unix.Unshare(unix.CLONE_FS)
-		if err == nil {
-			err = unix.Fchdir(dirfd)
-		}
-		if err == nil {
-			err = unix.Unmount(name, flags)
-		}
-		done <- err
-	}()
-	return <-done
+	return unix.Unmount(fmt.Sprintf("/proc/self/fd/%d/%s", dirfd, name), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 }
