@@ -98,8 +98,9 @@ octets = {"read": 600 * 4096 + 512, "write": 2200, "trim": 8192, "zero": 3072}
 # What becomes of clients.
 refused("nothing")
 closes(connect("clone"))
+closes(connect("made"))
 for i in range(20):     # who give it back
-    again("made").shutdown()
+    again("spare").shutdown()
     time.sleep(0.05)
 for i in range(3):
     refused("failed")
@@ -118,7 +119,7 @@ refused("session/a")
 closes(a)
 closes(again("session/a"))
 closes(again("lost/b"))
-opens = {("", "any"): 3, ("", "refused_unknown"): 1, ("clone", "clone"): 1, ("made", "any"): 20,
+opens = {("", "cast"): 3, ("", "refused_unknown"): 1, ("clone", "clone"): 1, ("made", "made"): 1, ("spare", "any"): 20,
          ("failed", "refused_failed"): 3, ("full", "refused_min_free"): 3,
          ("held", "refused_gone"): 1, ("session", "cast"): 1, ("session", "refused_session"): 2,
          ("session", "resumed"): 1, ("lost", "cast"): 1}
@@ -126,8 +127,7 @@ opens = {("", "any"): 3, ("", "refused_unknown"): 1, ("clone", "clone"): 1, ("ma
 def wrong(s):
     got = {k[1:]: v for k, v in s.items() if k[0] == "tmpdisk_opens_total" and v > 0}
     # A disk that nobody has used is the next client's, unless that comes too soon.
-    for name, how in ("", "cast"), ("made", "made"):
-        got[name, "any"] = got.pop((name, how), 0) + got.pop((name, "returned"), 0)
+    got["spare", "any"] = sum(got.pop(("spare", how), 0) for how in ("made", "spare", "returned"))
     bad = {k: (got.get(k), opens.get(k)) for k in {*got, *opens} if got.get(k) != opens.get(k)}
     for kind in requests:
         for name, numbers in ("tmpdisk_requests_total", requests), ("tmpdisk_bytes_total", octets):
@@ -148,8 +148,8 @@ want(s["tmpdisk_commands_failed_total", None, None], 3)
 want(s["tmpdisk_commands_killed_total", None, None], 1)
 want(s["tmpdisk_open_seconds_count", "", None], 3)
 want(s["tmpdisk_make_seconds_count", "made", None], s["tmpdisk_opens_total", "made", "made"])
-want(s["tmpdisk_opens_total", "made", "returned"] > 0, True)
-want(s["tmpdisk_opens_total", "", "cast"], 3)
+for how in "spare", "returned":
+    want(s["tmpdisk_opens_total", "spare", how] > 0, True)
 want(s["tmpdisk_allocated_bytes", "", None] > 0, True)
 want(s["tmpdisk_request_seconds_count", None, None] >= 3, True)
 
@@ -162,7 +162,7 @@ closes(again("spare"))
 refused("lost/b")
 os.unlink("exports/clone.conf")
 refused("clone")
-opens.update({("", "any"): 6, ("", "refused_limit"): 1, ("", "refused_unknown"): 2, ("spare", "spare"): 1,
+opens.update({("", "cast"): 6, ("", "refused_limit"): 1, ("", "refused_unknown"): 2, ("spare", "any"): 21,
               ("lost", "refused_lost"): 1})
 until(wrong)
 

@@ -4,7 +4,8 @@
 #
 # spare-disks=2: two disks are made before anybody comes and again after they
 # were taken, each by its own run of the command. A disk that was only looked
-# at is handed out again, one of which a byte was read never is.
+# at is handed out again even if no other can be made, one of which a byte was
+# read never is.
 
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -14,16 +15,17 @@ at_least() { [ "$(wc -l <"$runs")" -ge "$1" ]; }
 
 : >"$runs"
 # shellcheck disable=SC2016 # for the command
-serve "$plugin" size=1M spare-disks=2 runs="$runs" \
-    command='echo run >>"$runs"; dd if=/proc/sys/kernel/random/uuid of="$disk" conv=notrunc status=none'
+serve "$plugin" size=1M spare-disks=2 runs="$runs" go="$PWD/go" \
+    command='echo run >>"$runs"
+        [ "$(wc -l <"$runs")" -le 2 ] || until [ -e "$go" ]; do sleep 0.05; done
+        dd if=/proc/sys/kernel/random/uuid of="$disk" conv=notrunc status=none'
 wait_for 30 at_least 2
 
-# NBD_OPT_INFO, NBD_OPT_GO and no request, five times over. A replacement may
-# have been begun while a slow client looked, and is kept as one more.
+# NBD_OPT_INFO, NBD_OPT_GO and no request, five times over.
 for _ in 1 2 3 4 5; do
     nbdinfo --no-content "$uri" >info
 done
-at_least 4 && fail "got $(wc -l <"$runs") runs, want 2 or 3"
+touch go
 
 uri=$uri nbdsh -c - <<'PYTHON'
 import os, nbd

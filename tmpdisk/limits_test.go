@@ -163,7 +163,7 @@ func TestTooManyDisks(t *testing.T) {
 	}
 	defer s.Close(again)
 	opens := s.metrics().Exports[0].Opens
-	want := [status.Outcomes]uint64{status.Made: 1, status.Returned: 1, status.RefusedLimit: 3}
+	want := [status.Outcomes]uint64{status.Made: 2, status.RefusedLimit: 3}
 	if opens != want {
 		t.Errorf("opens: got %v, want %v", opens, want)
 	}

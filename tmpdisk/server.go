@@ -239,7 +239,7 @@ func (s *Server) Close(d *Disk) {
 	}
 	d.takeBack()
 	s.register.release(e) // a file takes its time to go, for which no client need wait
-	d.source.pool.Put(d)
+	d.source.putBack(d)
 }
 
 // Stop ends what is being made and drops what is ready (nbdkit's .cleanup).

@@ -40,11 +40,10 @@ type source struct {
 func (s *Server) newSource(name string, cfg *config.Config) *source {
 	src := &source{name: name, tally: s.register.tally(name), cfg: cfg, server: s, maker: newMaker(cfg, s.host, s.runner)}
 	src.maker.counts = &s.commands
-	spares := cfg.SpareDisks
 	switch {
 	case cfg.Builtin():
 		// A cast takes no longer than it takes to fetch a spare disk.
-		src.caster, spares = newCaster(src.maker, s.molds, func() { src.pool.SetSpares(cfg.SpareDisks) }), 0
+		src.caster = newCaster(src.maker, s.molds, func() { src.pool.Start() })
 		if cfg.TemplateDir != "" {
 			s.host.Debug("parameter template-dir: disks of type=" + cfg.Type + " need no template (ignored)")
 		}
@@ -54,7 +53,7 @@ func (s *Server) newSource(name string, cfg *config.Config) *source {
 		}, src.maker)
 	}
 	src.pool = pool.New(pool.Options[*Disk]{
-		Spares:   spares,
+		Spares:   cfg.SpareDisks,
 		Jobs:     s.jobs,
 		Room:     src.roomForSpare,
 		Fresh:    func(d *Disk) bool { return d.key == src.key() },
@@ -75,6 +74,7 @@ func (src *source) start() {
 	}
 	if src.caster != nil {
 		src.caster.begin()
+		return
 	}
 	src.pool.Start()
 }
@@ -188,13 +188,20 @@ func (src *source) fresh(ctx context.Context) (*Disk, error) {
 			return nil, err
 		}
 		if src.caster.casts() {
-			if d, ok := src.pool.Take(); ok {
-				return d, nil
-			}
 			return src.make(ctx)
 		}
 	}
 	return src.pool.Get(ctx)
+}
+
+// putBack takes the disk of a client that has left. To cast another takes no longer
+// than to hand it out again.
+func (src *source) putBack(d *Disk) {
+	if !src.casts() {
+		src.pool.Put(d)
+	} else if err := d.Close(); err != nil {
+		src.server.host.Debug(fmt.Sprintf("%v (ignored)", err))
+	}
 }
 
 // make is what the pool makes disks by.

@@ -22,12 +22,12 @@
 // client, the client that it was started for has a right to another.
 //
 // When a client leaves, one maker is cancelled, unless another client or the
-// shelf still needs its disk. The same happens when a client is served with a
-// disk that somebody returned.
+// shelf still needs its disk. The same happens when somebody returns a disk that
+// a client or the shelf needs.
 //
-// A disk that comes back untouched is handed out again. The shelf holds the
-// spare disks, and for one minute a single disk more. So a client that only
-// looks costs nothing, even if a replacement is already being made.
+// A disk that comes back untouched goes to a client that waits, or to the shelf
+// if that is short of spare disks. Otherwise it is dropped, as is one that is made
+// when no one needs it any more.
 //
 // [Jobs] are the slots that several pools share. A maker has one from its start
 // until it has returned, even if it is cancelled. A pool that finds none free

@@ -107,7 +107,7 @@ func TestPoolStaleBegunBeforeClientCame(t *testing.T) {
 func TestPoolAsksFreshWithoutLock(t *testing.T) {
 	var b *poolBench
 	var asked atomic.Int32
-	b = newPoolBench(t, Options[*fakeDisk]{Jobs: NewJobs(1), Fresh: func(*fakeDisk) bool {
+	b = newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: NewJobs(1), Fresh: func(*fakeDisk) bool {
 		asked.Add(1)
 		if !b.Pool.mu.TryLock() {
 			t.Error("asked with the lock held")
@@ -119,7 +119,8 @@ func TestPoolAsksFreshWithoutLock(t *testing.T) {
 	c := b.join()
 	b.next().ok(1)
 	disk := c.wants(1)
-	b.idle(0)
+	b.Start()
+	b.next() // of a spare disk, until this one comes back
 	for i, step := range []struct {
 		what string
 		do   func()

@@ -67,7 +67,6 @@ type Pool[T Disk] struct {
 	makers  []*maker[T]  // that run, in order of their start; not cancelled
 	ending  int          // makers that were cancelled but have not returned
 	shelf   []T          // newest last; empty while a client waits
-	extra   *timer       // ends the minute of the disk beyond Spares
 	breath  *timer       // ends the breath after a disk was taken
 	refill  refill
 }
@@ -196,7 +195,7 @@ func (p *Pool[T]) Put(disk T) {
 
 // Retire ends the keeping of spare disks: those on the shelf are closed, and
 // makers that no client needs are cancelled. Clients are served as before. Start
-// and SetSpares do not undo it.
+// does not undo it.
 func (p *Pool[T]) Retire() {
 	p.mu.Lock()
 	defer p.unlock()

@@ -102,48 +102,35 @@ func TestPoolCancelledBeforeItCame(t *testing.T) {
 }
 
 func TestPoolUntouchedComesBack(t *testing.T) {
-	for _, spares := range []int{0, 1} {
-		b := newPoolBench(t, Options[*fakeDisk]{Spares: spares, Jobs: NewJobs(2)})
-		b.Start()
-		if spares == 1 {
-			b.next().ok(0)
-			b.idle(1)
-		}
-		probe := b.join()
-		b.clock.Pass(breath)
-		b.next().ok(1)
-		disk := probe.outcome().disk
-		b.idle(spares)
-		// From here on probes cost no run of the maker.
-		for range 3 {
-			b.Put(disk)
-			b.idle(spares + 1)
-			disk = b.join().outcome().disk
-			b.idle(spares)
-		}
-		if n := len(b.makes); n != 0 {
-			t.Errorf("spares %d: probes started %d makers, want 0", spares, n)
-		}
-		b.Put(disk)
-		b.clock.Pass(keepExtra - 1)
-		b.idle(spares + 1)
-		b.clock.Pass(1)
-		b.idle(spares) // the extra one only for a minute
-	}
-}
-
-func TestPoolLateTimerOfExtraDisk(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Jobs: NewJobs(1)})
-	c := b.join()
+	b := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: NewJobs(2)})
+	b.Start()
 	b.next().ok(1)
-	disk := c.wants(1)
-	b.idle(0)
-	b.Put(disk)
-	late := b.clock.Late() // as if it began just before it was stopped
-	b.join().wants(1)
-	b.Put(disk)
-	late()
 	b.idle(1)
+	for range 3 { // probes, which cost no run of the maker
+		b.Put(b.join().wants(1))
+		b.idle(1)
+	}
+	b.clock.Pass(breath)
+	b.counts(0, 0)
+	// A replacement that has been begun is needed no more.
+	disk := b.join().wants(1)
+	b.clock.Pass(breath)
+	m := b.next()
+	b.Put(disk)
+	if got := context.Cause(m.ctx); got != ErrUnwanted {
+		t.Errorf("replacement: got %v, want %v", got, ErrUnwanted)
+	}
+	b.idle(1)
+	// What comes back when enough are ready is dropped.
+	disk = b.join().wants(1)
+	b.clock.Pass(breath)
+	b.next().ok(2)
+	b.idle(1)
+	b.Put(disk)
+	b.idle(1)
+	if n := disk.closed.Load(); n != 1 {
+		t.Errorf("disk that nobody needs: closed %d times, want 1", n)
+	}
 }
 
 func TestPoolUntouchedGoesToWhoWaits(t *testing.T) {
@@ -158,7 +145,10 @@ func TestPoolUntouchedGoesToWhoWaits(t *testing.T) {
 	<-own.ctx.Done() // it runs for nobody now, and may be one that hangs
 	b.idle(0)
 	b.Put(disk)
-	b.idle(1)
+	b.idle(0)
+	if n := disk.closed.Load(); n != 1 {
+		t.Errorf("without spares: closed %d times, want 1", n)
+	}
 }
 
 func TestPoolTouchedNeverReused(t *testing.T) {
@@ -291,14 +281,4 @@ func TestPoolStopClosesShelf(t *testing.T) {
 			t.Errorf("disk %d: closed %d times, want 1", d.id, n)
 		}
 	}
-}
-
-func TestPoolSetSpares(t *testing.T) {
-	b := newPoolBench(t, Options[*fakeDisk]{Jobs: NewJobs(1)})
-	b.Start()
-	b.idle(0)
-	b.SetSpares(2)
-	b.next().ok(1)
-	b.next().ok(2)
-	b.idle(2)
 }

@@ -11,25 +11,17 @@ import (
 func TestPoolRetireDropsTheShelf(t *testing.T) {
 	b := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: NewJobs(1)})
 	b.Start()
-	shelf := []*fakeDisk{b.next().ok(1)}
+	disk := b.next().ok(1)
 	b.idle(1)
-	probe := b.join()
-	shelf[0] = probe.wants(1)
-	b.clock.Pass(breath)
-	shelf = append(shelf, b.next().ok(2))
-	b.idle(1)
-	b.Put(shelf[0]) // one more than spares, for a minute
+	b.Put(b.join().wants(1)) // with a breath that has not ended
 	b.Retire()
 	b.Retire()
-	for _, d := range shelf {
-		if n := d.closed.Load(); n != 1 {
-			t.Errorf("disk %d: closed %d times, want 1", d.id, n)
-		}
+	if n := disk.closed.Load(); n != 1 {
+		t.Errorf("closed %d times, want 1", n)
 	}
 	if p := b.clock.Timers(); len(p) != 0 {
 		t.Errorf("timers: got %v, want none", p)
 	}
-	b.SetSpares(3)
 	b.Start()
 	b.counts(0, 0)
 }

@@ -9,9 +9,6 @@ import (
 	"time"
 )
 
-// keepExtra is how long the one disk beyond Spares waits for a client.
-const keepExtra = time.Minute
-
 // breath is how long the shelf waits before it replaces a disk that was taken.
 // A maker that starts at once gets in the way of the client that has just got
 // its disk: on two CPUs that client's first read takes twice as long.
@@ -58,13 +55,11 @@ func (p *Pool[T]) place(disk T, began time.Time, from string) {
 		p.serve(p.queue[0], outcome[T]{disk: disk, began: began, from: from})
 	case p.retired:
 		p.drop(disk, retired)
-	case len(p.shelf) > p.opts.Spares:
+	case p.missing() == 0:
 		p.drop(disk, "nobody waits for it and enough are ready")
 	default:
 		p.shelf = append(p.shelf, disk)
-		if len(p.shelf) > p.opts.Spares {
-			p.arm(&p.extra, keepExtra, p.expire)
-		}
+		p.cancelSurplus()
 	}
 }
 
@@ -74,16 +69,10 @@ func (p *Pool[T]) take() T {
 	last := len(p.shelf) - 1
 	disk := p.shelf[last]
 	p.shelf = slices.Delete(p.shelf, last, last+1)
-	disarm(&p.extra)
 	if p.breath == nil && p.missing() > 0 {
 		p.arm(&p.breath, breath, p.fill)
 	}
 	return disk
-}
-
-// expire drops the disk beyond Spares. With mu.
-func (p *Pool[T]) expire() {
-	p.drop(p.take(), "no client came for it within "+keepExtra.String())
 }
 
 // refillFailed books a spare disk that m did not make. Makers that fail while
@@ -109,9 +98,8 @@ func (p *Pool[T]) clear(why string) {
 		p.drop(disk, why)
 	}
 	p.shelf = nil
-	for _, t := range []**timer{&p.extra, &p.breath, &p.refill.pause} {
-		disarm(t)
-	}
+	disarm(&p.breath)
+	disarm(&p.refill.pause)
 }
 
 // drop closes a disk once mu is released. With mu.
@@ -125,27 +113,4 @@ func (p *Pool[T]) close(disk T, why string) {
 		why = fmt.Sprintf("%s: %v (ignored)", why, err)
 	}
 	p.debugf("disk dropped: %s", why)
-}
-
-// SetSpares changes how many disks to keep ready.
-func (p *Pool[T]) SetSpares(n int) {
-	p.mu.Lock()
-	defer p.unlock()
-	p.opts.Spares = n
-	p.fill()
-}
-
-// Take returns a disk that is ready, if there is one. It is the caller's until Put.
-func (p *Pool[T]) Take() (disk T, ok bool) {
-	for {
-		p.mu.Lock()
-		if ok = len(p.shelf) > 0; ok {
-			disk = p.take()
-		}
-		p.unlock()
-		if !ok || p.opts.Fresh(disk) {
-			return disk, ok
-		}
-		p.close(disk, outOfDate)
-	}
 }

@@ -117,7 +117,7 @@ func (d *drill) act() {
 			d.Put(disk)
 		}
 	case 8:
-		d.clock.Pass([]time.Duration{breath, firstPause, keepExtra}[d.rng.IntN(3)])
+		d.clock.Pass([]time.Duration{breath, firstPause, lastPause}[d.rng.IntN(3)])
 	case 9:
 		d.full.Store(d.rng.IntN(2) == 0)
 		if len(d.all) > 0 {
@@ -215,10 +215,9 @@ func (d *drill) check() {
 	}{
 		{"no more makers than jobs", d.running() <= jobs},
 		{"the shelf is empty while anybody waits", len(p.shelf) == 0 || len(p.queue) == 0},
-		{"one disk more than spares at most", len(p.shelf) <= p.opts.Spares+1},
-		{"a timer for that disk alone", (p.extra != nil) == (len(p.shelf) > p.opts.Spares)},
+		{"no more disks than spares", len(p.shelf) <= p.opts.Spares},
 		{"makers for all who wait", d.shared || len(p.makers) >= min(len(p.queue), jobs-p.ending)},
-		{"no surplus while anybody waits", len(p.queue) == 0 || len(p.makers) <= p.wanted()},
+		{"no surplus", len(p.makers) <= p.wanted()},
 		{"spares are made, or there is a reason", d.shared || p.missing() == 0 || !p.mayRefill() ||
 			len(p.makers) >= min(p.wanted(), jobs-p.ending)},
 		{"nothing is kept by a pool that has retired", !p.retired || len(p.shelf) == 0},
