@@ -161,7 +161,6 @@ func (m *maker) newCommand(w *workdir.Dir, user *users.User) command.Command {
 		Script:     s.text,
 		Timeout:    m.cfg.CommandTimeout,
 		As:         user,
-		Ours:       m.cfg.Builtin(),
 		Said:       func(text string) { m.host.Debug("command wrote: " + text) },
 	}
 	if user != nil {

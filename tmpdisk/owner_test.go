@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/command"
@@ -63,35 +62,5 @@ ls %[1]s >/dev/null 2>&1 && echo lists >&2
 exit 7`, w.Path())
 	if _, err := runAs(t, b, parent, script); err == nil || err.Error() != "command: exit code 7" {
 		t.Errorf("got %v, want only exit code 7", err)
-	}
-}
-
-// fsync of a pipe fails, unless it is not made at all.
-func TestMkfsDoesNotSync(t *testing.T) {
-	needRoot(t)
-	log := ""
-	command.NewRunner(func(line string) { log += line + "\n" }).Prepare()
-	if strings.Contains(log, "mkfs syncs") {
-		t.Skip(log)
-	}
-	dir := testkit.SharedDir(t)
-	mkfs := "#!/bin/sh\ndd if=/dev/null conv=fsync 2>/dev/null || { echo synced; exit 1; }\n"
-	if err := os.WriteFile(dir+"/mkfs.fat", []byte(mkfs), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	t.Setenv("TMPDIR", dir)
-	uid := 1_234_960_000 + os.Getpid()%10_000*20
-	for name, pairs := range map[string][]string{
-		"the server's user": {"size", "1M", "type", "vfat"},
-		"another user":      {"size", "1M", "type", "vfat", "command-uids", fmt.Sprintf("%d-%d", uid, uid)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			d, err := newMaker(configOf(t, pairs...), testkit.Host{TB: t}, command.NewRunner(func(string) {})).Fresh(context.Background())
-			if err != nil {
-				t.Fatal(err)
-			}
-			closeDisk(t, d)
-		})
 	}
 }

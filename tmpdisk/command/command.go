@@ -36,12 +36,6 @@ type Command struct {
 	// As is who it runs as; nil is this process's user. Afterwards nothing
 	// that belongs to that user is alive. Dir must be one of its own.
 	As *users.User
-	// Ours says that Script is known to become one program, mkfs for example,
-	// that neither gains privileges by exec nor sends itself signals nor
-	// leaves its process group. Such a script needs no supervisor, whose start
-	// takes a good part of the time that mkfs does. Nothing that it makes has
-	// to last, so its fsync does nothing: see nosync.go.
-	Ours bool
 	// Said, if not nil, is told what a script wrote to standard error that
 	// succeeded.
 	Said func(text string)

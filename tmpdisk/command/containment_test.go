@@ -198,7 +198,7 @@ func TestNothingOutlivesAKilledServer(t *testing.T) {
 // A server that dies between the fork and the gate leaves a supervisor that
 // reads the end of the file.
 func TestSupervisorEndsAtAClosedGate(t *testing.T) {
-	for name, text := range map[string]string{"namespace": superviseText, "scan": watchText, "ours": oursText} {
+	for name, text := range map[string]string{"namespace": superviseText, "scan": watchText} {
 		t.Run(name, func(t *testing.T) {
 			r, w, err := os.Pipe()
 			if err != nil {

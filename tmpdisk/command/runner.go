@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Runner runs commands. It keeps up to three threads for the rest of the
+// Runner runs commands. It keeps up to two threads for the rest of the
 // process's life, so a process should have one Runner.
 type Runner struct {
 	debug func(string)
@@ -23,22 +23,14 @@ type Runner struct {
 
 	// plain forks commands that run as this process does.
 	plain thread
-	// restricted forks commands that run as another user.
+	// restricted forks commands that run as another user. What it has given up
+	// for them it does not get back.
 	restricted thread
-	// quiet forks commands that are Ours.
-	quiet thread
 }
 
 // NewRunner returns a Runner that logs to debug. It starts nothing yet.
 func NewRunner(debug func(string)) *Runner {
-	return &Runner{
-		debug: debug,
-		// A command must not gain anything from a set-user-ID program. An
-		// earlier command may have made one, so that a later one can become
-		// its user and read the disk that a still later one makes.
-		restricted: thread{begin: func() error { return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }},
-		quiet:      thread{begin: installNoSync},
-	}
+	return &Runner{debug: debug}
 }
 
 // Prepare finds the best containment that works here, by trying, and logs it.
@@ -69,9 +61,6 @@ func (r *Runner) contained() *containment {
 		for _, err := range refused {
 			r.debug(fmt.Sprintf("commands are not contained by: %v (ignored)", err))
 		}
-		if err := r.quiet.ready(); err != nil {
-			r.debug(fmt.Sprintf("mkfs syncs what it writes: %v (ignored)", err))
-		}
 	})
 	return r.way
 }
@@ -96,13 +85,9 @@ func (r *Runner) detect() (way *containment, refused []error) {
 	return withScan, refused
 }
 
-// threadFor is the thread that c must be forked on. The quiet one can gain no
-// privileges either.
+// threadFor is the thread that c must be forked on.
 func (r *Runner) threadFor(c *Command) *thread {
-	switch {
-	case c.Ours:
-		return &r.quiet
-	case c.As != nil:
+	if c.As != nil {
 		return &r.restricted
 	}
 	return &r.plain

@@ -28,10 +28,6 @@ var (
 	watchText     = withoutHeader(watchFile)
 )
 
-// oursText is for a Command that is Ours: the first process waits at the gate
-// and then goes on with the script.
-const oursText = "read -r go <&3 || exit 125\nexec 3<&-\n" + runText
-
 // runText reads the two files. They keep their descriptors from what the script
 // starts: each closes its own, in front of its first line, so that line numbers
 // stay what they are.

@@ -44,12 +44,8 @@ func (r *Runner) start(c *Command, way *containment, stderr, setup, script *os.F
 	}
 	defer gateR.Close()
 	p := &process{way: way, gate: gateW, exited: make(chan struct{}), reaped: make(chan struct{})}
-	text := oursText
-	switch {
-	case c.Ours:
-	case way.namespaced():
-		text = superviseText
-	default:
+	text := superviseText
+	if !way.namespaced() {
 		text = watchText
 		p.mark = newMark()
 	}
@@ -100,6 +96,12 @@ func (c *Command) build(way *containment, text string, stderr *os.File, files ..
 // fork starts cmd. It runs on the thread that threadFor has chosen.
 func (c *Command) fork(cmd *exec.Cmd) error {
 	if c.As != nil {
+		// A command must not gain anything from a set-user-ID program. An
+		// earlier command may have made one, so that a later one can become
+		// its user and read the disk that a still later one makes.
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			return fmt.Errorf("no_new_privs: %w", err)
+		}
 		if err := newSessionKeyring(); err != nil {
 			return err
 		}
@@ -151,11 +153,8 @@ func (p *process) end() error {
 	deadline := time.Now().Add(patience)
 	pid := p.cmd.Process.Pid
 	var err error
-	switch {
-	case p.mark != "":
+	if p.mark != "" {
 		err = newHunt(pid, p.mark).kill(deadline)
-	case !p.way.namespaced():
-		unix.Kill(-pid, unix.SIGKILL)
 	}
 	p.gate.Close()
 	p.cmd.Process.Kill()

@@ -16,11 +16,6 @@ import (
 // forked dies: a thread of nbdkit's dies with its connection, and one of Go's
 // when the runtime likes. Nothing is lost by it: Go forks one at a time anyway.
 type thread struct {
-	// begin, if not nil, is run first, on the thread. What it changes, all
-	// that is forked there inherits.
-	begin func() error
-	err   error // begin's
-
 	once sync.Once
 	work chan func()
 }
@@ -39,21 +34,12 @@ func (t *thread) run(f func()) {
 	<-done
 }
 
-// ready starts the thread, if it has not been, and returns begin's error.
-func (t *thread) ready() error {
-	t.run(func() {})
-	return t.err
-}
-
 func (t *thread) loop() {
 	runtime.LockOSThread()
 	// What nbdkit inherited without close-on-exec, from a shell that
 	// started it say, must not reach commands. What nbdkit itself opens has
 	// the flag. Needs Linux 5.11; before that such descriptors are passed on.
 	unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
-	if t.begin != nil {
-		t.err = t.begin()
-	}
 	for f := range t.work {
 		unblocked(f)
 	}
