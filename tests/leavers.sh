@@ -23,16 +23,24 @@ some_left() {
     [ "$(left)" -ge 5 ]
 }
 
-# A command begins with this. It leaves processes that fork twice, begin a
-# session, ignore signals, are stopped, and keep forking for a while.
+# A command begins with one of these. The first leaves processes that fork twice,
+# ignore signals, are stopped, and keep forking for a while; the second some more
+# that begin a session of their own.
 # shellcheck disable=SC2016,SC2034 # for the command
-leavers="export LEAVER=$leaver"'
+group_leavers="export LEAVER=$leaver"'
+stubborn="trap \"\" HUP INT TERM; while :; do sleep 1; done"
+stopped="kill -STOP \$\$; sleep 1000"
 sleep 1000 &
 (sleep 1000 & sleep 1000 &)
-setsid -f sh -c "trap \"\" HUP INT TERM; while :; do sleep 1; done"
-setsid -f sh -c "kill -STOP \$\$; sleep 1000"
+sh -c "$stubborn" &
+sh -c "$stopped" &
 roll() { [ "$1" -le 0 ] || (sleep 0.01; roll $(($1 - 1))) & }
 roll 500
+'
+# shellcheck disable=SC2016,SC2034 # for the command
+leavers=$group_leavers'
+setsid -f sh -c "$stubborn"
+setsid -f sh -c "$stopped"
 '
 
 # kill_server_with_leavers: kill the server while a client waits for a command

@@ -26,7 +26,7 @@ for n in 2 3; do
 done
 wait_for 20 many_checks || fail "there were $(checks) checks"
 ! grep ': open readonly=' "$log" || fail "a check has opened a disk"
-! grep -i error "$log" || fail "a check is an error"
+! grep -v 'commands are contained only' "$log" | grep -i error || fail "a check is an error"
 
 # So that the pattern above is right:
 clients <<<'want(server(connect("10.7.0.1")), 1)'

@@ -106,6 +106,9 @@ func (s *Server) Start() {
 	if err := s.runner.Prepare(); err != nil {
 		s.host.Error("command: " + err.Error()) // as each client will be told
 	}
+	if warning := s.runner.Warning(); warning != "" {
+		s.host.Error(warning)
+	}
 	if err := workdir.Sweep(tmpdir(s.host), s.host.Debug); err != nil {
 		// A missing TMPDIR is told to each client; it may yet appear.
 		s.host.Debug(fmt.Sprintf("%v (ignored)", err))

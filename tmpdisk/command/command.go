@@ -86,7 +86,10 @@ func (r *Runner) run(ctx context.Context, c *Command, way *containment) error {
 		return fmt.Errorf("command: %w", c.startError(err))
 	}
 	stopped := p.await(ctx, c.Timeout)
-	left := c.endAll(p)
+	left := p.end()
+	if c.As != nil {
+		left = errors.Join(left, c.As.KillAll())
+	}
 	return c.result(p, stopped, left, cleanShellMessages(messages.text()))
 }
 
@@ -109,18 +112,6 @@ func (c *Command) result(p *process, stopped, left error, text string) error {
 		err = errors.Join(err, fmt.Errorf("command: clean up: %w", left))
 	}
 	return err
-}
-
-// endAll ends p and whatever else is its user's.
-func (c *Command) endAll(p *process) error {
-	if c.As == nil {
-		return p.end()
-	}
-	if p.way.namespaced() {
-		return errors.Join(p.end(), c.As.KillAll())
-	}
-	// By user, a process that keeps forking is caught at the first try.
-	return errors.Join(c.As.KillAll(), p.end())
 }
 
 // exitError is nil for exit code 0.

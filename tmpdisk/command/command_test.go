@@ -22,8 +22,8 @@ import (
 // Like a process, this one has few Runners: the best that there is here, and
 // the one that needs no namespace.
 var (
-	best     = NewRunner(func(string) {})
-	scanning = runnerWith(withScan)
+	best    = NewRunner(func(string) {})
+	grouped = runnerWith(withGroup)
 )
 
 func runnerWith(way *containment) *Runner {
@@ -35,8 +35,8 @@ func runnerWith(way *containment) *Runner {
 // eachWay runs f with the best containment there is here and with the one
 // that needs no namespace.
 func eachWay(t *testing.T, f func(t *testing.T, r *Runner)) {
-	runners := []*Runner{scanning}
-	if best.contained() != withScan {
+	runners := []*Runner{grouped}
+	if best.contained() != withGroup {
 		runners = append(runners, best)
 	}
 	for _, r := range runners {
@@ -274,10 +274,21 @@ func TestStartError(t *testing.T) {
 	}
 }
 
+func TestWarning(t *testing.T) {
+	eachWay(t, func(t *testing.T, r *Runner) {
+		if got := r.Warning(); strings.Contains(got, "process group") != (r.way == withGroup) {
+			t.Errorf("got %q", got)
+		}
+	})
+	if got := NewRunner(nil).Warning(); got != "" {
+		t.Errorf("got %q where no command can run, want nothing", got)
+	}
+}
+
 // BenchmarkCommand against BenchmarkShell is what containment costs.
 func BenchmarkCommand(b *testing.B) {
 	best.Prepare()
-	for _, r := range []*Runner{best, scanning} {
+	for _, r := range []*Runner{best, grouped} {
 		b.Run(r.way.name, func(b *testing.B) {
 			for range b.N {
 				if err := r.Run(context.Background(), Command{Script: "exit 0"}); err != nil {

@@ -57,10 +57,14 @@ var (
 		name:  "user and PID namespace (process numbers repeat)",
 		clone: unix.CLONE_NEWUSER | unix.CLONE_NEWPID,
 	}
-	// Where the kernel, its settings or a container allow none of these.
-	// See scan.go.
-	withScan = &containment{
-		name: "session and environment mark, found through /proc",
+	// Where the kernel, its settings or a container allow none of these. The
+	// first process leads a process group, and the kernel kills a group at
+	// once too, so that what keeps forking does not escape. But a process may
+	// leave it, by setsid for example. To be the reaper of such processes
+	// (PR_SET_CHILD_SUBREAPER) is something that only the whole server can be,
+	// and nbdkit has other children.
+	withGroup = &containment{
+		name: "process group",
 	}
 )
 

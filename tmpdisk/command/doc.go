@@ -5,8 +5,8 @@
 // not when they end, not when they are cancelled, and not when this process is
 // killed.
 //
-// The best means is a PID namespace, see containment.go; where none is
-// permitted, processes are found through /proc, see scan.go and watch.sh.
+// The means is a PID namespace, see containment.go. Where none is permitted it
+// is a process group, see group.sh, which a process can leave.
 //
 // # Concurrency
 //
@@ -16,6 +16,6 @@
 // # What it does not do
 //
 // It limits neither memory nor CPU nor files of a script. Without a namespace,
-// a hostile script can escape; one that runs as a user of its own cannot. A
-// script may ask a daemon, cron say, to start something: that is the daemon's.
+// what begins a session or a process group of its own escapes, unless it runs as
+// a user of its own. A script may ask a daemon, cron say, to start something: that is the daemon's.
 package command

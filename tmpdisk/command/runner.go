@@ -29,9 +29,7 @@ type Runner struct {
 }
 
 // NewRunner returns a Runner that logs to debug. It starts nothing yet.
-func NewRunner(debug func(string)) *Runner {
-	return &Runner{debug: debug}
-}
+func NewRunner(debug func(string)) *Runner { return &Runner{debug: debug} }
 
 // Prepare finds the best containment that works here, by trying, and logs it.
 // The first Run does so otherwise, and takes longer. The error says why no
@@ -42,6 +40,16 @@ func (r *Runner) Prepare() error {
 	}
 	r.contained()
 	return nil
+}
+
+// Warning is for the log of a server that contains commands less well than it
+// should; "" if it does not. It is known after Prepare.
+func (r *Runner) Warning() string {
+	if r.way == nil || r.way.namespaced() {
+		return ""
+	}
+	return "commands are contained only by their process group, because no PID namespace is permitted here: " +
+		"a process that begins a session or a group of its own outlives its command"
 }
 
 // checkProc says what is missing, where the shell would only say that it cannot
@@ -82,7 +90,7 @@ func (r *Runner) detect() (way *containment, refused []error) {
 		}
 		refused = append(refused, fmt.Errorf("%s: %w", way.name, err))
 	}
-	return withScan, refused
+	return withGroup, refused
 }
 
 // threadFor is the thread that c must be forked on.

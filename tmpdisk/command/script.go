@@ -20,12 +20,12 @@ import (
 //go:embed supervise.sh
 var superviseFile string
 
-//go:embed watch.sh
-var watchFile string
+//go:embed group.sh
+var groupFile string
 
 var (
 	superviseText = withoutHeader(superviseFile)
-	watchText     = withoutHeader(watchFile)
+	groupText     = withoutHeader(groupFile)
 )
 
 // runText reads the two files. They keep their descriptors from what the script

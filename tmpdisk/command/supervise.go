@@ -30,8 +30,7 @@ import (
 type process struct {
 	way    *containment
 	cmd    *exec.Cmd
-	mark   string        // what to scan for, in environments; "" needs no scan
-	gate   *os.File      // with a mark it stays open as long as this server lives
+	gate   *os.File      // without a namespace it stays open until end
 	exited chan struct{} // closed when the process is a zombie
 	reaped chan struct{} // closed when it is none any more
 }
@@ -46,8 +45,7 @@ func (r *Runner) start(c *Command, way *containment, stderr, setup, script *os.F
 	p := &process{way: way, gate: gateW, exited: make(chan struct{}), reaped: make(chan struct{})}
 	text := superviseText
 	if !way.namespaced() {
-		text = watchText
-		p.mark = newMark()
+		text = groupText
 	}
 	p.cmd = c.build(way, text, stderr, gateR, setup, script)
 	r.threadFor(c).run(func() { err = c.fork(p.cmd) })
@@ -117,11 +115,9 @@ func (p *process) openGate() error {
 			return err
 		}
 	}
-	if p.mark != "" {
-		_, err := fmt.Fprintln(p.gate, p.mark)
-		return err
+	if p.way.namespaced() {
+		defer p.gate.Close() // the parent death signal does the rest
 	}
-	defer p.gate.Close() // the parent death signal does the rest
 	_, err := fmt.Fprintln(p.gate, p.cmd.Process.Pid-1)
 	return err
 }
@@ -150,26 +146,40 @@ func (p *process) end() error {
 	// server say, or a machine with far too much to do, takes longer than an
 	// instant.
 	const patience = 30 * time.Second
-	deadline := time.Now().Add(patience)
 	pid := p.cmd.Process.Pid
-	var err error
-	if p.mark != "" {
-		err = newHunt(pid, p.mark).kill(deadline)
+	if !p.way.namespaced() {
+		unix.Kill(-pid, unix.SIGKILL)
 	}
 	p.gate.Close()
 	p.cmd.Process.Kill()
 	go func() {
 		<-p.exited
 		p.cmd.Wait()
+		if !p.way.namespaced() {
+			awaitGroup(pid)
+		}
 		close(p.reaped)
 	}()
-	t := time.NewTimer(max(time.Until(deadline), time.Second))
+	t := time.NewTimer(patience)
 	defer t.Stop()
 	select {
 	case <-p.reaped:
-		return err
+		return nil
 	case <-t.C:
-		return errors.Join(err, fmt.Errorf("process %d: blocked in the kernel, still alive %v after it was killed", pid, patience))
+		return fmt.Errorf("process %d: blocked in the kernel, still alive %v after it was killed", pid, patience)
+	}
+}
+
+// awaitGroup gives a process group that was killed 100 ms to end. Its leader was
+// the child pid. Zombies count too, and the first process of a container may be
+// slow to take them away, or never do it: hence not longer. Where that process is
+// this server, they are taken away here.
+func awaitGroup(pid int) {
+	for end := time.Now().Add(100 * time.Millisecond); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		unix.Wait4(-pid, nil, unix.WNOHANG, nil)
+		if unix.Kill(-pid, 0) == unix.ESRCH {
+			return
+		}
 	}
 }
 
@@ -182,5 +192,3 @@ func (p *process) status() *os.ProcessState {
 		return nil
 	}
 }
-
-func newMark() string { return markName + "=" + sys.RandomName() }

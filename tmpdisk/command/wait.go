@@ -12,7 +12,7 @@ import (
 )
 
 // waitZombie returns when child pid has ended. It stays a zombie until end has
-// looked for survivors, so that its number, which is also its session's, stays
+// killed survivors, so that its number, which is also its group's, stays
 // taken. The first process of a PID namespace ends when all others in it are
 // gone.
 //
@@ -24,8 +24,7 @@ func waitZombie(pid int) {
 	}
 }
 
-// pollZombie is false where the kernel has no pidfd (Linux before 5.3) or a
-// limit on descriptors has been reached.
+// pollZombie is false where a limit on descriptors has been reached.
 func pollZombie(pid int) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {

@@ -4,20 +4,19 @@
 package users
 
 import (
-	"bytes"
+	"cmp"
 	"fmt"
 	"math"
 	"os"
 	"os/user"
+	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // Only a process that the kernel itself has blocked, on a dead NFS server say,
@@ -55,7 +54,7 @@ func killUID(uid, killer int, patience time.Duration) error {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%d processes, %d for one: still alive after they were killed", len(alive), alive[0])
+			return fmt.Errorf("%d processes, %s for one: still alive after they were killed", len(alive), alive[0])
 		}
 		time.Sleep(pause)
 	}
@@ -150,52 +149,39 @@ func (p *Pool) killerUID() int {
 }
 
 // processesOf lists the living processes whose real, effective or saved user
-// is uid.
-func processesOf(uid int) ([]int, error) {
-	pids, err := sys.PIDs()
-	if err != nil {
-		return nil, err
+// is uid, by their directories in /proc.
+func processesOf(uid int) ([]string, error) {
+	all, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil || len(all) == 0 { // not even this one
+		return nil, fmt.Errorf("look for processes: /proc: %w", cmp.Or(err, error(unix.ENOENT)))
 	}
-	var found []int
-	for _, pid := range pids {
-		status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-		if err != nil || !statusHasUID(status, uid) || pid == os.Getpid() {
-			continue // an error means that it has just ended
-		}
-		if st, err := sys.ReadStat(pid); err == nil && !st.Dead() {
-			found = append(found, pid)
-		}
-	}
-	return found, nil
+	lives := livesAs(uid)
+	return slices.DeleteFunc(all, func(dir string) bool {
+		status, err := os.ReadFile(dir + "/status")
+		return err != nil || !lives(status) // an error means that it has just ended
+	}), nil
 }
 
-func statusHasUID(status []byte, uid int) bool {
-	// Newlines in the name, on the line before, are written as \n.
-	_, after, _ := bytes.Cut(status, []byte("\nUid:"))
-	line, _, _ := bytes.Cut(after, []byte("\n"))
-	ids := strings.Fields(string(line))
-	return len(ids) >= 3 && slices.Contains(ids[:3], strconv.Itoa(uid))
+// dead is whether nothing of a process runs any more. One whose first thread
+// has ended looks like a zombie while others go on.
+var dead = regexp.MustCompile(`(?s)\nState:\t[ZX].*\nThreads:\t[01]\n`)
+
+// livesAs returns whether a status, as /proc has it, is of a living process of
+// user uid. Newlines in the name, which comes first, are written as \n there.
+func livesAs(uid int) func(status []byte) bool {
+	ids := regexp.MustCompile(fmt.Sprintf(`\nUid:\t(\d+\t){0,2}%d\t`, uid))
+	return func(status []byte) bool { return ids.Match(status) && !dead.Match(status) }
 }
 
-// highestUID is the largest user number to try. Near 2^31 systemd's
-// conventions have none assigned; a container may have far fewer.
+// highestUID is the largest user number to try, 0 if it is not known. Near 2^31
+// systemd's conventions have none assigned; a container may have far fewer.
 func highestUID() int {
-	highest := math.MaxInt32 - 1
-	data, err := os.ReadFile("/proc/self/uid_map")
-	if err != nil {
-		return highest
-	}
+	data, _ := os.ReadFile("/proc/self/uid_map")
 	top := 0
-	for _, line := range strings.Split(string(data), "\n") {
-		f := strings.Fields(line)
-		if len(f) != 3 {
-			continue
-		}
-		first, err1 := strconv.Atoi(f[0])
-		count, err2 := strconv.Atoi(f[2])
-		if err1 == nil && err2 == nil {
-			top = max(top, first+count-1)
-		}
+	for _, line := range regexp.MustCompile(`(\d+) +\d+ +(\d+)\n`).FindAllSubmatch(data, -1) {
+		first, _ := strconv.Atoi(string(line[1]))
+		count, _ := strconv.Atoi(string(line[2]))
+		top = max(top, first+count-1)
 	}
-	return min(highest, top)
+	return min(top, math.MaxInt32-1)
 }

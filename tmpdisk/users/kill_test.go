@@ -170,23 +170,28 @@ func TestKillerIsNobodyElse(t *testing.T) {
 	}
 }
 
-func TestStatusHasUID(t *testing.T) {
-	const head = "Name:\tUid: 7\nState:\tS (sleeping)\n"
+func TestLivesAs(t *testing.T) {
+	const head, tail = "Name:\tUid: 7\\nUid:\t7\t7\nState:\tS (sleeping)\n", "Threads:\t1\n"
 	tests := []struct {
 		name, status string
 		want         bool
 	}{
-		{"all", head + "Uid:\t7\t7\t7\t7\n", true},
-		{"real", head + "Uid:\t7\t0\t0\t0\n", true},
-		{"effective", head + "Uid:\t0\t7\t0\t0\n", true},
-		{"saved", head + "Uid:\t0\t0\t7\t0\n", true},
-		{"filesystem", head + "Uid:\t0\t0\t0\t7\n", false},
-		{"longer", head + "Uid:\t77\t77\t77\t77\n", false},
+		{"all", head + "Uid:\t7\t7\t7\t7\n" + tail, true},
+		{"real", head + "Uid:\t7\t0\t0\t0\n" + tail, true},
+		{"effective", head + "Uid:\t0\t7\t0\t0\n" + tail, true},
+		{"saved", head + "Uid:\t0\t0\t7\t0\n" + tail, true},
+		{"filesystem", head + "Uid:\t0\t0\t0\t7\n" + tail, false},
+		{"longer", head + "Uid:\t77\t77\t77\t77\n" + tail, false},
+		{"another", head + "Uid:\t0\t0\t0\t0\n" + tail, false},
+		{"zombie", "Name:\tx\nState:\tZ (zombie)\nUid:\t7\t7\t7\t7\nThreads:\t1\n", false},
+		{"zombie without threads", "Name:\tx\nState:\tZ (zombie)\nUid:\t7\t7\t7\t7\nThreads:\t0\n", false},
+		{"first of its threads a zombie", "Name:\tx\nState:\tZ (zombie)\nUid:\t7\t7\t7\t7\nThreads:\t12\n", true},
+		{"dead", "Name:\tx\nState:\tX (dead)\nUid:\t7\t7\t7\t7\nThreads:\t1\n", false},
 		{"empty", "", false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := statusHasUID([]byte(test.status), 7); got != test.want {
+			if got := livesAs(7)([]byte(test.status)); got != test.want {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})
