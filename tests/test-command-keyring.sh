@@ -31,7 +31,7 @@ command='
     done >&2
     keyctl add user left "an earlier command'\''s" @s
     keyctl search @s user left >"$work/own" || exit 8'
-serve "$plugin" size=1M work="$work" command-uids=1234568010-1234568011 command="$command"
+serve "$plugin" size=1M work="$work" command-user=1234568010-1234568011 command="$command"
 for i in 1 2 3; do
     rm -f own
     nbdsh -u "$uri" -c 'h.pread(512, 0)' || fail "client $i"

@@ -2,8 +2,8 @@
 # Copyright the nbdkit-tmpdisk-plugin authors.
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# command-user and command-uids are refused before the fork where they would
-# do harm, or could not work.
+# command-user is refused before the fork where it would do harm, or could not
+# work.
 
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -18,15 +18,14 @@ bad() {
 }
 
 bad 'parameter command-timeout: "soon"' command-timeout=soon
+bad 'parameter command-uids: no longer exists: use command-user=LOW-HIGH' command-uids=1234568000-1234568003
 if [ "$(id -u)" -ne 0 ]; then
     bad 'parameter command-user: needs root' command-user=nobody
-    bad 'parameter command-uids: needs root' command-uids=1234568000-1234568003
+    bad 'parameter command-user: needs root' command-user=1234568000-1234568003
     exit 0
 fi
 bad 'parameter command-user: "root"' command-user=root
 bad 'parameter command-user: "0"' command-user=0
 bad 'parameter command-user: "no-such-user"' command-user=no-such-user
-bad 'parameter command-uids: "0-3"' command-uids=0-3
-bad 'parameter command-uids: "7"' command-uids=7
-bad 'parameter command-user: command-uids is given as well' \
-    command-user=nobody command-uids=1234568000-1234568003
+bad 'parameter command-user: "0-3"' command-user=0-3
+bad 'parameter command-user: "7-"' command-user=7-

@@ -34,8 +34,8 @@ func takeDiskBack(w *workdir.Dir, user *users.User) error {
 		return fmt.Errorf("open: %s: what the command left: %w", path, err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != user.UID || st.Nlink != 1 {
-		return fmt.Errorf("open: %s: with %s the disk must be a file of user %d's own, with one name: %w",
-			path, user.Parameter, user.UID, unix.EPERM)
+		return fmt.Errorf("open: %s: with command-user the disk must be a file of user %d's own, with one name: %w",
+			path, user.UID, unix.EPERM)
 	}
 	return nil
 }

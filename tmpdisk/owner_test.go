@@ -40,7 +40,7 @@ func runAs(t *testing.T, u *users.User, parent, script string) (*workdir.Dir, er
 func TestCommandsCannotReadOtherDisks(t *testing.T) {
 	needRoot(t)
 	uid := 1_234_960_000 + os.Getpid()%10_000*20
-	pool, err := users.ParseRange(fmt.Sprintf("%d-%d", uid, uid+1))
+	pool, err := users.Parse(fmt.Sprintf("%d-%d", uid, uid+1))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func aUser(t *testing.T) *users.User {
 		t.Skip("needs root")
 	}
 	uid := 1_234_760_000 + os.Getpid()%10_000*20
-	pool, err := users.ParseRange(fmt.Sprintf("%d-%d", uid, uid))
+	pool, err := users.Parse(fmt.Sprintf("%d-%d", uid, uid))
 	if err != nil {
 		t.Fatal(err)
 	}

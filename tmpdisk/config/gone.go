@@ -6,6 +6,7 @@ package config
 // gone are the parameters that earlier versions had, and what to use instead. They
 // are refused by name: a server must not start with one of them without effect.
 var gone = map[string]string{
+	"command-uids": "use command-user=LOW-HIGH",
 	"template-uuid": "each disk has a UUID of its own: leave it out, " +
 		"or give command= with mkfs -U for one UUID for all",
 }

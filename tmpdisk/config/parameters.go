@@ -39,7 +39,7 @@ type parameter struct {
 // parameters is in the order Help prints. To add one, add its entry here, its
 // field to Config, and its default to New.
 var parameters = []parameter{
-	{name: "size", form: "SIZE", help: "size of each disk, for example 1G (required unless export-dir is given)",
+	{name: "size", form: "SIZE", help: "size of each disk, for example 1G (required without export-dir)",
 		parse: (*Config).parseSize, check: (*Config).checkSize},
 	{name: "type", form: "TYPE", help: "filesystem: ext4 (default), xfs, vfat, swap, ...",
 		parse: (*Config).parseType, check: (*Config).checkType},
@@ -49,10 +49,8 @@ var parameters = []parameter{
 		parse: (*Config).parseCommand},
 	{name: "command-timeout", form: "DURATION", help: "how long the command may run (default: for ever)",
 		parse: (*Config).parseCommandTimeout},
-	{name: "command-user", form: "USER", help: "who the command runs as (root only)",
-		parse: (*Config).parseCommandUser, check: (*Config).checkCommandUsers, server: true},
-	{name: "command-uids", form: "LOW-HIGH", help: "user numbers that commands run as, one each (root only)",
-		parse: (*Config).parseCommandUIDs, server: true},
+	{name: "command-user", form: "USER|LOW-HIGH", help: "who commands run as, or one each of a range (root only)",
+		parse: (*Config).parseCommandUser, server: true},
 	{name: "command-link", form: "refuse|share", help: "what if the command links to a file that stays (default: refuse)",
 		parse: (*Config).parseCommandLink, needs: "command"},
 	{name: "spare-disks", form: "N", help: "a command's disks to keep ready for clients (default 0, at most 10000)",
@@ -172,20 +170,8 @@ func (c *Config) parseCommandTimeout(value string) (err error) {
 }
 
 func (c *Config) parseCommandUser(value string) (err error) {
-	c.CommandUsers, err = users.ParseUser(value)
+	c.CommandUsers, err = users.Parse(value)
 	return err
-}
-
-func (c *Config) parseCommandUIDs(value string) (err error) {
-	c.CommandUsers, err = users.ParseRange(value)
-	return err
-}
-
-func (c *Config) checkCommandUsers() error {
-	if c.has("command-user") && c.has("command-uids") {
-		return errors.New("command-uids is given as well: leave one of them out")
-	}
-	return nil
 }
 
 func (c *Config) parseCommandLink(value string) error {

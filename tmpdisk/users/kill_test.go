@@ -160,7 +160,7 @@ func TestBecomeKillerRefuses(t *testing.T) {
 
 func TestKillerIsNobodyElse(t *testing.T) {
 	high := highestUID()
-	pool := newPool("command-uids", &User{UID: high}, &User{UID: high - 1})
+	pool := newPool(&User{UID: high}, &User{UID: high - 1})
 	got := pool.killerUID()
 	if got <= 0 || got >= high-1 {
 		t.Errorf("got %d, want one below %d", got, high-1)

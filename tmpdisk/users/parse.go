@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"os/user"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -23,60 +24,71 @@ const (
 	maxUID = math.MaxInt32 - 1<<16
 )
 
-// ParseUser reads the value of command-user: a user's name or number in the
-// user database.
-func ParseUser(value string) (*Pool, error) {
-	if err := onlyRoot(); err != nil {
-		return nil, err
+// Parse reads the value of command-user: a user's name or number in the user
+// database, or LOW-HIGH, a range of numbers that are not in it. A command of a
+// range's runs as one of these users and as the group of the same number, and has
+// no other group.
+func Parse(value string) (*Pool, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("needs root: leave it out, or start nbdkit as root and without -u")
 	}
+	parse := parseUser
+	if rangeForm.MatchString(value) {
+		parse = parseRange
+	}
+	all, err := parse(value)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", value, err)
+	}
+	return newPool(all...), nil
+}
+
+var rangeForm = regexp.MustCompile(`^[0-9]+-[0-9]+$`)
+
+const noUser = "no such user: create one that nothing else uses, or give a range of numbers as LOW-HIGH"
+
+func parseUser(value string) ([]*User, error) {
 	if value == "" || strings.ContainsFunc(value, unicode.IsControl) {
 		// Lookup's errors would not be of use, or have it as it is.
-		return nil, fmt.Errorf("%q: no such user: create one that nothing else uses", value)
+		return nil, errors.New(noUser)
 	}
 	entry, err := user.Lookup(value)
 	if _, notNumber := strconv.ParseUint(value, 10, 31); err != nil && notNumber == nil {
 		entry, err = user.LookupId(value)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%q: no such user: create one that nothing else uses: %w", value, err)
+		return nil, fmt.Errorf("%s: %w", noUser, err)
 	}
 	groups, err := entry.GroupIds()
 	if err != nil {
-		return nil, fmt.Errorf("%q: groups of the user: %w", value, err)
+		return nil, fmt.Errorf("groups of the user: %w", err)
 	}
 	var n []int
 	for _, id := range append([]string{entry.Uid, entry.Gid}, groups...) {
 		number, err := strconv.Atoi(id)
 		if err != nil {
-			return nil, fmt.Errorf("%q: user or group number %s: %w", value, id, err)
+			return nil, fmt.Errorf("user or group number %s: %w", id, err)
 		}
 		n = append(n, number)
 	}
 	if err := refuseUID(n[0]); err != nil {
-		return nil, fmt.Errorf("%q: %w", value, err)
-	}
-	return newPool("command-user",
-		&User{UID: n[0], GID: n[1], groups: n[2:], name: entry.Username, home: entry.HomeDir}), nil
-}
-
-// ParseRange reads the value of command-uids, LOW-HIGH. Each command runs as
-// one of these users and as the group of the same number, and has no other
-// group.
-func ParseRange(value string) (*Pool, error) {
-	if err := onlyRoot(); err != nil {
 		return nil, err
 	}
+	return []*User{{UID: n[0], GID: n[1], groups: n[2:], name: entry.Username, home: entry.HomeDir}}, nil
+}
+
+func parseRange(value string) ([]*User, error) {
 	first, last, _ := strings.Cut(value, "-")
 	low, errLow := strconv.ParseUint(first, 10, 31)
 	high, errHigh := strconv.ParseUint(last, 10, 31)
-	if errLow != nil || errHigh != nil {
-		return nil, fmt.Errorf("%q: not LOW-HIGH: give the first and the last user number, for example 700000-700099", value)
+	if err := errors.Join(errLow, errHigh); err != nil {
+		return nil, fmt.Errorf("user numbers are at most %d", maxUID)
 	}
 	if low > high {
-		return nil, fmt.Errorf("%q: the first number is larger than the last", value)
+		return nil, errors.New("the first number is larger than the last")
 	}
 	if high-low >= maxUsers {
-		return nil, fmt.Errorf("%q: more than %d user numbers", value, maxUsers)
+		return nil, fmt.Errorf("more than %d user numbers", maxUsers)
 	}
 	users, groups := namesByNumber("/etc/passwd"), namesByNumber("/etc/group")
 	// Looking each number up could take minutes with a remote database.
@@ -92,18 +104,18 @@ func ParseRange(value string) (*Pool, error) {
 	var all []*User
 	for n := int(low); n <= int(high); n++ {
 		if err := refuseUID(n); err != nil {
-			return nil, fmt.Errorf("%q: %w", value, err)
+			return nil, err
 		}
 		id := strconv.Itoa(n)
 		if name, taken := users[id]; taken {
-			return nil, fmt.Errorf("%q: %s is the user %s: take numbers that nothing else uses", value, id, name)
+			return nil, fmt.Errorf("%s is the user %s: take numbers that nothing else uses", id, name)
 		}
 		if name, taken := groups[id]; taken {
-			return nil, fmt.Errorf("%q: %s is the group %s: take numbers that nothing else uses", value, id, name)
+			return nil, fmt.Errorf("%s is the group %s: take numbers that nothing else uses", id, name)
 		}
 		all = append(all, &User{UID: n, GID: n})
 	}
-	return newPool("command-uids", all...), nil
+	return all, nil
 }
 
 // namesByNumber reads passwd(5) or group(5): the number is the third field of
@@ -117,13 +129,6 @@ func namesByNumber(path string) map[string]string {
 		}
 	}
 	return names
-}
-
-func onlyRoot() error {
-	if os.Geteuid() != 0 {
-		return errors.New("needs root: leave it out, or start nbdkit as root and without -u")
-	}
-	return nil
 }
 
 // refuseUID says no to users whose other processes would be killed for sure.

@@ -17,8 +17,7 @@ import (
 
 // User is whom one command at a time runs as.
 type User struct {
-	UID, GID  int
-	Parameter string // the one that it comes from, for messages
+	UID, GID int
 
 	groups []int  // supplementary
 	name   string // "" if the user database has none
@@ -30,20 +29,19 @@ type User struct {
 	dirty bool
 }
 
-// Pool is the users that one parameter names.
+// Pool is the users that command-user names.
 type Pool struct {
-	param string // "command-user" or "command-uids"
-	all   []*User
-	free  chan *User
+	all  []*User
+	free chan *User
 
 	once   sync.Once
 	killer int // see killerUID
 }
 
-func newPool(param string, all ...*User) *Pool {
-	p := &Pool{param: param, all: all, free: make(chan *User, len(all))}
+func newPool(all ...*User) *Pool {
+	p := &Pool{all: all, free: make(chan *User, len(all))}
 	for _, u := range all {
-		u.pool, u.Parameter = p, param
+		u.pool = p
 		// A server that was killed may have left something of it.
 		u.dirty = true
 		p.free <- u
@@ -54,10 +52,8 @@ func newPool(param string, all ...*User) *Pool {
 // Len is how many users there are.
 func (p *Pool) Len() int { return len(p.all) }
 
-// String tells pools apart: the parameter, the first user and how many.
-func (p *Pool) String() string {
-	return fmt.Sprintf("%s %d+%d", p.param, p.all[0].UID, len(p.all))
-}
+// String tells pools apart: the first user and how many.
+func (p *Pool) String() string { return fmt.Sprintf("command-user %d+%d", p.all[0].UID, len(p.all)) }
 
 // Acquire waits until a user is free, and makes sure that nothing of it is
 // alive. The caller must release it. The error wraps ctx.Err() if ctx ends
@@ -67,12 +63,12 @@ func (p *Pool) Acquire(ctx context.Context) (*User, error) {
 	select {
 	case u = <-p.free:
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%s: wait for a user that no command runs as: %w", p.param, sys.ContextError(ctx))
+		return nil, fmt.Errorf("command-user: wait for one that no command runs as: %w", sys.ContextError(ctx))
 	}
 	if u.dirty {
 		if err := u.KillAll(); err != nil {
 			u.Release()
-			return nil, fmt.Errorf("%s: %w", p.param, err)
+			return nil, fmt.Errorf("command-user: %w", err)
 		}
 	}
 	return u, nil

@@ -15,14 +15,14 @@ import (
 
 func TestAcquireWaits(t *testing.T) {
 	needRoot(t)
-	pool := newPool("command-uids", &User{UID: testUID, GID: testUID})
+	pool := newPool(&User{UID: testUID, GID: testUID})
 	first, err := pool.Acquire(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(errors.New("out of patience"))
-	const want = "command-uids: wait for a user that no command runs as: out of patience: context canceled"
+	const want = "command-user: wait for one that no command runs as: out of patience: context canceled"
 	if _, err := pool.Acquire(ctx); !errors.Is(err, context.Canceled) || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

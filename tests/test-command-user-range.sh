@@ -2,7 +2,7 @@
 # Copyright the nbdkit-tmpdisk-plugin authors.
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# command-uids: each command has a user of its own and sees no other's disk;
+# command-user=LOW-HIGH: each command has a user of its own and sees no other's disk;
 # nothing of the user outlives it.
 
 # shellcheck source=leavers.sh
@@ -13,7 +13,7 @@ chmod 711 "$TMPDISK_TEST_DIR" "$TMPDISK_TEST_DIR/tmp.d"
 chmod 777 "$work"
 # Two commands wait for each other, so that they run at one time.
 # shellcheck disable=SC2016 # for the command
-serve "$plugin" size=10M work="$work" command-uids=1234568000-1234568003 \
+serve "$plugin" size=10M work="$work" command-user=1234568000-1234568003 \
     command="$leavers"'
     id -u >"$work/uid.$$.$(id -u)"
     echo "$disk" >"$work/disk.$(id -u)"
