@@ -104,7 +104,7 @@ func TestLineNumbersInEachShell(t *testing.T) {
 			}
 			defer setup.Close()
 			defer script.Close()
-			cmd := exec.Command(path, append(sh[1:], "-c", runText, "command")...)
+			cmd := exec.Command(path, append(sh[1:], "-c", ". /proc/self/fd/4; . /proc/self/fd/5", "command")...)
 			cmd.ExtraFiles = []*os.File{nil, setup, script}
 			cmd.Env = []string{"PATH=/usr/bin:/bin"} // dash calls differently what it may not look for
 			out, _ := cmd.CombinedOutput()

@@ -4,7 +4,6 @@
 package command
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -82,9 +81,6 @@ func mapOwnIDs(pid int) error {
 		{"gid_map", fmt.Sprintf("%d %d 1\n", os.Getegid(), os.Getegid())},
 	} {
 		err := os.WriteFile(fmt.Sprintf("/proc/%d/%s", pid, f.name), []byte(f.text), 0)
-		if f.name == "setgroups" && errors.Is(err, os.ErrNotExist) {
-			err = nil // Linux before 3.19
-		}
 		if err != nil {
 			return fmt.Errorf("map user: %w", err)
 		}

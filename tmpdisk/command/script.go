@@ -28,16 +28,14 @@ var (
 	groupText     = withoutHeader(groupFile)
 )
 
-// runText reads the two files. They keep their descriptors from what the script
-// starts: each closes its own, in front of its first line, so that line numbers
-// stay what they are.
+// The two files keep their descriptors from what the script starts: each closes
+// its own, in front of its first line, so that line numbers stay what they are.
 const (
-	runText    = ". /proc/self/fd/4; . /proc/self/fd/5"
 	closeSetup = "exec 4<&-; "
 	closeText  = "exec 5<&-; "
 )
 
-// files returns Setup and Script as runText reads them. The caller must close
+// files returns Setup and Script as the shell reads them. The caller must close
 // both.
 func (c *Command) files() (setup, script *os.File, err error) {
 	if setup, err = scriptFile(closeSetup + c.Setup); err != nil {

@@ -126,9 +126,7 @@ func (p *process) openGate() error {
 func (p *process) await(ctx context.Context, timeout time.Duration) error {
 	var expired <-chan time.Time
 	if timeout > 0 {
-		t := time.NewTimer(timeout)
-		defer t.Stop()
-		expired = t.C
+		expired = time.After(timeout)
 	}
 	select {
 	case <-p.exited:
@@ -160,12 +158,10 @@ func (p *process) end() error {
 		}
 		close(p.reaped)
 	}()
-	t := time.NewTimer(patience)
-	defer t.Stop()
 	select {
 	case <-p.reaped:
 		return nil
-	case <-t.C:
+	case <-time.After(patience):
 		return fmt.Errorf("process %d: blocked in the kernel, still alive %v after it was killed", pid, patience)
 	}
 }

@@ -19,22 +19,16 @@ import (
 // Go's poller does the waiting: a thread for each command that runs would soon
 // reach a limit on threads, at which the Go runtime aborts.
 func waitZombie(pid int) {
-	if !pollZombie(pid) {
-		exited(pid, 0)
+	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+		unix.SetNonblock(fd, true) // tells NewFile that it is one to poll
+		f := os.NewFile(uintptr(fd), "pidfd")
+		defer f.Close()
+		conn, err := f.SyscallConn()
+		if err == nil && conn.Read(func(uintptr) bool { return exited(pid, unix.WNOHANG) }) == nil {
+			return
+		}
 	}
-}
-
-// pollZombie is false where a limit on descriptors has been reached.
-func pollZombie(pid int) bool {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return false
-	}
-	unix.SetNonblock(fd, true) // tells NewFile that it is one to poll
-	f := os.NewFile(uintptr(fd), "pidfd")
-	defer f.Close()
-	conn, err := f.SyscallConn()
-	return err == nil && conn.Read(func(uintptr) bool { return exited(pid, unix.WNOHANG) }) == nil
+	exited(pid, 0) // a limit on descriptors has been reached
 }
 
 // exited is whether child pid has ended. Without WNOHANG it waits for that.

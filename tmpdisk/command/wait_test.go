@@ -52,7 +52,7 @@ func TestRunningCommandsHoldNoThreads(t *testing.T) {
 	all.Wait()
 }
 
-// Where there is no pidfd the wait is the same.
+// Where there is no descriptor for it the wait is the same.
 func TestExitedLeavesAZombie(t *testing.T) {
 	for name, wait := range map[string]func(pid int){
 		"pidfd":   waitZombie,

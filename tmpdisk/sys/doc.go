@@ -1,8 +1,8 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Package sys has the few helpers about system calls, files and processes that
-// several rooms of tmpdisk need.
+// Package sys has the few helpers about system calls and files that several
+// rooms of tmpdisk need.
 //
 // # Concurrency
 //

@@ -62,12 +62,8 @@ func killUID(uid, killer int, patience time.Duration) error {
 
 func killOnThread(uid, killer int) (err error) {
 	onThrowAwayThread(func() {
-		if err = becomeKiller(uid, killer); err != nil {
-			return
-		}
-		err = unix.Kill(-1, unix.SIGKILL)
-		if err == unix.ESRCH || err == unix.EPERM {
-			err = nil // nobody there; the caller looks
+		if err = becomeKiller(uid, killer); err == nil {
+			unix.Kill(-1, unix.SIGKILL) // the caller looks what it did
 		}
 	})
 	return err
@@ -110,12 +106,6 @@ func becomeKiller(uid, killer int) error {
 	if err := unix.Capset(&head, &caps[0]); err != nil {
 		return fmt.Errorf("drop capabilities: %w", err)
 	}
-	if err := unix.Capget(&head, &caps[0]); err != nil {
-		return fmt.Errorf("read capabilities: %w", err)
-	}
-	if caps[0].Effective != 0 || caps[1].Effective != 0 {
-		return fmt.Errorf("drop capabilities: %w", unix.EPERM)
-	}
 	r, e, _ := unix.Getresuid()
 	if r != killer || e != uid {
 		return fmt.Errorf("become user %d: is %d and %d: %w", uid, r, e, unix.EPERM)
@@ -127,19 +117,13 @@ func becomeKiller(uid, killer int) error {
 // and no entry in the user database, and is not in p. 0 if there is none.
 func (p *Pool) killerUID() int {
 	p.once.Do(func() {
-		mapped := highestUID()
-		taken := func(uid int) bool {
-			if slices.ContainsFunc(p.all, func(u *User) bool { return u.UID == uid }) {
-				return true
+		highest := highestUID()
+		for n := highest; n > 0 && n > highest-1000-len(p.all); n-- {
+			if slices.ContainsFunc(p.all, func(u *User) bool { return u.UID == n }) {
+				continue
 			}
-			if _, err := user.LookupId(strconv.Itoa(uid)); err == nil {
-				return true
-			}
-			alive, err := processesOf(uid)
-			return err != nil || len(alive) > 0
-		}
-		for n := mapped; n > 0 && n > mapped-1000-len(p.all); n-- {
-			if !taken(n) {
+			_, unknown := user.LookupId(strconv.Itoa(n))
+			if alive, err := processesOf(n); unknown != nil && err == nil && len(alive) == 0 {
 				p.killer = n
 				return
 			}
