@@ -24,7 +24,7 @@ import (
 // elsewhere. What must not even be asked goes by the filesystem's type, see
 // sys.FSType.TellsHoles, and a trial takes a type's good name away.
 func (s *Server) tryTMPDIR() {
-	dir := tmpdir(s.host)
+	dir := s.tmpdir
 	r, err := tryIn(dir)
 	if err != nil {
 		s.host.Debug(fmt.Sprintf("TMPDIR: %v (ignored)", err)) // clients are told
@@ -76,7 +76,7 @@ func (s *Server) sayHeld(dir string) {
 func (s *Server) filesystems() []status.Filesystem {
 	list := []status.Filesystem{}
 	if s.filesystem != nil {
-		list = append(list, describeFilesystem("TMPDIR", tmpdir(s.host), *s.filesystem))
+		list = append(list, describeFilesystem("TMPDIR", s.tmpdir, *s.filesystem))
 	}
 	if s.sessions != nil {
 		if r, ok := s.sessions.Filesystem(); ok {

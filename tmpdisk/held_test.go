@@ -22,7 +22,7 @@ func TestMakeWhereOpenFilesAreHeld(t *testing.T) {
 		{"cast", []string{"size", "1M", "type", "swap"}},
 		{"cast from a file", []string{"size", "32M", "type", "swap", "template-uuid", "same", "template-dir", t.TempDir()}},
 	}
-	fakeMkfs(t, "mkswap", `for disk; do :; done; [ $(stat -c %s "$disk") -lt 3000000 ] ||
+	testkit.Program(t, "mkswap", `for disk; do :; done; [ $(stat -c %s "$disk") -lt 3000000 ] ||
 		head -c 20000000 /dev/urandom | dd of="$disk" bs=1M conv=notrunc status=none
 		exec /usr/sbin/mkswap "$@"`)
 	for _, c := range cases {

@@ -58,7 +58,7 @@ func newLedger(t *testing.T, seed uint64) *ledger {
 	s := slotsServer(t)
 	return &ledger{
 		T: t, rng: rand.New(rand.NewPCG(seed, 0)), server: s, register: s.register,
-		file:    mustMakeDisk(t, "size", "1M", "command", ":"),
+		file:    emptyDisk(t),
 		entries: map[int64]*page{}, sessions: map[session.Key]*page{}, slots: map[string]int{}, counted: map[string]status.Count{},
 	}
 }

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"sync"
 	"testing"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
@@ -58,7 +60,7 @@ func wantEmpty(t *testing.T, r *register, owners ...string) {
 func TestRegisterStress(t *testing.T) {
 	s := slotsServer(t)
 	r := s.register
-	file := mustMakeDisk(t, "size", "1M", "command", ":")
+	file := emptyDisk(t)
 	var all sync.WaitGroup
 	wrote := make([]int64, 8)
 	for worker := range wrote {
@@ -119,4 +121,17 @@ func TestRegisterStress(t *testing.T) {
 		t.Errorf("requests: got %d, want %d", got, want)
 	}
 	wantEmpty(t, r, "user 0", "user 1", "user 2", "user 3")
+}
+
+func emptyDisk(t *testing.T) *disk.Disk {
+	path := t.TempDir() + "/disk"
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := disk.Open(path, testkit.Quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
 }

@@ -22,7 +22,7 @@ func (s *Server) document() status.Document {
 	now := time.Now().UTC()
 	doc := status.Document{Format: status.Format, Server: status.Server{
 		Name: nameOf(s.cfg.StatusFile), Version: s.version, PID: os.Getpid(), Started: s.started.UTC(), Written: now,
-		Parameters: s.cfg.Given(), Tmpdir: tmpdir(s.host), Commands: int(s.commands.running.Load()),
+		Parameters: s.cfg.Given(), Tmpdir: s.tmpdir, Commands: int(s.commands.Running.Load()),
 	}}
 	free, size := s.tmpdirSpace()
 	doc.Server.TmpdirFree, doc.Server.TmpdirSize = int64(free), int64(size)
@@ -118,8 +118,8 @@ func (s *Server) space(e *entry, n status.Numbers, d *Disk) uint64 {
 func (s *Server) metrics() status.Metrics {
 	m := status.Metrics{
 		Server: nameOf(s.cfg.MetricsFile), Version: s.version, Started: s.started,
-		CommandsRunning: int(s.commands.running.Load()),
-		CommandsKilled:  s.commands.killed.Load(), CommandsFailed: s.commands.failed.Load(),
+		CommandsRunning: int(s.commands.Running.Load()),
+		CommandsKilled:  s.commands.Killed.Load(), CommandsFailed: s.commands.Failed.Load(),
 	}
 	m.TmpdirFree, m.TmpdirSize = s.tmpdirSpace()
 	exports := map[string]*status.ExportMetrics{}
@@ -170,7 +170,7 @@ func (t *tally) metrics(export string) *status.ExportMetrics {
 
 func (s *Server) tmpdirSpace() (free, size uint64) {
 	var fs unix.Statfs_t
-	if unix.Statfs(tmpdir(s.host), &fs) != nil {
+	if unix.Statfs(s.tmpdir, &fs) != nil {
 		return 0, 0
 	}
 	return saturatingMul(fs.Bavail, uint64(fs.Frsize)), saturatingMul(fs.Blocks, uint64(fs.Frsize))

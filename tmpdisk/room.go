@@ -109,7 +109,7 @@ func (src *source) waitOn(dir string) bool {
 
 // free is why there is too little room for a disk, or nil.
 func (src *source) free() error {
-	err := checkFree(src.cfg.MinFree, src.maker.parent)
+	err := checkFree(src.cfg.MinFree, src.server.tmpdir)
 	if dir := src.cfg.Session.Dir; err == nil && dir != "" {
 		err = checkFree(src.cfg.MinFree, dir)
 	}
@@ -125,5 +125,5 @@ func (src *source) roomForSpare() error {
 	if err := src.free(); err != nil {
 		return err
 	}
-	return checkFree(config.MinFree{Bytes: src.maker.space.Load()}, src.maker.parent)
+	return checkFree(config.MinFree{Bytes: src.maker.Space()}, src.server.tmpdir)
 }

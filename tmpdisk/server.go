@@ -5,6 +5,7 @@ package tmpdisk
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -20,6 +21,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/export"
 	"nbdkit-tmpdisk-plugin/tmpdisk/fsprobe"
 	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
+	"nbdkit-tmpdisk-plugin/tmpdisk/maker"
 	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
@@ -46,6 +48,7 @@ type Server struct {
 	cfg        *config.Config // the command line's
 	host       Host
 	version    string
+	tmpdir     string // where disks are made
 	started    time.Time
 	runner     *command.Runner
 	jobs       *pool.Jobs // of commands
@@ -57,7 +60,7 @@ type Server struct {
 	ending     sync.WaitGroup       // sources that are being stopped
 	sessions   *session.Sessions    // nil if there are none
 	register   *register
-	commands   commandCounts
+	commands   maker.Counts
 	watches    bool // who clients are
 	log        *logs.Limiter
 	reporter   *status.Reporter // nil if there is no file to write
@@ -70,7 +73,7 @@ type Server struct {
 // complete. It touches nothing yet.
 func NewServer(cfg *config.Config, host Host, version string) *Server {
 	s := &Server{
-		cfg: cfg, host: host, version: version, started: time.Now(),
+		cfg: cfg, host: host, version: version, tmpdir: tmpdir(host), started: time.Now(),
 		register:  newRegister(cfg.Limits),
 		log:       logs.New(host.Error),
 		watches:   cfg.StatusFile != "" || cfg.Limits != (clients.Limits{}),
@@ -89,6 +92,14 @@ func NewServer(cfg *config.Config, host Host, version string) *Server {
 	return s
 }
 
+// tmpdir is where disks are made.
+func tmpdir(host Host) string {
+	return host.AbsolutePath(cmp.Or(os.Getenv("TMPDIR"), "/var/tmp"))
+}
+
+// errEnding is why what is going on ends with the server.
+var errEnding = errors.New("the server is to end")
+
 // jobs is how many commands may run at a time. More than there are users for them
 // would wait for these, out of turn.
 func jobs(cfg *config.Config) int {
@@ -106,7 +117,7 @@ func (s *Server) Start() {
 	if err := s.runner.Prepare(); err != nil {
 		s.host.Error("command: " + err.Error()) // as each client will be told
 	}
-	if err := workdir.Sweep(tmpdir(s.host), s.host.Debug); err != nil {
+	if err := workdir.Sweep(s.tmpdir, s.host.Debug); err != nil {
 		// A missing TMPDIR is told to each client; it may yet appear.
 		s.host.Debug(fmt.Sprintf("%v (ignored)", err))
 	}

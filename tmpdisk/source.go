@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
+	"nbdkit-tmpdisk-plugin/tmpdisk/maker"
 	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 	"nbdkit-tmpdisk-plugin/tmpdisk/template"
@@ -25,8 +26,8 @@ type source struct {
 	tally     *tally
 	cfg       *config.Config
 	server    *Server
-	maker     *maker
-	caster    *caster             // nil if a command makes the disks
+	maker     *maker.Maker
+	caster    *maker.Caster       // nil if a command makes the disks
 	templates *template.Templates // nil if none are used
 	pool      *pool.Pool[*Disk]
 
@@ -38,13 +39,14 @@ type source struct {
 // newSource returns the source of what cfg, which must be complete, describes. It
 // touches nothing yet.
 func (s *Server) newSource(name string, cfg *config.Config) *source {
-	src := &source{name: name, tally: s.register.tally(name), cfg: cfg, server: s, maker: newMaker(cfg, s.host, s.runner)}
-	src.maker.counts = &s.commands
+	src := &source{name: name, tally: s.register.tally(name), cfg: cfg, server: s, maker: maker.New(maker.Options{
+		Config: cfg, Dir: s.tmpdir, Runner: s.runner, Counts: &s.commands, Debug: s.host.Debug, Error: s.host.Error,
+	})}
 	spares := cfg.SpareDisks
 	switch {
 	case cfg.Builtin():
 		// A cast takes no longer than it takes to fetch a spare disk.
-		src.caster, spares = newCaster(src.maker, s.molds, func() { src.pool.SetSpares(cfg.SpareDisks) }), 0
+		src.caster, spares = maker.NewCaster(src.maker, s.molds.Wait, func() { src.pool.SetSpares(cfg.SpareDisks) }), 0
 		if cfg.TemplateDir != "" {
 			s.host.Debug("parameter template-dir: disks of type=" + cfg.Type + " need no template (ignored)")
 		}
@@ -74,7 +76,7 @@ func (src *source) start() {
 		}
 	}
 	if src.caster != nil {
-		src.caster.begin()
+		src.caster.Start()
 	}
 	src.pool.Start()
 }
@@ -86,7 +88,7 @@ func (src *source) stop(why error) {
 		src.templates.Stop(why)
 	}
 	if src.caster != nil {
-		src.caster.stop(why)
+		src.caster.Stop(why)
 	}
 }
 
@@ -153,18 +155,17 @@ func (src *source) kind() (kind string, mold int64) {
 	case src.caster == nil:
 		return status.KindCommand, 0
 	}
-	if s := src.caster.ready.Load(); s != nil && s.mold == nil {
+	mold, ok := src.caster.Mold()
+	if !ok {
 		return status.KindMkfs, 0
-	} else if s != nil {
-		return status.KindMold, int64(s.mold.Kept())
 	}
-	return status.KindMold, 0
+	return status.KindMold, mold
 }
 
 // stats are the pool's; a mold is made as a disk is.
 func (src *source) stats() pool.Stats {
 	p := src.pool.Stats()
-	if src.caster != nil && src.caster.isMaking() {
+	if src.caster != nil && src.caster.Making() {
 		p.Making++
 	}
 	return p
@@ -177,17 +178,17 @@ func (src *source) isRetired() bool {
 }
 
 // casts reports whether a disk can be had at once, from memory.
-func (src *source) casts() bool { return src.caster != nil && src.caster.casts() }
+func (src *source) casts() bool { return src.caster != nil && src.caster.Casts() }
 
 // fresh returns a disk that no client has used.
 func (src *source) fresh(ctx context.Context) (*Disk, error) {
 	if src.caster != nil {
 		// Not by a maker of the pool, of which there may be one at a time: mkfs
 		// waits for its turn as well.
-		if err := src.caster.wait(ctx); err != nil {
+		if err := src.caster.Wait(ctx); err != nil {
 			return nil, err
 		}
-		if src.caster.casts() {
+		if src.caster.Casts() {
 			if d, ok := src.pool.Take(); ok {
 				return d, nil
 			}
@@ -209,7 +210,7 @@ func (src *source) make(ctx context.Context) (*Disk, error) {
 	}
 	d, err := fresh(ctx)
 	if err == nil {
-		if err = src.notLinked(d); err != nil {
+		if err = src.maker.Servable(d); err != nil {
 			err = errors.Join(err, d.Close())
 		}
 	}

@@ -5,13 +5,18 @@ package tmpdisk
 
 import (
 	"context"
+	"os"
 	"testing"
 
-	"nbdkit-tmpdisk-plugin/tmpdisk/command"
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
-	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
+
+// Debian and Ubuntu keep mkfs where only root looks.
+func TestMain(m *testing.M) {
+	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
+	os.Exit(m.Run())
+}
 
 // quietHost is a testkit.Host that logs no debug lines.
 type quietHost struct{ testkit.Host }
@@ -33,34 +38,6 @@ func configOf(t testing.TB, pairs ...string) *config.Config {
 	return c
 }
 
-// makeDisk makes one disk in a TMPDIR of the test's own.
-func makeDisk(t testing.TB, pairs ...string) (*disk.Disk, error) {
-	t.Helper()
-	parent := privateTMPDIR(t)
-	m := newMaker(configOf(t, pairs...), testkit.Host{TB: t}, command.NewRunner(func(string) {}))
-	d, err := m.Fresh(context.Background())
-	testkit.WantEmpty(t, parent)
-	if err == nil {
-		t.Cleanup(func() { closeDisk(t, d) })
-	}
-	return d, err
-}
-
-func mustMakeDisk(t testing.TB, pairs ...string) *disk.Disk {
-	t.Helper()
-	d, err := makeDisk(t, pairs...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-func closeDisk(t testing.TB, d *disk.Disk) {
-	if err := d.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
 func privateTMPDIR(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -73,4 +50,16 @@ func open(s *Server) (*Disk, error) {
 	return s.Open(Client{}, func(f func(context.Context) (*Disk, error)) (*Disk, error) {
 		return f(context.Background())
 	})
+}
+
+// castingServer is one whose disks are cast.
+func castingServer(t *testing.T, pairs ...string) *Server {
+	t.Helper()
+	parent := privateTMPDIR(t)
+	s := NewServer(configOf(t, pairs...), testkit.Host{TB: t}, "1")
+	t.Cleanup(func() {
+		s.Stop()
+		testkit.WantEmpty(t, parent)
+	})
+	return s
 }

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -119,4 +120,17 @@ func Runs(t testing.TB, path string) int {
 		t.Fatal(err)
 	}
 	return bytes.Count(b, []byte("\n"))
+}
+
+// Program puts a shell script called name in front of all others of that name, and
+// returns the file that has a line for each run; see [Runs].
+func Program(t testing.TB, name, body string) (runs string) {
+	t.Helper()
+	dir := t.TempDir()
+	text := "#!/bin/sh\necho >>\"$0.runs\"\n" + body + "\n"
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	return filepath.Join(dir, name+".runs")
 }

@@ -1,7 +1,7 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package maker
 
 import (
 	"crypto/sha256"
@@ -12,9 +12,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"nbdkit-tmpdisk-plugin/tmpdisk/command"
-	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 func TestTemplateKey(t *testing.T) {
@@ -120,7 +117,7 @@ func TestKeyHashTellsFieldsApart(t *testing.T) {
 
 func keyOf(t *testing.T, pairs ...string) string {
 	t.Helper()
-	return newMaker(configOf(t, pairs...), testkit.Host{TB: t}, command.NewRunner(func(string) {})).Key()
+	return makerIn(t, t.TempDir(), pairs...).Key()
 }
 
 // What is written in place is seen, even if size and time of modification are

@@ -1,14 +1,12 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package maker
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -22,15 +20,20 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/workdir"
 )
 
-// A maker makes disks in private directories. Its methods may be called from
-// any number of goroutines.
-type maker struct {
-	cfg    *config.Config
-	host   Host
-	runner *command.Runner
-	parent string // absolute; where the private directories are made
+// Options say which disks a Maker makes, and with what.
+type Options struct {
+	Config *config.Config // must be complete
+	Dir    string         // absolute; where the private directories are made
+	Runner *command.Runner
+	Counts *Counts      // nil counts nothing
+	Debug  func(string) // a line for nbdkit -v
+	Error  func(string) // a line for the log
+}
 
-	counts *commandCounts // nil counts nothing
+// A Maker makes disks in private directories. Its methods may be called from
+// any number of goroutines.
+type Maker struct {
+	opts Options
 
 	// space is what the last disk took when it was new, in bytes.
 	space atomic.Uint64
@@ -39,32 +42,21 @@ type maker struct {
 	olderMkfs atomic.Int32
 }
 
-// newMaker returns a maker for cfg, which must be complete. Where the disks
-// go is taken from TMPDIR now. Fresh and Filled find out whether it is there.
-func newMaker(cfg *config.Config, host Host, runner *command.Runner) *maker {
-	return &maker{cfg: cfg, host: host, parent: tmpdir(host), runner: runner}
-}
+// New returns a Maker. It touches nothing yet: Fresh and Filled find out whether
+// the directory is there.
+func New(o Options) *Maker { return &Maker{opts: o} }
 
-// tmpdir is where disks are made.
-func tmpdir(host Host) string {
-	parent := os.Getenv("TMPDIR")
-	if parent == "" {
-		parent = "/var/tmp"
-	}
-	if !filepath.IsAbs(parent) {
-		parent = host.AbsolutePath(parent)
-	}
-	return parent
-}
+// Space is what the last disk took when it was new, in bytes; 0 before that.
+func (m *Maker) Space() uint64 { return m.space.Load() }
 
 // Fresh returns a new disk that the command, or mkfs, has made out of an empty
 // file. The caller must close it. By then neither disk nor directory has a name
 // any more. On an error, and when ctx ends first, nothing is left behind.
-func (m *maker) Fresh(ctx context.Context) (*disk.Disk, error) {
-	if m.cfg.CommandUsers == nil {
+func (m *Maker) Fresh(ctx context.Context) (*disk.Disk, error) {
+	if m.opts.Config.CommandUsers == nil {
 		return m.inWorkdir(ctx, func(w *workdir.Dir) error { return m.run(ctx, w, nil) })
 	}
-	user, err := m.cfg.CommandUsers.Acquire(ctx)
+	user, err := m.opts.Config.CommandUsers.Acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -74,23 +66,23 @@ func (m *maker) Fresh(ctx context.Context) (*disk.Disk, error) {
 }
 
 // Filled is Fresh for a disk that fill puts at a path.
-func (m *maker) Filled(ctx context.Context, fill func(ctx context.Context, path string) error) (*disk.Disk, error) {
+func (m *Maker) Filled(ctx context.Context, fill func(ctx context.Context, path string) error) (*disk.Disk, error) {
 	return m.inWorkdir(ctx, func(w *workdir.Dir) error { return fill(ctx, w.Disk()) })
 }
 
 // inWorkdir opens the disk that fill has made in a new directory, and removes
 // both. Where an open file keeps a name, the directory goes with the disk. A disk
 // that is linked to a file elsewhere knows it, see disk.Linked.
-func (m *maker) inWorkdir(ctx context.Context, fill func(*workdir.Dir) error) (*disk.Disk, error) {
-	w, err := workdir.New(m.parent)
+func (m *Maker) inWorkdir(ctx context.Context, fill func(*workdir.Dir) error) (*disk.Disk, error) {
+	w, err := workdir.New(m.opts.Dir)
 	if err != nil {
 		return nil, err
 	}
 	var d *disk.Disk
 	if err = fill(w); err == nil {
-		d, err = disk.Open(w.Disk(), m.host.Debug)
+		d, err = disk.Open(w.Disk(), m.opts.Debug)
 	}
-	to := linkedTo(w, m.parent)
+	to := linkedTo(w, m.opts.Dir)
 	rmErr := w.Remove()
 	if d != nil && to != "" && d.Named() {
 		d.SetLinked(to)
@@ -117,15 +109,15 @@ func (m *maker) inWorkdir(ctx context.Context, fill func(*workdir.Dir) error) (*
 }
 
 // run makes the disk in w by the script, as user if that is not nil.
-func (m *maker) run(ctx context.Context, w *workdir.Dir, user *users.User) error {
+func (m *Maker) run(ctx context.Context, w *workdir.Dir, user *users.User) error {
 	if err := m.prepare(w, user); err != nil {
 		return err
 	}
 	// An empty file that a command= starts from must be as others are: it may
 	// want to make it a reflink of another one.
-	err := sparse.Create(w.Disk(), m.cfg.Size, m.cfg.Builtin())
+	err := sparse.Create(w.Disk(), m.opts.Config.Size, m.opts.Config.Builtin())
 	if errors.Is(err, unix.EFBIG) {
-		return fmt.Errorf("parameter size: %d bytes: more than a file under %s can have: %w", m.cfg.Size, m.parent, unix.EFBIG)
+		return fmt.Errorf("parameter size: %d bytes: more than a file under %s can have: %w", m.opts.Config.Size, m.opts.Dir, unix.EFBIG)
 	}
 	if err != nil {
 		return err
@@ -143,11 +135,11 @@ func (m *maker) run(ctx context.Context, w *workdir.Dir, user *users.User) error
 }
 
 // prepare gives the command a directory that it may do with as it likes.
-func (m *maker) prepare(w *workdir.Dir, user *users.User) error {
+func (m *Maker) prepare(w *workdir.Dir, user *users.User) error {
 	switch {
 	case user != nil:
 		return w.GiveTo(user.UID, user.GID)
-	case m.cfg.Builtin():
+	case m.opts.Config.Builtin():
 		return nil
 	}
 	return w.Enter()
@@ -155,31 +147,31 @@ func (m *maker) prepare(w *workdir.Dir, user *users.User) error {
 
 // runScript runs the script, and again with the options of an older mkfs if it
 // does not know its options.
-func (m *maker) runScript(ctx context.Context, w *workdir.Dir, user *users.User) error {
+func (m *Maker) runScript(ctx context.Context, w *workdir.Dir, user *users.User) error {
 	for older := int(m.olderMkfs.Load()); ; {
-		err := m.counts.count(ctx, func() error { return m.runner.Run(ctx, m.newCommand(w, user, older)) })
+		err := m.opts.Counts.count(ctx, func() error { return m.opts.Runner.Run(ctx, m.newCommand(w, user, older)) })
 		if err == nil {
 			m.olderMkfs.Store(int32(older))
 			return nil
 		}
-		if !m.cfg.Builtin() || !mkfs.UnknownOption(m.cfg.Type, older, err) {
+		if !m.opts.Config.Builtin() || !mkfs.UnknownOption(m.opts.Config.Type, older, err) {
 			return err
 		}
 		older++
-		m.host.Debug(fmt.Sprintf("mkfs does not know its options, it is an older version: %v (ignored)", err))
+		m.opts.Debug(fmt.Sprintf("mkfs does not know its options, it is an older version: %v (ignored)", err))
 	}
 }
 
-func (m *maker) newCommand(w *workdir.Dir, user *users.User, older int) command.Command {
-	s := newScript(m.cfg, w.Disk(), older)
+func (m *Maker) newCommand(w *workdir.Dir, user *users.User, older int) command.Command {
+	s := newScript(m.opts.Config, w.Disk(), older)
 	c := command.Command{
 		Setup:      s.setup,
 		Unexported: s.names,
 		Script:     s.text,
-		Timeout:    m.cfg.CommandTimeout,
+		Timeout:    m.opts.Config.CommandTimeout,
 		As:         user,
-		Ours:       m.cfg.Builtin(),
-		Said:       func(text string) { m.host.Debug("command wrote: " + text) },
+		Ours:       m.opts.Config.Builtin(),
+		Said:       func(text string) { m.opts.Debug("command wrote: " + text) },
 	}
 	if user != nil {
 		c.Dir = w.Path()
@@ -187,26 +179,26 @@ func (m *maker) newCommand(w *workdir.Dir, user *users.User, older int) command.
 	return c
 }
 
-// commandCounts are those of a server's commands, mkfs among them.
-type commandCounts struct {
-	running        atomic.Int64
-	killed, failed atomic.Uint64
+// Counts are those of commands, mkfs among them.
+type Counts struct {
+	Running        atomic.Int64
+	Killed, Failed atomic.Uint64
 }
 
 // count counts one that run runs.
-func (c *commandCounts) count(ctx context.Context, run func() error) error {
+func (c *Counts) count(ctx context.Context, run func() error) error {
 	if c == nil {
 		return run()
 	}
-	c.running.Add(1)
+	c.Running.Add(1)
 	err := run()
-	c.running.Add(-1)
+	c.Running.Add(-1)
 	switch {
 	case err == nil:
 	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
-		c.killed.Add(1)
+		c.Killed.Add(1)
 	default:
-		c.failed.Add(1)
+		c.Failed.Add(1)
 	}
 	return err
 }

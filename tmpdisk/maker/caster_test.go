@@ -1,9 +1,10 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package maker
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -12,40 +13,40 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
-// fakeMkfs puts a program in front of mkfs in PATH, which counts its runs in the
-// file whose name is returned.
-func fakeMkfs(t *testing.T, name, body string) (runs string) {
+// casterOf is a Caster that leaves nothing behind when it is stopped.
+func casterOf(t *testing.T, pairs ...string) *Caster {
 	t.Helper()
 	dir := t.TempDir()
-	text := "#!/bin/sh\necho >>\"$0.runs\"\n" + body + "\n"
-	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	return filepath.Join(dir, name+".runs")
+	c := NewCaster(makerIn(t, dir, pairs...), atOnce, func() {})
+	t.Cleanup(func() {
+		c.Stop(errStopped)
+		testkit.WantEmpty(t, dir)
+	})
+	return c
 }
 
-func castingServer(t *testing.T, pairs ...string) *Server {
-	t.Helper()
-	parent := privateTMPDIR(t)
-	s := NewServer(configOf(t, pairs...), testkit.Host{TB: t}, "1")
-	t.Cleanup(func() {
-		s.Stop()
-		testkit.WantEmpty(t, parent)
-	})
-	return s
+func atOnce(context.Context, <-chan struct{}) (done func(), err error) { return func() {}, nil }
+
+var errStopped = errors.New("stopped")
+
+func open(c *Caster) (*disk.Disk, error) {
+	if err := c.Wait(context.Background()); err != nil {
+		return nil, err
+	}
+	return c.Make(context.Background())
 }
 
 func TestMkfsRunsOnce(t *testing.T) {
-	runs := fakeMkfs(t, "mkfs.ext4", `exec /usr/sbin/mkfs.ext4 "$@"`)
-	s := castingServer(t, "size", "20M")
-	s.Start()
+	runs := testkit.Program(t, "mkfs.ext4", `exec /usr/sbin/mkfs.ext4 "$@"`)
+	c := casterOf(t, "size", "20M")
+	c.Start()
 	seen := map[string]bool{}
 	for range 20 {
-		d, err := open(s)
+		d, err := open(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +58,7 @@ func TestMkfsRunsOnce(t *testing.T) {
 			t.Errorf("got UUID %x twice", uuid)
 		}
 		seen[string(uuid)] = true
-		s.Close(d)
+		closeDisk(t, d)
 	}
 	if got := testkit.Runs(t, runs); got != 1 {
 		t.Errorf("got %d runs of mkfs, want 1", got)
@@ -70,38 +71,38 @@ func TestMkfsFailsForATime(t *testing.T) {
 	if err := os.WriteFile(broken, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	fakeMkfs(t, "mkswap", `[ ! -e `+broken+` ] || { echo "no such luck"; exit 3; }; exec /usr/sbin/mkswap "$@"`)
-	s := castingServer(t, "size", "1M", "type", "swap")
+	testkit.Program(t, "mkswap", `[ ! -e `+broken+` ] || { echo "no such luck"; exit 3; }; exec /usr/sbin/mkswap "$@"`)
+	c := casterOf(t, "size", "1M", "type", "swap")
 	for range 2 {
-		_, err := open(s)
+		_, err := open(c)
 		testkit.Contains(t, err, "exit code 3", "no such luck")
 	}
 	if err := os.Remove(broken); err != nil {
 		t.Fatal(err)
 	}
-	d, err := open(s)
+	d, err := open(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Close(d)
+	closeDisk(t, d)
 }
 
 // What fails is in the log once, as at the start there is no client to be told,
 // and not again for each client.
 func TestMkfsFailureIsLoggedOnce(t *testing.T) {
-	fakeMkfs(t, "mkswap", `echo "no such luck"; exit 3`)
-	parent := privateTMPDIR(t)
-	host := &loggingHost{testkit.Host{TB: t}, make(chan string, 10)}
-	s := NewServer(configOf(t, "size", "1M", "type", "swap"), host, "1")
-	s.Start()
+	testkit.Program(t, "mkswap", `echo "no such luck"; exit 3`)
+	c := casterOf(t, "size", "1M", "type", "swap")
+	errs := make(chan string, 10)
+	c.maker.opts.Error = func(line string) { errs <- line }
+	c.Start()
 	for range 3 {
-		_, err := open(s)
+		_, err := open(c)
 		testkit.Contains(t, err, "exit code 3", "no such luck")
 	}
-	s.Stop()
-	close(host.errors)
+	c.Stop(errStopped)
+	close(errs)
 	n := 0
-	for line := range host.errors {
+	for line := range errs {
 		if strings.HasPrefix(line, "type swap: no disk can be made") {
 			n++
 			testkit.Contains(t, errors.New(line), "exit code 3", "no such luck")
@@ -110,15 +111,14 @@ func TestMkfsFailureIsLoggedOnce(t *testing.T) {
 	if n != 1 {
 		t.Errorf("got %d lines about the type, want 1", n)
 	}
-	testkit.WantEmpty(t, parent)
 }
 
 // What stamping does not understand is made by mkfs, for each client.
 func TestMkfsRunsForEachDiskThatIsNotUnderstood(t *testing.T) {
-	runs := fakeMkfs(t, "mkswap", `for disk; do :; done; printf strange | dd of="$disk" conv=notrunc status=none`)
-	s := castingServer(t, "size", "1M", "type", "swap")
+	runs := testkit.Program(t, "mkswap", `for disk; do :; done; printf strange | dd of="$disk" conv=notrunc status=none`)
+	c := casterOf(t, "size", "1M", "type", "swap")
 	for range 3 {
-		d, err := open(s)
+		d, err := open(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestMkfsRunsForEachDiskThatIsNotUnderstood(t *testing.T) {
 		if err := d.PRead(got, 0); err != nil || string(got) != "strange" {
 			t.Errorf("got %q, %v, want what mkfs wrote", got, err)
 		}
-		s.Close(d)
+		closeDisk(t, d)
 	}
 	if got := testkit.Runs(t, runs); got < 3 {
 		t.Errorf("got %d runs of mkfs, want one for each disk", got)
@@ -136,11 +136,11 @@ func TestMkfsRunsForEachDiskThatIsNotUnderstood(t *testing.T) {
 // More than a mold may have is cloned from a file, with template-uuid=same as
 // nothing else about it is known.
 func TestCastOfALargeMold(t *testing.T) {
-	fakeMkfs(t, "mkswap", `for disk; do :; done; head -c 20000000 /dev/urandom | dd of="$disk" bs=1M conv=notrunc status=none`)
-	s := castingServer(t, "size", "32M", "type", "swap", "template-dir", t.TempDir(), "template-uuid", "same")
+	testkit.Program(t, "mkswap", `for disk; do :; done; head -c 20000000 /dev/urandom | dd of="$disk" bs=1M conv=notrunc status=none`)
+	c := casterOf(t, "size", "32M", "type", "swap", "template-dir", t.TempDir(), "template-uuid", "same")
 	var first string
 	for range 3 {
-		d, err := open(s)
+		d, err := open(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,30 +152,28 @@ func TestCastOfALargeMold(t *testing.T) {
 			t.Error("got another content than the disk before")
 		}
 		first = string(got)
-		s.Close(d)
+		closeDisk(t, d)
 	}
 	if strings.Trim(first, "\x00") == "" {
 		t.Error("got zeroes, want what mkfs wrote")
 	}
-	if s.own.caster.ready.Load().singly {
+	if c.ready.Load().singly {
 		t.Error("mkfs runs for each disk")
 	}
 }
 
 func TestCastOnAFullFilesystem(t *testing.T) {
 	dir := testkit.Tmpfs(t, "300k")
-	t.Setenv("TMPDIR", t.TempDir())
-	s := NewServer(configOf(t, "size", "1G"), testkit.Host{TB: t}, "1")
-	defer s.Stop()
-	d, err := open(s)
+	c := casterOf(t, "size", "1G")
+	d, err := open(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Close(d)
-	s.own.maker.parent = dir
-	var full []*Disk
+	closeDisk(t, d)
+	c.maker.opts.Dir = dir
+	var full []*disk.Disk
 	for err == nil && len(full) < 20 {
-		if d, err = open(s); err == nil {
+		if d, err = open(c); err == nil {
 			full = append(full, d)
 		}
 	}
@@ -183,7 +181,7 @@ func TestCastOnAFullFilesystem(t *testing.T) {
 		t.Errorf("got %v, want %v", err, unix.ENOSPC)
 	}
 	for _, d := range full {
-		s.Close(d)
+		closeDisk(t, d)
 	}
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil || fs.Bfree != fs.Blocks {
@@ -193,15 +191,15 @@ func TestCastOnAFullFilesystem(t *testing.T) {
 }
 
 func TestStopEndsMkfs(t *testing.T) {
-	fakeMkfs(t, "mkswap", `sleep 1000`)
-	s := castingServer(t, "size", "1M", "type", "swap")
-	s.Start()
+	testkit.Program(t, "mkswap", `sleep 1000`)
+	c := casterOf(t, "size", "1M", "type", "swap")
+	c.Start()
 	opened := make(chan error)
 	go func() {
-		_, err := open(s)
+		_, err := open(c)
 		opened <- err
 	}()
-	s.Stop()
+	c.Stop(errStopped)
 	if err := <-opened; err == nil {
 		t.Error("got a disk, want an error")
 	}

@@ -1,7 +1,7 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package maker
 
 import (
 	"context"
@@ -18,7 +18,6 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs/stamp"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mold"
-	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
@@ -26,13 +25,12 @@ import (
 // maxMold is how many bytes of memory a mold may take.
 const maxMold = 8 << 20
 
-// A caster makes disks of a built-in type. mkfs runs once; what it wrote is
+// A Caster makes disks of a built-in type. mkfs runs once; what it wrote is
 // the mold of all disks, each of which is given an identity of its own. Its
 // methods may be called from any number of goroutines.
-type caster struct {
-	maker *maker
-	jobs  *pool.Jobs
-	// slow is called once if disks are not cast from memory after all.
+type Caster struct {
+	maker  *Maker
+	turn   Turn
 	slow   func()
 	ctx    context.Context // of mkfs, which no client's leaving ends
 	cancel context.CancelCauseFunc
@@ -61,17 +59,23 @@ type attempt struct {
 	err    error
 }
 
-func newCaster(m *maker, jobs *pool.Jobs, slow func()) *caster {
-	c := &caster{maker: m, jobs: jobs, slow: slow}
+// Turn waits for mkfs's turn, until ctx ends. Those whose wanted is closed go first.
+// done must be called when mkfs has ended.
+type Turn func(ctx context.Context, wanted <-chan struct{}) (done func(), err error)
+
+// NewCaster returns a Caster of what m makes. slow is called once if disks are not
+// cast from memory after all.
+func NewCaster(m *Maker, turn Turn, slow func()) *Caster {
+	c := &Caster{maker: m, turn: turn, slow: slow}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	return c
 }
 
-// begin runs mkfs in the background if it has not been run.
-func (c *caster) begin() { c.attempt() }
+// Start runs mkfs in the background if it has not been run.
+func (c *Caster) Start() { c.attempt() }
 
-// stop ends mkfs, for the reason why, and waits until it has ended.
-func (c *caster) stop(why error) {
+// Stop ends mkfs, for the reason why, and waits until it has ended.
+func (c *Caster) Stop(why error) {
 	c.cancel(why)
 	c.mu.Lock()
 	a := c.making
@@ -84,24 +88,34 @@ func (c *caster) stop(why error) {
 	}
 }
 
-// errEnding is why what is going on ends with the server.
-var errEnding = errors.New("the server is to end")
-
-// casts reports whether a disk can be had at once, from memory.
-func (c *caster) casts() bool {
+// Casts reports whether a disk can be had at once, from memory.
+func (c *Caster) Casts() bool {
 	s := c.ready.Load()
 	return s != nil && s.mold != nil
 }
 
-// isMaking reports whether mkfs is running, or waits for its turn.
-func (c *caster) isMaking() bool {
+// Mold is how many bytes of memory the mold takes, 0 while there is none yet. ok
+// is false if disks are not cast from memory after all.
+func (c *Caster) Mold() (bytes int64, ok bool) {
+	s := c.ready.Load()
+	switch {
+	case s == nil:
+		return 0, true
+	case s.mold == nil:
+		return 0, false
+	}
+	return int64(s.mold.Kept()), true
+}
+
+// Making reports whether mkfs is running, or waits for its turn.
+func (c *Caster) Making() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.making != nil
 }
 
-// wait waits until mkfs has been run.
-func (c *caster) wait(ctx context.Context) error {
+// Wait waits until mkfs has been run.
+func (c *Caster) Wait(ctx context.Context) error {
 	if c.ready.Load() != nil {
 		return nil
 	}
@@ -115,8 +129,8 @@ func (c *caster) wait(ctx context.Context) error {
 	}
 }
 
-// Make returns a new disk. wait must have succeeded.
-func (c *caster) Make(ctx context.Context) (*disk.Disk, error) {
+// Make returns a new disk. Wait must have succeeded.
+func (c *Caster) Make(ctx context.Context) (*disk.Disk, error) {
 	s := c.ready.Load()
 	if s.singly {
 		return c.maker.Fresh(ctx)
@@ -125,7 +139,7 @@ func (c *caster) Make(ctx context.Context) (*disk.Disk, error) {
 }
 
 // attempt is the run of mkfs that goes on, or a new one.
-func (c *caster) attempt() *attempt {
+func (c *Caster) attempt() *attempt {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.making != nil {
@@ -142,7 +156,7 @@ func (c *caster) attempt() *attempt {
 	return a
 }
 
-func (c *caster) try(a *attempt) {
+func (c *Caster) try(a *attempt) {
 	defer close(a.done)
 	shape, err := c.inTurn(a.wanted)
 	a.err = err
@@ -157,13 +171,13 @@ func (c *caster) try(a *attempt) {
 		c.slow()
 	case first && c.ctx.Err() == nil:
 		// At the server's start there is no client to be told.
-		c.maker.host.Error(fmt.Sprintf("type %s: no disk can be made, each client that comes tries again: %v", c.maker.cfg.Type, err))
+		c.maker.opts.Error(fmt.Sprintf("type %s: no disk can be made, each client that comes tries again: %v", c.maker.opts.Config.Type, err))
 	}
 }
 
 // inTurn is newShape when it is its turn: after those that clients wait for.
-func (c *caster) inTurn(wanted <-chan struct{}) (*shape, error) {
-	done, err := c.jobs.Wait(c.ctx, wanted)
+func (c *Caster) inTurn(wanted <-chan struct{}) (*shape, error) {
+	done, err := c.turn(c.ctx, wanted)
 	if err != nil {
 		return nil, fmt.Errorf("wait for mkfs: %w", err)
 	}
@@ -172,8 +186,8 @@ func (c *caster) inTurn(wanted <-chan struct{}) (*shape, error) {
 }
 
 // newShape runs mkfs and looks at what it wrote.
-func (c *caster) newShape() (*shape, error) {
-	cfg := c.maker.cfg
+func (c *Caster) newShape() (*shape, error) {
+	cfg := c.maker.opts.Config
 	d, err := c.maker.Fresh(c.ctx)
 	if err != nil {
 		return nil, err
@@ -197,7 +211,7 @@ func (c *caster) newShape() (*shape, error) {
 		image = s.mold
 	case errors.Is(err, mold.ErrTooLarge):
 		s.file = d
-		c.maker.host.Debug(fmt.Sprintf("type %s: %v: disks are cloned from a file", cfg.Type, err))
+		c.maker.opts.Debug(fmt.Sprintf("type %s: %v: disks are cloned from a file", cfg.Type, err))
 	default:
 		return nil, err
 	}
@@ -212,14 +226,14 @@ func (c *caster) newShape() (*shape, error) {
 	if !errors.Is(err, stamp.ErrNotUnderstood) {
 		return nil, err
 	}
-	c.maker.host.Error(fmt.Sprintf("type %s: mkfs runs for each disk: its result cannot be given other UUIDs: %v", cfg.Type, err))
+	c.maker.opts.Error(fmt.Sprintf("type %s: mkfs runs for each disk: its result cannot be given other UUIDs: %v", cfg.Type, err))
 	return &shape{singly: true}, nil
 }
 
 // cast makes a disk of s in a file that never had a name, or, on a filesystem
 // without such files, in a private directory.
-func (c *caster) cast(ctx context.Context, s *shape) (*disk.Disk, error) {
-	fd, err := sparse.Unnamed(c.maker.parent, true)
+func (c *Caster) cast(ctx context.Context, s *shape) (*disk.Disk, error) {
+	fd, err := sparse.Unnamed(c.maker.opts.Dir, true)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return c.maker.Filled(ctx, func(ctx context.Context, path string) error {
 			return s.fillFile(ctx, path)
@@ -232,7 +246,7 @@ func (c *caster) cast(ctx context.Context, s *shape) (*disk.Disk, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	return disk.FromFD(fd, c.maker.host.Debug)
+	return disk.FromFD(fd, c.maker.opts.Debug)
 }
 
 func (s *shape) fillFile(ctx context.Context, path string) error {

@@ -1,7 +1,7 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package maker
 
 import (
 	"context"
@@ -80,14 +80,13 @@ func TestMkfsDoesNotSync(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	t.Setenv("TMPDIR", dir)
 	uid := 1_234_960_000 + os.Getpid()%10_000*20
 	for name, pairs := range map[string][]string{
 		"the server's user": {"size", "1M", "type", "vfat"},
 		"another user":      {"size", "1M", "type", "vfat", "command-uids", fmt.Sprintf("%d-%d", uid, uid)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d, err := newMaker(configOf(t, pairs...), testkit.Host{TB: t}, command.NewRunner(func(string) {})).Fresh(context.Background())
+			d, err := makerIn(t, dir, pairs...).Fresh(context.Background())
 			if err != nil {
 				t.Fatal(err)
 			}

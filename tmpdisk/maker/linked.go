@@ -1,7 +1,7 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package maker
 
 import (
 	"fmt"
@@ -41,10 +41,10 @@ func linkedTo(w *workdir.Dir, parent string) string {
 	return ""
 }
 
-// notLinked is why a client must not have d: every client would have the same
-// disk. Templates have copied it by now.
-func (src *source) notLinked(d *disk.Disk) error {
-	if to := d.Linked(); to != "" && !src.cfg.CommandLinkShare {
+// Servable is why a client must not have d, or nil: the command has linked it to a
+// file that other clients would have too. What has been copied is no longer linked.
+func (m *Maker) Servable(d *disk.Disk) error {
+	if to := d.Linked(); to != "" && !m.opts.Config.CommandLinkShare {
 		return fmt.Errorf("open: the command linked its disk to %s, which all clients would share and change: "+
 			"copy it (cp --reflink=auto), link to a block device, or give command-link=share: %w", to, unix.EMLINK)
 	}

@@ -1,7 +1,7 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package maker
 
 import (
 	"context"
@@ -103,9 +103,7 @@ func TestMakeUnderAnyTMPDIR(t *testing.T) {
 			if err := os.Mkdir(dir, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			t.Setenv("TMPDIR", dir)
-			m := newMaker(configOf(t, "size", "1M", "command", `printf x >"$disk"`), testkit.Host{TB: t}, command.NewRunner(func(string) {}))
-			d, err := m.Fresh(context.Background())
+			d, err := makerIn(t, dir, "size", "1M", "command", `printf x >"$disk"`).Fresh(context.Background())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,36 +118,9 @@ func TestMakeUnderAnyTMPDIR(t *testing.T) {
 	}
 }
 
-func TestMakerParent(t *testing.T) {
-	host := dirHost{testkit.Host{TB: t}, "/where/nbdkit/started"}
-	for _, c := range []struct{ name, tmpdir, want string }{
-		{"absolute", "/a/b", "/a/b"},
-		{"relative", "a/b", "/where/nbdkit/started/a/b"},
-		{"leading dash", "-a", "/where/nbdkit/started/-a"},
-		{"empty", "", "/var/tmp"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Setenv("TMPDIR", c.tmpdir)
-			m := newMaker(configOf(t, "size", "1M"), host, command.NewRunner(func(string) {}))
-			if m.parent != c.want {
-				t.Errorf("got %q, want %q", m.parent, c.want)
-			}
-		})
-	}
-}
-
-type dirHost struct {
-	testkit.Host
-	dir string
-}
-
-func (h dirHost) AbsolutePath(path string) string { return filepath.Join(h.dir, path) }
-
 func TestMakeWithoutTMPDIR(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
-	t.Setenv("TMPDIR", missing)
-	m := newMaker(configOf(t, "size", "1M"), testkit.Host{TB: t}, command.NewRunner(func(string) {}))
-	_, err := m.Fresh(context.Background())
+	_, err := makerIn(t, missing, "size", "1M").Fresh(context.Background())
 	testkit.Contains(t, err, missing, "no such file or directory")
 }
 
@@ -170,8 +141,8 @@ func TestMakeSizeBeyondTheFilesystem(t *testing.T) {
 }
 
 func TestMakeCancelled(t *testing.T) {
-	parent := privateTMPDIR(t)
-	m := newMaker(configOf(t, "size", "1M", "command", "sleep 1000"), testkit.Host{TB: t}, command.NewRunner(func(string) {}))
+	parent := t.TempDir()
+	m := makerIn(t, parent, "size", "1M", "command", "sleep 1000")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := m.Fresh(ctx); !errors.Is(err, context.Canceled) {

@@ -1,7 +1,7 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package maker
 
 import (
 	"crypto/sha256"
@@ -33,8 +33,8 @@ const templateFormat = "nbdkit-tmpdisk template 1"
 // Files are known by their inode, size and times, as make(1) knows them. What a
 // command finds by itself (the network, the environment, files that it names
 // in its text) is not looked at.
-func (m *maker) Key() string {
-	c := m.cfg
+func (m *Maker) Key() string {
+	c := m.opts.Config
 	k := keyHash{sha256.New()}
 	k.add(templateFormat)
 	k.add("uid", strconv.Itoa(os.Geteuid()))

@@ -1,0 +1,63 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package maker
+
+import (
+	"context"
+	"testing"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/command"
+	"nbdkit-tmpdisk-plugin/tmpdisk/config"
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+)
+
+// configOf is a configuration that must be right: key, value, key, value...
+func configOf(t testing.TB, pairs ...string) *config.Config {
+	t.Helper()
+	c := config.New(testkit.Host{TB: t})
+	for i := 0; i < len(pairs); i += 2 {
+		if err := c.Set(pairs[i], pairs[i+1]); err != nil {
+			t.Fatalf("Set(%s): %v", pairs[i], err)
+		}
+	}
+	if err := c.Complete(); err != nil {
+		t.Fatalf("Complete: %v", err)
+	}
+	return c
+}
+
+// makerIn is a Maker whose private directories are in dir.
+func makerIn(t testing.TB, dir string, pairs ...string) *Maker {
+	t.Helper()
+	host := testkit.Host{TB: t}
+	return New(Options{Config: configOf(t, pairs...), Dir: dir, Runner: command.NewRunner(testkit.Quiet), Debug: host.Debug, Error: host.Error})
+}
+
+// makeDisk makes a disk, and looks for what is left.
+func makeDisk(t testing.TB, pairs ...string) (*disk.Disk, error) {
+	t.Helper()
+	dir := t.TempDir()
+	d, err := makerIn(t, dir, pairs...).Fresh(context.Background())
+	testkit.WantEmpty(t, dir)
+	if err == nil {
+		t.Cleanup(func() { closeDisk(t, d) })
+	}
+	return d, err
+}
+
+func mustMakeDisk(t testing.TB, pairs ...string) *disk.Disk {
+	t.Helper()
+	d, err := makeDisk(t, pairs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func closeDisk(t testing.TB, d *disk.Disk) {
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+}
