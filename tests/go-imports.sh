@@ -12,8 +12,11 @@ use_go
 declare -A may=(
     [sys]="" [privdir]="sys" [pool]="" [status]="sys" [mkfs]="mkfs"
     [disk]="sys sparse" [sparse]="sys" [workdir]="sys" [users]="sys"
-    [command]="users sys" [maker]="command config disk mkfs mold sparse sys users workdir" [mold]="mkfs sparse sys" [template]="disk privdir sparse sys"
-    [session]="disk fsprobe privdir sparse sys" [export]="sys" [clients]="" [logs]="" [fsprobe]="sparse sys" [config]="users mkfs template session export clients status"
+    [command]="users sys" [mold]="mkfs sparse sys" [template]="disk privdir sparse sys"
+    [maker]="command config disk mkfs mold sparse sys users workdir"
+    [session]="disk fsprobe privdir sparse sys" [export]="sys" [clients]="" [logs]="" [fsprobe]="sparse sys"
+    [keepalive]="" [descriptors]="" [minfree]="sys"
+    [config]="users mkfs minfree template session export clients status"
 )
 module=nbdkit-tmpdisk-plugin/tmpdisk
 while read -r package imports; do

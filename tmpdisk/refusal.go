@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
+	"nbdkit-tmpdisk-plugin/tmpdisk/descriptors"
+	"nbdkit-tmpdisk-plugin/tmpdisk/minfree"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
@@ -25,7 +27,7 @@ func (logged) Logged() bool { return true }
 
 // refuse books that a client gets no disk of an export, and returns err for it.
 func (s *Server) refuse(export string, err error) error {
-	why, err := refusal(err), withRemedy(err)
+	why, err := refusal(err), descriptors.WithRemedy(err)
 	s.register.tally(export).opens[why].Add(1)
 	s.log.Log(why.String()+" "+export, err.Error())
 	return logged{err}
@@ -40,7 +42,7 @@ func refusal(err error) status.Outcome {
 		return status.RefusedUnknown
 	case errors.Is(err, clients.ErrTooMany):
 		return status.RefusedLimit
-	case errors.Is(err, errTooLittleFree):
+	case errors.Is(err, minfree.ErrTooLittle):
 		return status.RefusedMinFree
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		return status.RefusedDescriptors

@@ -12,8 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"nbdkit-tmpdisk-plugin/tmpdisk/minfree"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
 
@@ -24,7 +23,7 @@ func (s *Server) document() status.Document {
 		Name: nameOf(s.cfg.StatusFile), Version: s.version, PID: os.Getpid(), Started: s.started.UTC(), Written: now,
 		Parameters: s.cfg.Given(), Tmpdir: s.tmpdir, Commands: int(s.commands.Running.Load()),
 	}}
-	free, size := s.tmpdirSpace()
+	free, size, _ := minfree.Space(s.tmpdir)
 	doc.Server.TmpdirFree, doc.Server.TmpdirSize = int64(free), int64(size)
 	doc.Server.Filesystems = s.filesystems()
 	doc.Disks, doc.Exports = []status.Disk{}, []status.Export{}
@@ -121,7 +120,7 @@ func (s *Server) metrics() status.Metrics {
 		CommandsRunning: int(s.commands.Running.Load()),
 		CommandsKilled:  s.commands.Killed.Load(), CommandsFailed: s.commands.Failed.Load(),
 	}
-	m.TmpdirFree, m.TmpdirSize = s.tmpdirSpace()
+	m.TmpdirFree, m.TmpdirSize, _ = minfree.Space(s.tmpdir)
 	exports := map[string]*status.ExportMetrics{}
 	r := s.register
 	r.mu.Lock()
@@ -166,14 +165,6 @@ func (t *tally) metrics(export string) *status.ExportMetrics {
 		m.Opens[i] = t.opens[i].Load()
 	}
 	return m
-}
-
-func (s *Server) tmpdirSpace() (free, size uint64) {
-	var fs unix.Statfs_t
-	if unix.Statfs(s.tmpdir, &fs) != nil {
-		return 0, 0
-	}
-	return saturatingMul(fs.Bavail, uint64(fs.Frsize)), saturatingMul(fs.Blocks, uint64(fs.Frsize))
 }
 
 // nameOf is the server's, which tells it from others of the machine: its file's.

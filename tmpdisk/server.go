@@ -18,8 +18,10 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
 	"nbdkit-tmpdisk-plugin/tmpdisk/command"
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
+	"nbdkit-tmpdisk-plugin/tmpdisk/descriptors"
 	"nbdkit-tmpdisk-plugin/tmpdisk/export"
 	"nbdkit-tmpdisk-plugin/tmpdisk/fsprobe"
+	"nbdkit-tmpdisk-plugin/tmpdisk/keepalive"
 	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
 	"nbdkit-tmpdisk-plugin/tmpdisk/maker"
 	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
@@ -64,8 +66,8 @@ type Server struct {
 	watches    bool // who clients are
 	log        *logs.Limiter
 	reporter   *status.Reporter // nil if there is no file to write
-	keepalive  keepalive
-	headroom   *headroom
+	keepalive  *keepalive.Keepalive
+	budget     *descriptors.Budget
 	filesystem *fsprobe.Result // of TMPDIR; nil if it could not be tried
 }
 
@@ -80,9 +82,8 @@ func NewServer(cfg *config.Config, host Host, version string) *Server {
 		runner:    command.NewRunner(host.Debug),
 		jobs:      pool.NewJobs(jobs(cfg)),
 		molds:     pool.NewJobs(0),
-		keepalive: keepalive{debug: host.Debug, proc: "/proc/self", settings: settingsFor(cfg.ClientTimeout)},
-
-		headroom: newHeadroom(),
+		keepalive: keepalive.New(cfg.ClientTimeout, host.Debug),
+		budget:    descriptors.New(),
 	}
 	if cfg.HasDisk() {
 		s.own = s.newSource("", cfg)
@@ -133,16 +134,16 @@ func (s *Server) Start() {
 			s.host.Error(err.Error()) // as each client will be told
 		}
 	}
-	s.keepalive.begin()
+	s.keepalive.Start()
 	s.report()
 }
 
 // PreConnect looks after a new connection. An error ends it (nbdkit's .preconnect).
 func (s *Server) PreConnect() error {
-	if err := s.headroom.accepted(); err != nil {
+	if err := s.budget.Accepted(); err != nil {
 		return s.refuse("", fmt.Errorf("connect: %w", err))
 	}
-	s.keepalive.connected()
+	s.keepalive.Accepted()
 	return nil
 }
 
@@ -156,7 +157,7 @@ func (s *Server) Open(client Client, withClient withClient) (*Disk, error) {
 		return nil, s.refuse("", fmt.Errorf("open: %w", err))
 	}
 	defer src.release()
-	done, err := s.headroom.open()
+	done, err := s.budget.Open()
 	if err != nil {
 		return nil, s.refuse(src.name, fmt.Errorf("open: %w", err))
 	}

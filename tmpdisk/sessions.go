@@ -55,7 +55,7 @@ func (s *Server) openSession(src *source, export string, key session.Key, began 
 	return withClient(func(ctx context.Context) (*Disk, error) {
 		how := status.Resumed
 		conn, err := s.sessions.Open(ctx, key, export, policy, func(ctx context.Context) (session.Disk, error) {
-			if err := src.room(); err != nil {
+			if err := src.ensureSpace(); err != nil {
 				return nil, err
 			}
 			d, err := src.fresh(ctx)

@@ -58,7 +58,7 @@ func (s *Server) newSource(name string, cfg *config.Config) *source {
 	src.pool = pool.New(pool.Options[*Disk]{
 		Spares:   spares,
 		Jobs:     s.jobs,
-		Room:     src.roomForSpare,
+		Room:     src.checkSpaceForSpare,
 		Fresh:    func(d *Disk) bool { return d.key == src.key() },
 		Debug:    s.host.Debug,
 		LogError: s.host.Error,
@@ -133,7 +133,7 @@ func (src *source) retire() {
 
 // open returns a disk for a client; see Server.Open.
 func (src *source) open(withClient withClient) (*Disk, error) {
-	if err := src.room(); err != nil {
+	if err := src.ensureSpace(); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
 	if !src.casts() {

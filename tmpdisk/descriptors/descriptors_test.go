@@ -1,7 +1,7 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package descriptors
 
 import (
 	"errors"
@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fakeHeadroom is that of a server that has *n descriptors open and may have limit.
-func fakeHeadroom(n *int, limit int) *headroom {
-	return &headroom{
+// fakeBudget is that of a server that has *n descriptors open and may have limit.
+func fakeBudget(n *int, limit int) *Budget {
+	return &Budget{
 		limit: func() int { return limit }, count: func() (int, error) { return *n, nil }, atMost: manyDescriptors,
 		now: func() time.Time { return time.Time{} },
 	}
 }
 
-func TestHeadroom(t *testing.T) {
+func TestBudget(t *testing.T) {
 	for _, tt := range []struct {
 		name           string
 		used, limit    int
@@ -34,57 +34,57 @@ func TestHeadroom(t *testing.T) {
 		{"none at all", 128, 128, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			h := fakeHeadroom(&tt.used, tt.limit)
-			if err := h.accepted(); (err == nil) != tt.accepted || err != nil && !errors.Is(err, unix.EMFILE) {
+			b := fakeBudget(&tt.used, tt.limit)
+			if err := b.Accepted(); (err == nil) != tt.accepted || err != nil && !errors.Is(err, unix.EMFILE) {
 				t.Errorf("accepted: got %v, want success: %v", err, tt.accepted)
 			}
-			done, err := h.open()
+			done, err := b.Open()
 			if (err == nil) != tt.open || err != nil && !errors.Is(err, unix.EMFILE) {
 				t.Errorf("open: got %v, want success: %v", err, tt.open)
 			}
 			if err == nil {
 				done()
 			}
-			if h.opening != 0 {
-				t.Errorf("opening: got %d, want 0", h.opening)
+			if b.opening != 0 {
+				t.Errorf("opening: got %d, want 0", b.opening)
 			}
 		})
 	}
 }
 
 // What those who are let in will need is not given to others.
-func TestHeadroomOfThoseWhoOpen(t *testing.T) {
+func TestThoseWhoOpen(t *testing.T) {
 	n := 117
-	h := fakeHeadroom(&n, 128)
+	b := fakeBudget(&n, 128)
 	var done []func()
 	for range 3 {
-		d, err := h.open()
+		d, err := b.Open()
 		if err != nil {
 			t.Fatalf("open %d: %v", len(done)+1, err)
 		}
 		done = append(done, d)
 	}
-	if _, err := h.open(); !errors.Is(err, unix.EMFILE) {
+	if _, err := b.Open(); !errors.Is(err, unix.EMFILE) {
 		t.Errorf("got %v, want EMFILE", err)
 	}
 	for _, d := range done {
 		d()
 	}
-	if _, err := h.open(); err != nil {
+	if _, err := b.Open(); err != nil {
 		t.Errorf("when they have come to nothing: %v", err)
 	}
 }
 
 // It is not counted for each client.
-func TestHeadroomCountsWhenItMust(t *testing.T) {
+func TestCountsWhenItMust(t *testing.T) {
 	n := 10
-	h := fakeHeadroom(&n, 1024)
-	if err := h.accepted(); err != nil {
+	b := fakeBudget(&n, 1024)
+	if err := b.Accepted(); err != nil {
 		t.Fatal(err)
 	}
 	n = 970
 	clients := 0
-	for h.accepted() == nil {
+	for b.Accepted() == nil {
 		clients++
 	}
 	if want := 316; clients != want { // (1024 - 64 - 10) / 3
@@ -93,17 +93,17 @@ func TestHeadroomCountsWhenItMust(t *testing.T) {
 }
 
 // Counting that takes long is done a tenth of the time, however many come.
-func TestHeadroomIsCountedSeldom(t *testing.T) {
+func TestIsCountedSeldom(t *testing.T) {
 	n, counted, now := 128, 0, time.Unix(0, 0)
-	h := fakeHeadroom(&n, 128)
-	h.now = func() time.Time { return now }
-	h.count = func() (int, error) {
+	b := fakeBudget(&n, 128)
+	b.now = func() time.Time { return now }
+	b.count = func() (int, error) {
 		counted++
 		now = now.Add(20 * time.Millisecond)
 		return n, nil
 	}
 	for range 1000 {
-		if err := h.accepted(); !errors.Is(err, unix.EMFILE) {
+		if err := b.Accepted(); !errors.Is(err, unix.EMFILE) {
 			t.Fatalf("got %v, want EMFILE", err)
 		}
 		now = now.Add(time.Millisecond)
@@ -113,22 +113,22 @@ func TestHeadroomIsCountedSeldom(t *testing.T) {
 	}
 	n = 10
 	now = now.Add(time.Second)
-	if err := h.accepted(); err != nil {
+	if err := b.Accepted(); err != nil {
 		t.Errorf("when others have left: %v", err)
 	}
 }
 
-func TestHeadroomWithoutProc(t *testing.T) {
+func TestWhatCannotBeCounted(t *testing.T) {
 	n := 0
-	h := fakeHeadroom(&n, 64)
-	h.count = func() (int, error) { return 0, unix.ENOENT }
-	if err := h.accepted(); err != nil {
+	b := fakeBudget(&n, 64)
+	b.count = func() (int, error) { return 0, unix.ENOENT }
+	if err := b.Accepted(); err != nil {
 		t.Errorf("accepted: %v", err)
 	}
 }
 
-func TestCountDescriptors(t *testing.T) {
-	before, err := countDescriptors()
+func TestCountOpen(t *testing.T) {
+	before, err := countOpen()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestCountDescriptors(t *testing.T) {
 		}
 		defer f.Close()
 	}
-	after, err := countDescriptors()
+	after, err := countOpen()
 	if err != nil || after < before+50 {
 		t.Errorf("got %d, %v, want at least %d", after, err, before+50)
 	}

@@ -1,13 +1,12 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package keepalive
 
 import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -15,23 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How a dead client is noticed.
-//
-// A TCP connection to a machine that has lost power looks like one that is
-// idle. If told to, the kernel asks the other side for a sign of life and ends
-// the connection when none comes. The server's next read or write, or the one
-// that it is blocked in, then fails, and the client's disk is closed as after
-// any hang-up.
-//
-// On Linux an accepted socket takes these settings over from the socket that
-// listens. So they are set once, on the sockets that nbdkit listens on. A
-// connection that was waiting to be accepted by then was made before, and has
-// not taken them over: with socket activation, the connection that started the
-// server is one. Such connections are counted, and set when nbdkit accepts them.
-
-// keepaliveSettings is a timeout in the kernel's terms. The zero value leaves
+// settings are a timeout in the kernel's terms. The zero value leaves
 // sockets as they are.
-type keepaliveSettings struct {
+type settings struct {
 	idle, interval, count int // seconds until the first probe, between probes; probes
 	userTimeout           int // milliseconds; rules over count
 }
@@ -44,13 +29,13 @@ type keepaliveSettings struct {
 // are not acknowledged, or that the client takes no more of, it ends it
 // userTimeout after the first retransmission, which comes a fraction of a
 // second after the reply. Hence one interval less than timeout.
-func settingsFor(timeout time.Duration) keepaliveSettings {
+func settingsFor(timeout time.Duration) settings {
 	if timeout == 0 {
-		return keepaliveSettings{}
+		return settings{}
 	}
 	const most = 32767 // of TCP_KEEPIDLE and TCP_KEEPINTVL
 	seconds := int(timeout / time.Second)
-	k := keepaliveSettings{
+	k := settings{
 		idle:     min(max(seconds/2, 1), most),
 		interval: min(max(seconds/12, 1), most),
 	}
@@ -62,7 +47,7 @@ func settingsFor(timeout time.Duration) keepaliveSettings {
 }
 
 // set applies k to a TCP socket that listens or is connected.
-func (k keepaliveSettings) set(fd int) error {
+func (k settings) set(fd int) error {
 	for _, o := range []struct {
 		name               string
 		level, option, val int
@@ -80,22 +65,27 @@ func (k keepaliveSettings) set(fd int) error {
 	return nil
 }
 
-// keepalive applies client-timeout. It is ready for use once begin returned.
-type keepalive struct {
+// Keepalive sets the server's sockets. Start comes first.
+type Keepalive struct {
+	settings settings
 	debug    func(string)
-	proc     string // /proc/self
-	settings keepaliveSettings
-	early    atomic.Int64 // connections that may have come before begin
+	early    atomic.Int64 // connections that may have come before Start
 }
 
-// begin sets the sockets that nbdkit listens on, which it has by .after_fork.
-func (w *keepalive) begin() {
-	if w.settings == (keepaliveSettings{}) {
+// New returns a Keepalive by which a client that has been silent for timeout is
+// gone; 0 leaves all sockets as they are. What fails goes to debug.
+func New(timeout time.Duration, debug func(string)) *Keepalive {
+	return &Keepalive{settings: settingsFor(timeout), debug: debug}
+}
+
+// Start sets the sockets that nbdkit listens on, which it has by .after_fork.
+func (k *Keepalive) Start() {
+	if k.settings == (settings{}) {
 		return
 	}
 	listeners, waiting := int64(0), int64(0)
-	w.eachSocket(true, func(fd int) error {
-		if err := w.settings.set(fd); err != nil {
+	k.eachSocket(true, func(fd int) error {
+		if err := k.settings.set(fd); err != nil {
 			return err
 		}
 		listeners++
@@ -110,28 +100,33 @@ func (w *keepalive) begin() {
 	})
 	// nbdkit accepts one connection of each socket in turn, so by then the
 	// longest queue has been emptied.
-	w.early.Store(listeners * waiting)
+	k.early.Store(listeners * waiting)
 }
 
-// connected is to be called for each new connection, once it is accepted.
+// Accepted is to be called for each new connection, once it is accepted.
 // While some that came early are missing, it sets every TCP connection that
 // this process has accepted, for nbdkit does not tell which is whose.
-func (w *keepalive) connected() {
-	if w.early.Load() <= 0 || w.early.Add(-1) < 0 {
+func (k *Keepalive) Accepted() {
+	if k.early.Load() <= 0 || k.early.Add(-1) < 0 {
 		return
 	}
-	w.eachSocket(false, w.settings.set)
+	k.eachSocket(false, k.settings.set)
 }
 
 // eachSocket calls f for each TCP socket that listens, or for each that is
 // connected. Only those with the close-on-exec flag, which nbdkit gives its
 // own, are taken: others were left open by whoever started the server.
-func (w *keepalive) eachSocket(listens bool, f func(fd int) error) {
+func (k *Keepalive) eachSocket(listens bool, f func(fd int) error) {
 	tolerate := func(err error) {
-		w.debug(fmt.Sprintf("client-timeout: %v (ignored)", err))
+		k.debug(fmt.Sprintf("client-timeout: %v (ignored)", err))
 	}
-	for _, fd := range descriptors(w.proc) {
-		if !isTCP(fd, listens) {
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		tolerate(err)
+	}
+	for _, name := range names {
+		fd, err := strconv.Atoi(name.Name())
+		if err != nil || !isTCP(fd, listens) {
 			continue
 		}
 		// A client may hang up at any time.
@@ -139,28 +134,6 @@ func (w *keepalive) eachSocket(listens bool, f func(fd int) error) {
 			tolerate(fmt.Errorf("descriptor %d: %w", fd, err))
 		}
 	}
-}
-
-// maxTried is how many descriptors are tried where there is no /proc. The server
-// has just started, so it has few, and the kernel gives the lowest free number.
-const maxTried = 1 << 16
-
-// descriptors are the numbers that this process has open according to proc, its
-// directory under /proc; if there is none, numbers that it may have open.
-func descriptors(proc string) []int {
-	var fds []int
-	entries, err := os.ReadDir(filepath.Join(proc, "fd"))
-	for _, e := range entries {
-		if fd, err := strconv.Atoi(e.Name()); err == nil {
-			fds = append(fds, fd)
-		}
-	}
-	if err != nil {
-		for fd := range maxTried {
-			fds = append(fds, fd)
-		}
-	}
-	return fds
 }
 
 func isTCP(fd int, listens bool) bool {

@@ -1,7 +1,7 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package keepalive
 
 import (
 	"context"
@@ -17,10 +17,10 @@ import (
 )
 
 func TestKeepaliveOf(t *testing.T) {
-	if k := settingsFor(0); k != (keepaliveSettings{}) {
+	if k := settingsFor(0); k != (settings{}) {
 		t.Errorf("0: got %+v, want nothing", k)
 	}
-	if got, want := settingsFor(2*time.Minute), (keepaliveSettings{60, 10, 6, 110_000}); got != want {
+	if got, want := settingsFor(2*time.Minute), (settings{60, 10, 6, 110_000}); got != want {
 		t.Errorf("2m: got %+v, want %+v", got, want)
 	}
 	// What the kernel takes, and that it is enough and in time.
@@ -46,25 +46,12 @@ func TestConnectionsInherit(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		t.Run(address, func(t *testing.T) {
 			l := listenOn(t, "tcp", address)
-			w := keepalive{debug: testkit.Debug(t), proc: "/proc/self", settings: settingsFor(time.Hour)}
-			w.begin()
+			k := New(time.Hour, testkit.Debug(t))
+			k.Start()
 			fd := acceptOne(t, l)
-			w.connected()
-			wantKeepalive(t, fd, w.settings)
+			k.Accepted()
+			wantKeepalive(t, fd, k.settings)
 		})
-	}
-}
-
-// In a chroot or a small container.
-func TestKeepaliveWithoutProc(t *testing.T) {
-	l := listenOn(t, "tcp", "127.0.0.1:0")
-	dial(t, l)
-	w := keepalive{debug: testkit.Debug(t), proc: t.TempDir(), settings: settingsFor(time.Hour)}
-	w.begin()
-	for name, fd := range map[string]int{"early": accepted(t, l), "later": acceptOne(t, l)} {
-		w.connected()
-		t.Log(name)
-		wantKeepalive(t, fd, w.settings)
 	}
 }
 
@@ -74,15 +61,15 @@ func TestEarlyConnections(t *testing.T) {
 	for range 3 {
 		dial(t, l)
 	}
-	w := keepalive{debug: testkit.Debug(t), proc: "/proc/self", settings: settingsFor(time.Hour)}
-	w.begin()
-	if early := w.early.Load(); early < 3 {
+	k := New(time.Hour, testkit.Debug(t))
+	k.Start()
+	if early := k.early.Load(); early < 3 {
 		t.Fatalf("got %d early connections, want 3 at the least", early)
 	}
 	for range 3 {
 		fd := accepted(t, l)
-		w.connected()
-		wantKeepalive(t, fd, w.settings)
+		k.Accepted()
+		wantKeepalive(t, fd, k.settings)
 	}
 }
 
@@ -93,9 +80,9 @@ func TestOtherSocketsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	local := listenOn(t, "unix", t.TempDir()+"/s")
-	never := keepalive{debug: testkit.Debug(t)}
-	w := keepalive{debug: testkit.Debug(t), proc: "/proc/self", settings: settingsFor(time.Hour)}
-	w.begin()
+	never := New(0, testkit.Debug(t))
+	k := New(time.Hour, testkit.Debug(t))
+	k.Start()
 	for name, fd := range map[string]int{"without close-on-exec": fd, "unix": descriptor(t, local)} {
 		if got := option(t, fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE); got != 0 {
 			t.Errorf("%s: got SO_KEEPALIVE %d, want 0", name, got)
@@ -103,8 +90,8 @@ func TestOtherSocketsLeftAlone(t *testing.T) {
 	}
 
 	l := listenOn(t, "tcp", "127.0.0.1:0")
-	never.begin()
-	never.connected()
+	never.Start()
+	never.Accepted()
 	if got := option(t, descriptor(t, l), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT); got != 0 {
 		t.Errorf("client-timeout=0: got TCP_USER_TIMEOUT %d, want 0", got)
 	}
@@ -179,9 +166,9 @@ func option(t *testing.T, fd, level, name int) int {
 	return n
 }
 
-func wantKeepalive(t *testing.T, fd int, want keepaliveSettings) {
+func wantKeepalive(t *testing.T, fd int, want settings) {
 	t.Helper()
-	got := keepaliveSettings{
+	got := settings{
 		idle:        option(t, fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE),
 		interval:    option(t, fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL),
 		count:       option(t, fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT),

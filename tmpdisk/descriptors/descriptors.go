@@ -1,7 +1,7 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package descriptors
 
 import (
 	"errors"
@@ -13,15 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// headroom keeps clients from taking the server's last descriptors.
-//
-// An nbdkit that has none left to accept a client with tries again at once, for as
-// long as the client waits. That takes a CPU and fills the log. One that serves a
-// client's requests in parallel (1.34 and newer) never closes the socket of a client
-// that it has no descriptors for. So some are kept: the client is accepted, and the
-// plugin refuses it. What is kept also serves whatever needs descriptors for a
-// moment, such as commands, the status file, and sessions of connected clients.
-type headroom struct {
+// Budget keeps clients from taking the server's last descriptors.
+type Budget struct {
 	limit func() int          // how many descriptors there may be
 	count func() (int, error) // how many are open
 	now   func() time.Time
@@ -36,9 +29,10 @@ type headroom struct {
 	until time.Time // without counting again
 }
 
-func newHeadroom() *headroom {
+// New returns the Budget of this process.
+func New() *Budget {
 	// Counted when the first client comes.
-	return &headroom{limit: descriptorLimit, count: countDescriptors, now: time.Now, atMost: manyDescriptors}
+	return &Budget{limit: descriptorLimit, count: countOpen, now: time.Now, atMost: manyDescriptors}
 }
 
 // manyDescriptors is more than any server has.
@@ -55,66 +49,66 @@ func descriptorLimit() int {
 // kept is how many descriptors of so many are not for clients.
 func kept(limit int) int { return min(max(limit/8, 16), 64) }
 
-// accepted returns an error if a client that nbdkit has just accepted must go again.
-func (h *headroom) accepted() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.atMost += 3 // its socket, and a pipe of nbdkit's
-	began := h.now()
-	if began.Before(h.until) {
-		return h.short
+// Accepted returns an error if a client that nbdkit has just accepted must go again.
+func (b *Budget) Accepted() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.atMost += 3 // its socket, and a pipe of nbdkit's
+	began := b.now()
+	if began.Before(b.until) {
+		return b.short
 	}
-	h.short = h.enough(1)
-	if h.short != nil {
-		ended := h.now()
-		h.until = ended.Add(10 * ended.Sub(began))
+	b.short = b.enough(1)
+	if b.short != nil {
+		ended := b.now()
+		b.until = ended.Add(10 * ended.Sub(began))
 	}
-	return h.short
+	return b.short
 }
 
-// open returns an error if a client must not get a disk. Otherwise done must be
+// Open returns an error if a client must not get a disk. Otherwise done must be
 // called once the disk is open, or has come to nothing. Half of what is kept is for
 // those who are let in at the same time.
-func (h *headroom) open() (done func(), err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.opening++
-	h.atMost++
-	if err := h.enough(2); err != nil {
-		h.opening--
+func (b *Budget) Open() (done func(), err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.opening++
+	b.atMost++
+	if err := b.enough(2); err != nil {
+		b.opening--
 		return nil, err
 	}
 	return func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.opening--
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.opening--
 	}, nil
 }
 
 // enough returns an error that wraps EMFILE if less than a part of what is kept is
-// free. It counts only when it must. With h.mu.
-func (h *headroom) enough(part int) error {
-	limit := h.limit()
+// free. It counts only when it must. With b.mu.
+func (b *Budget) enough(part int) error {
+	limit := b.limit()
 	most := limit - kept(limit)/part
-	if h.atMost <= most {
+	if b.atMost <= most {
 		return nil
 	}
-	n, err := h.count()
+	n, err := b.count()
 	switch {
 	case errors.Is(err, unix.EMFILE):
 		n = limit
-	case err != nil:
-		return nil // without /proc nothing can be kept
-	}
-	h.atMost = n + h.opening
-	if h.atMost <= most {
+	case err != nil: // that they cannot be counted is no reason to refuse anybody
 		return nil
 	}
-	return fmt.Errorf("%d descriptors are in use, and the last %d are not for clients: %w", h.atMost, kept(limit), unix.EMFILE)
+	b.atMost = n + b.opening
+	if b.atMost <= most {
+		return nil
+	}
+	return fmt.Errorf("%d descriptors are in use, and the last %d are not for clients: %w", b.atMost, kept(limit), unix.EMFILE)
 }
 
-// countDescriptors is how many descriptors this process has open.
-func countDescriptors() (int, error) {
+// countOpen is how many descriptors this process has open.
+func countOpen() (int, error) {
 	const dir = "/proc/self/fd"
 	var st unix.Stat_t
 	if err := unix.Stat(dir, &st); err == nil && st.Size > 0 {
@@ -133,8 +127,8 @@ func countNames(dir string) (int, error) {
 	return len(names), err
 }
 
-// withRemedy says what to do about an error that is about a limit of the system.
-func withRemedy(err error) error {
+// WithRemedy adds to err what to do, if it is about a limit of the system.
+func WithRemedy(err error) error {
 	switch {
 	case errors.Is(err, unix.EMFILE):
 		return fmt.Errorf("%w: the server may have %d descriptors: raise ulimit -n, or LimitNOFILE= of its unit, or let in fewer clients",
