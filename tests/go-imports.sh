@@ -15,7 +15,7 @@ declare -A may=(
     [command]="users sys" [mold]="mkfs sparse sys" [template]="disk privdir sparse sys"
     [maker]="command config disk mkfs mold sparse sys users workdir"
     [session]="disk fsprobe privdir sparse sys" [export]="sys" [clients]="" [logs]="" [fsprobe]="sparse sys"
-    [keepalive]="" [descriptors]="" [minfree]="sys"
+    [register]="clients status" [keepalive]="" [descriptors]="" [minfree]="sys"
     [config]="users mkfs minfree template session export clients status"
 )
 module=nbdkit-tmpdisk-plugin/tmpdisk

@@ -93,7 +93,7 @@ func TestExportChangesUnderItsClients(t *testing.T) {
 	gate := filepath.Join(t.TempDir(), "gate")
 	write("a", "size=1M\nspare-disks=2\ncommand=until [ -e "+gate+" ]; do sleep 0.01; done; printf old >\"$disk\"\n")
 	type result struct {
-		d   *Disk
+		d   *Connection
 		err error
 	}
 	waits := make(chan result)
@@ -108,11 +108,11 @@ func TestExportChangesUnderItsClients(t *testing.T) {
 		return old.users == 1
 	})
 	write("a", "size=1M\ncommand=printf new >\"$disk\"\n")
-	if src, _ := s.exports.Find("a"); src == old {
-		t.Fatal("got the old source, want a new one")
+	if x, _ := s.exports.Find("a"); x == old {
+		t.Fatal("got the old export, want a new one")
 	}
-	if old.acquire() {
-		t.Error("the old source takes new clients")
+	if old.enter() {
+		t.Error("the old export takes new clients")
 	}
 	if err := os.WriteFile(gate, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -136,7 +136,7 @@ func TestExportChangesUnderItsClients(t *testing.T) {
 }
 
 // text is what the disk begins with.
-func text(t *testing.T, d *Disk) string {
+func text(t *testing.T, d *Connection) string {
 	t.Helper()
 	buf := make([]byte, 3)
 	if err := d.PRead(buf, 0); err != nil {
@@ -213,7 +213,7 @@ func TestGraceOfAnExport(t *testing.T) {
 func TestUnusedCastIsHandedOut(t *testing.T) {
 	s := castingServer(t, "size", "1M", "type", "swap")
 	s.Start()
-	uuid := func(d *Disk) string {
+	uuid := func(d *Connection) string {
 		buf := make([]byte, 16)
 		if err := d.PRead(buf, 1036); err != nil {
 			t.Error(err)

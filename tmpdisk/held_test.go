@@ -32,7 +32,7 @@ func TestMakeWhereOpenFilesAreHeld(t *testing.T) {
 			host := &loggingHost{Host: testkit.Host{TB: t}, errors: make(chan string, 10)}
 			s := NewServer(configOf(t, c.pairs...), host, "1")
 			s.Start()
-			var disks []*Disk
+			var disks []*Connection
 			for range 3 {
 				d, err := open(s)
 				if err != nil {

@@ -100,8 +100,8 @@ func TestMinFreeDropsWhereItHelps(t *testing.T) {
 }
 
 // openNamed is a patient client that asks for name.
-func openNamed(s *Server, name string) (*Disk, error) {
-	return s.Open(Client{Export: name}, func(f func(context.Context) (*Disk, error)) (*Disk, error) {
+func openNamed(s *Server, name string) (*Connection, error) {
+	return s.Open(Client{Export: name}, func(f func(context.Context) (*Connection, error)) (*Connection, error) {
 		return f(context.Background())
 	})
 }

@@ -6,13 +6,13 @@ package tmpdisk
 import (
 	"context"
 	"errors"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
 	"nbdkit-tmpdisk-plugin/tmpdisk/descriptors"
 	"nbdkit-tmpdisk-plugin/tmpdisk/minfree"
+	"nbdkit-tmpdisk-plugin/tmpdisk/register"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
@@ -28,7 +28,7 @@ func (logged) Logged() bool { return true }
 // refuse books that a client gets no disk of an export, and returns err for it.
 func (s *Server) refuse(export string, err error) error {
 	why, err := refusal(err), descriptors.WithRemedy(err)
-	s.register.tally(export).opens[why].Add(1)
+	s.register.Tally(export).Opens[why].Add(1)
 	s.log.Log(why.String()+" "+export, err.Error())
 	return logged{err}
 }
@@ -57,11 +57,11 @@ func refusal(err error) status.Outcome {
 }
 
 // requestFailed books that a request failed, and returns err for its client.
-func (s *Server) requestFailed(t *tally, err error) error {
+func (s *Server) requestFailed(t *register.Tally, err error) error {
 	switch {
 	case errors.Is(err, unix.EOPNOTSUPP): // a fast zero that would not be: a normal answer
 	case errors.Is(err, session.ErrFenced):
-		t.fenced.Add(1)
+		t.Fenced.Add(1)
 		s.log.Log("fenced", err.Error())
 	default:
 		var errno unix.Errno
@@ -69,17 +69,4 @@ func (s *Server) requestFailed(t *tally, err error) error {
 		s.log.Log("request "+errno.Error(), err.Error())
 	}
 	return logged{err}
-}
-
-// outcome is how a client that came then got the disk.
-func (d *Disk) outcome(came time.Time) status.Outcome {
-	switch {
-	case d.conn != nil:
-		return d.how
-	case d.returned:
-		return status.Returned
-	case d.made.Before(came):
-		return status.Spare
-	}
-	return d.how
 }

@@ -62,7 +62,7 @@ func TestDisksAfterTheBaseHasChanged(t *testing.T) {
 	s.Start()
 	waitFor(t, "the spare disks", func() bool { return host.made.Load() >= spares })
 	// All of the shelf's, and one more that is made for a client.
-	var opened []*Disk
+	var opened []*Connection
 	for range spares + 1 {
 		d, err := open(s)
 		if err != nil {

@@ -12,34 +12,34 @@ import (
 
 // ensureSpace is why there is too little space for one more client's disk, or nil.
 // Disks that wait for their clients are dropped for it.
-func (src *source) ensureSpace() error {
-	s := src.server
+func (x *liveExport) ensureSpace() error {
+	s := x.server
 	if s.sessions == nil {
-		return src.checkSpace()
+		return x.checkSpace()
 	}
-	return aboutMinFree(src.cfg.MinFree.Ensure(src.dirs(), cmp.Or(src.cfg.Session.Dir, s.tmpdir), s.sessions.DropOldest))
+	return aboutMinFree(x.cfg.MinFree.Ensure(x.dirs(), cmp.Or(x.cfg.Session.Dir, s.tmpdir), s.sessions.DropOldest))
 }
 
 // checkSpace is ensureSpace, but drops nothing.
-func (src *source) checkSpace() error {
-	return aboutMinFree(src.cfg.MinFree.CheckAll(src.dirs()))
+func (x *liveExport) checkSpace() error {
+	return aboutMinFree(x.cfg.MinFree.CheckAll(x.dirs()))
 }
 
 // checkSpaceForSpare is why no spare disk may be made now, or nil: a full filesystem
 // is not tried again and again.
-func (src *source) checkSpaceForSpare() error {
-	if err := src.checkSpace(); err != nil {
+func (x *liveExport) checkSpaceForSpare() error {
+	if err := x.checkSpace(); err != nil {
 		return err
 	}
-	return minfree.Limit{Bytes: src.maker.Space()}.Check(src.server.tmpdir)
+	return minfree.Limit{Bytes: x.maker.Space()}.Check(x.server.tmpdir)
 }
 
 // dirs are those that its disks are in.
-func (src *source) dirs() []string {
-	if dir := src.cfg.Session.Dir; dir != "" {
-		return []string{src.server.tmpdir, dir}
+func (x *liveExport) dirs() []string {
+	if dir := x.cfg.Session.Dir; dir != "" {
+		return []string{x.server.tmpdir, dir}
 	}
-	return []string{src.server.tmpdir}
+	return []string{x.server.tmpdir}
 }
 
 func aboutMinFree(err error) error {

@@ -46,8 +46,8 @@ func privateTMPDIR(t testing.TB) string {
 }
 
 // open is a client that is patient.
-func open(s *Server) (*Disk, error) {
-	return s.Open(Client{}, func(f func(context.Context) (*Disk, error)) (*Disk, error) {
+func open(s *Server) (*Connection, error) {
+	return s.Open(Client{}, func(f func(context.Context) (*Connection, error)) (*Connection, error) {
 		return f(context.Background())
 	})
 }

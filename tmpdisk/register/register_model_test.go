@@ -1,7 +1,7 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package register
 
 import (
 	"errors"
@@ -10,10 +10,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
-	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
-	"nbdkit-tmpdisk-plugin/tmpdisk/session"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
 
@@ -21,33 +20,32 @@ import (
 type ledger struct {
 	*testing.T
 	rng      *rand.Rand
-	server   *Server
-	register *register // the server's
-	file     *disk.Disk
+	register *Register
 
 	last     int64
 	entries  map[int64]*page // by number
-	sessions map[session.Key]*page
+	sessions map[Key]*page
 	slots    map[string]int          // of each owner
 	counted  map[string]status.Count // by export
 }
 
 // link is a connection.
 type link struct {
-	d     *Disk
-	owner string
+	client *Client
+	conn   *fakeConn
+	owner  string
 }
 
 // opening is a client that is about to get a disk.
 type opening struct {
-	owner string
-	taken *clients.Slot // nil if the disk's slot is its owner's
+	owner  string
+	client *Client
 }
 
 // page is an entry as it must be.
 type page struct {
 	entry   *entry
-	key     session.Key
+	key     Key
 	owner   string // of the slot, "" without one
 	opens   []opening
 	conns   []link
@@ -55,20 +53,18 @@ type page struct {
 }
 
 func newLedger(t *testing.T, seed uint64) *ledger {
-	s := slotsServer(t)
 	return &ledger{
-		T: t, rng: rand.New(rand.NewPCG(seed, 0)), server: s, register: s.register,
-		file:    emptyDisk(t),
-		entries: map[int64]*page{}, sessions: map[session.Key]*page{}, slots: map[string]int{}, counted: map[string]status.Count{},
+		T: t, rng: rand.New(rand.NewPCG(seed, 0)), register: newRegister(),
+		entries: map[int64]*page{}, sessions: map[Key]*page{}, slots: map[string]int{}, counted: map[string]status.Count{},
 	}
 }
 
 // newPage is a disk that is new.
-func (l *ledger) newPage(key session.Key) *page {
+func (l *ledger) newPage(key Key) *page {
 	l.last++
 	p := &page{key: key}
 	l.entries[l.last] = p
-	if key != "" {
+	if key != nil {
 		l.sessions[key] = p
 	}
 	return p
@@ -81,7 +77,7 @@ func (l *ledger) settle() {
 			continue
 		}
 		delete(l.entries, number)
-		if p.key != "" {
+		if p.key != nil {
 			delete(l.sessions, p.key)
 		}
 		if p.owner != "" {
@@ -91,20 +87,20 @@ func (l *ledger) settle() {
 }
 
 // export is that of a session, which is always the same.
-func (l *ledger) export(key session.Key) string {
-	if key == "" {
+func (l *ledger) export(k Key) string {
+	if k == nil {
 		return fmt.Sprint("export", l.rng.IntN(2))
 	}
-	return "export" + string(key[0]%2+'0')
+	return "export" + string(k.Short()[0]%2+'0')
 }
 
-func (l *ledger) open(key session.Key) {
+func (l *ledger) open(key Key) {
 	export, owner := l.export(key), fmt.Sprintf("user %d", l.rng.IntN(3))
 	p := l.sessions[key]
 	if p == nil {
 		p = l.newPage(key)
 	}
-	e, taken, err := l.register.open(export, key, Peer{Address: owner})
+	c, err := l.register.Open(export, key, clients.Peer{Address: owner})
 	full := p.owner != owner && l.slots[owner] >= slotsEach
 	if errors.Is(err, clients.ErrTooMany) != full || (err != nil) != full {
 		l.Fatalf("open: got %v, want refused: %v", err, full)
@@ -112,11 +108,11 @@ func (l *ledger) open(key session.Key) {
 	if full {
 		return
 	}
-	if p.entry != nil && p.entry != e {
-		l.Fatalf("open: got disk %d, want %d", e.number, p.entry.number)
+	if p.entry != nil && p.entry != c.entry {
+		l.Fatalf("open: got disk %d, want %d", c.Number(), p.entry.number)
 	}
-	if (taken != nil) != (p.owner != "" && p.owner != owner) {
-		l.Fatalf("open: got slot %v for %s, the disk is %q's", taken, owner, p.owner)
+	if (c.slot != nil) != (p.owner != "" && p.owner != owner) {
+		l.Fatalf("open: got slot %v for %s, the disk is %q's", c.slot, owner, p.owner)
 	}
 	if p.owner != owner {
 		l.slots[owner]++
@@ -124,8 +120,8 @@ func (l *ledger) open(key session.Key) {
 	if p.owner == "" {
 		p.owner = owner
 	}
-	p.entry = e
-	p.opens = append(p.opens, opening{owner, taken})
+	p.entry = c.entry
+	p.opens = append(p.opens, opening{owner, c})
 }
 
 // pick is one that a condition holds for, or nil.
@@ -143,16 +139,17 @@ func (l *ledger) connect() {
 	if p == nil {
 		return
 	}
-	d := &Disk{file: l.file, counted: &counted{}}
+	conn := &fakeConn{}
 	o := p.opens[0]
 	p.opens = p.opens[1:]
-	l.register.connect(p.entry, d, Peer{Address: o.owner}, o.taken)
-	if o.taken != nil {
+	takesOver := o.client.slot != nil
+	o.client.Connect(conn, 1<<20)
+	if takesOver {
 		l.slots[p.owner]--
 		p.owner = o.owner
 	}
 	p.waiting = false
-	p.conns = append(p.conns, link{d, o.owner})
+	p.conns = append(p.conns, link{o.client, conn, o.owner})
 }
 
 // request is one of a connection.
@@ -162,7 +159,7 @@ func (l *ledger) request() {
 		return
 	}
 	n := uint64(l.rng.IntN(1000))
-	p.conns[l.rng.IntN(len(p.conns))].d.counted.counts.Written.Add(n)
+	p.conns[l.rng.IntN(len(p.conns))].conn.counts.Written.Add(n)
 	sum := l.counted[p.entry.export]
 	l.counted[p.entry.export] = status.Count{Bytes: sum.Bytes + int64(n), Requests: sum.Requests + 1}
 }
@@ -171,10 +168,10 @@ func (l *ledger) fail() {
 	if p := l.pick(func(p *page) bool { return len(p.opens) > 0 }); p != nil {
 		o := p.opens[0]
 		p.opens = p.opens[1:]
-		if o.taken != nil {
+		if o.client.slot != nil {
 			l.slots[o.owner]--
 		}
-		l.register.fail(p.entry, o.taken)
+		o.client.Fail()
 	}
 }
 
@@ -185,44 +182,44 @@ func (l *ledger) close() {
 		return
 	}
 	i := l.rng.IntN(len(p.conns))
-	left := p.conns[i].owner
-	e := l.register.close(p.conns[i].d)
+	c, left := p.conns[i].client, p.conns[i].owner
+	c.Disconnect()
 	p.conns = slices.Delete(p.conns, i, i+1)
 	if n := len(p.conns); n > 0 && p.owner == left && p.conns[n-1].owner != left {
 		l.slots[left]--
 		p.owner = p.conns[n-1].owner
 		l.slots[p.owner]++
 	}
-	if p.key != "" && len(p.conns) == 0 && l.rng.IntN(4) > 0 {
-		l.register.waits(p.key)
+	if p.key != nil && len(p.conns) == 0 && l.rng.IntN(4) > 0 {
+		l.register.Waits(p.key)
 		p.waiting = true
 	}
-	l.register.release(e)
+	c.Done()
 }
 
-func (l *ledger) gone(key session.Key) {
-	l.register.gone(key)
+func (l *ledger) gone(key Key) {
+	l.register.Gone(key)
 	if p := l.sessions[key]; p != nil {
 		p.waiting = false
 	}
 }
 
-func (l *ledger) found(key session.Key) {
+func (l *ledger) found(key Key) {
 	p := l.sessions[key]
 	if p == nil {
 		p = l.newPage(key)
 	}
-	l.register.found(session.Waiting{Key: key, Export: l.export(key), Size: 1 << 20})
+	l.register.Found(key, l.export(key), 1<<20, time.Time{})
 	p.waiting = true
 	p.entry = l.register.sessions[key]
 }
 
 // step makes one call, and compares.
 func (l *ledger) step() {
-	key := session.Key(fmt.Sprint(l.rng.IntN(6)))
+	key := key(fmt.Sprint(l.rng.IntN(6)))
 	switch l.rng.IntN(10) {
 	case 0:
-		l.open("")
+		l.open(nil)
 	case 1, 2:
 		l.open(key)
 	case 3, 4:
@@ -252,10 +249,13 @@ func (l *ledger) compare() {
 	}
 	slices.Sort(want)
 	r.mu.Lock()
-	for _, e := range r.list() {
+	for _, e := range r.sorted() {
+		if len(e.clients) == 0 && !e.waiting {
+			continue
+		}
 		got = append(got, e.number)
-		if p := l.entries[e.number]; p != nil && (e.waiting != p.waiting || len(e.conns) != len(p.conns)) {
-			l.Errorf("disk %d: got waiting %v, %d connections, want %v, %d", e.number, e.waiting, len(e.conns), p.waiting, len(p.conns))
+		if p := l.entries[e.number]; p != nil && (e.waiting != p.waiting || len(e.clients) != len(p.conns)) {
+			l.Errorf("disk %d: got waiting %v, %d connections, want %v, %d", e.number, e.waiting, len(e.clients), p.waiting, len(p.conns))
 		}
 	}
 	r.mu.Unlock()
@@ -265,7 +265,7 @@ func (l *ledger) compare() {
 	if len(r.entries) != len(l.entries) || len(r.sessions) != len(l.sessions) {
 		l.Fatalf("got %d entries, %d sessions, want %d, %d", len(r.entries), len(r.sessions), len(l.entries), len(l.sessions))
 	}
-	if got := written(l.server); !maps.Equal(got, l.counted) {
+	if got := written(l.register); !maps.Equal(got, l.counted) {
 		l.Fatalf("counted: got %v, want %v", got, l.counted)
 	}
 }
@@ -285,13 +285,14 @@ func TestRegisterModel(t *testing.T) {
 			}
 			for _, p := range l.entries {
 				for _, c := range p.conns {
-					l.register.release(l.register.close(c.d))
+					c.client.Disconnect()
+					c.client.Done()
 				}
 				for _, o := range p.opens {
-					l.register.fail(p.entry, o.taken)
+					o.client.Fail()
 				}
 			}
-			if got := written(l.server); !maps.Equal(got, l.counted) {
+			if got := written(l.register); !maps.Equal(got, l.counted) {
 				t.Errorf("counted: got %v, want %v", got, l.counted)
 			}
 			wantEmpty(t, l.register, "user 0", "user 1", "user 2")
