@@ -13,9 +13,9 @@ declare -A may=(
     [sys]="" [privdir]="sys" [pool]="" [status]="sys" [mkfs]="mkfs"
     [disk]="sys sparse" [sparse]="sys" [workdir]="sys" [users]="sys"
     [command]="users sys" [mold]="mkfs sparse sys" [template]="disk privdir sparse sys"
-    [maker]="command config disk mkfs mold sparse sys users workdir"
+    [maker]="command config disk fsprobe mkfs mold sparse sys users workdir"
     [session]="disk fsprobe privdir sparse sys" [export]="sys" [clients]="" [logs]="" [fsprobe]="sparse sys"
-    [register]="clients status" [keepalive]="" [descriptors]="" [minfree]="sys"
+    [supply]="disk maker pool status template" [register]="clients status" [keepalive]="" [descriptors]="" [minfree]="sys"
     [config]="users mkfs minfree template session export clients status"
 )
 module=nbdkit-tmpdisk-plugin/tmpdisk

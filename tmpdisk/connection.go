@@ -12,6 +12,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/register"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
+	"nbdkit-tmpdisk-plugin/tmpdisk/supply"
 )
 
 // Connection is a client's connection to its disk.
@@ -19,7 +20,7 @@ type Connection struct {
 	Requests
 	file    *disk.Disk
 	export  *liveExport
-	fresh   *freshDisk     // nil if it is a session's
+	fresh   *supply.Fresh  // nil if it is a session's
 	session *session.Conn  // nil if the disk is gone with its client
 	how     status.Outcome // how the client got the disk
 
@@ -30,8 +31,8 @@ type Connection struct {
 }
 
 // newConnection is one to a disk that is one client's alone, who came then.
-func newConnection(x *liveExport, d *freshDisk, came time.Time) *Connection {
-	return &Connection{Requests: alone{d.Disk}, file: d.Disk, export: x, fresh: d, how: d.outcome(came)}
+func newConnection(x *liveExport, d *supply.Fresh, came time.Time) *Connection {
+	return &Connection{Requests: alone{d.Disk}, file: d.Disk, export: x, fresh: d, how: d.Outcome(came)}
 }
 
 // Numbers, Times, Fenced and Allocated are for the register.

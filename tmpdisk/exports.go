@@ -44,7 +44,7 @@ func newExports(s *Server) *export.Dir[*liveExport] {
 				return nil, err
 			}
 			x := s.newExport(name, cfg)
-			x.start()
+			x.disks.Start()
 			return x, nil
 		},
 		Retire:   (*liveExport).retire,

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
@@ -24,7 +25,7 @@ func exportServer(t *testing.T, pairs ...string) (*Server, func(name, text strin
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s := NewServer(configOf(t, append(pairs, "export-dir", dir)...), quietHost{testkit.Host{TB: t}}, "1")
+	s := NewServer(testconfig.Of(t, append(pairs, "export-dir", dir)...), quietHost{testkit.Host{TB: t}}, "1")
 	s.Start()
 	t.Cleanup(func() {
 		s.Stop()
@@ -102,7 +103,7 @@ func TestExportChangesUnderItsClients(t *testing.T) {
 		waits <- result{d, err}
 	}()
 	old, _ := s.exports.Find("a")
-	waitFor(t, "the client", func() bool {
+	testkit.WaitFor(t, "the client", func() bool {
 		old.mu.Lock()
 		defer old.mu.Unlock()
 		return old.users == 1
@@ -207,40 +208,4 @@ func TestGraceOfAnExport(t *testing.T) {
 			t.Errorf("%q: got %v, want %v", name, got, want)
 		}
 	}
-}
-
-// Asking for what an export is costs no disk: it goes to the next client.
-func TestUnusedCastIsHandedOut(t *testing.T) {
-	s := castingServer(t, "size", "1M", "type", "swap")
-	s.Start()
-	uuid := func(d *Connection) string {
-		buf := make([]byte, 16)
-		if err := d.PRead(buf, 1036); err != nil {
-			t.Error(err)
-		}
-		return string(buf)
-	}
-	first, err := open(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd := first.FD()
-	s.Close(first)
-	second, err := open(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if second.FD() != fd {
-		t.Errorf("got another file (%d), want the one that nobody has used (%d)", second.FD(), fd)
-	}
-	seen := uuid(second)
-	s.Close(second)
-	third, err := open(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if uuid(third) == seen {
-		t.Error("got a disk that somebody has read")
-	}
-	s.Close(third)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
@@ -30,7 +31,7 @@ func TestMakeWhereOpenFilesAreHeld(t *testing.T) {
 			parent := testkit.FUSE(t)
 			t.Setenv("TMPDIR", parent)
 			host := &loggingHost{Host: testkit.Host{TB: t}, errors: make(chan string, 10)}
-			s := NewServer(configOf(t, c.pairs...), host, "1")
+			s := NewServer(testconfig.Of(t, c.pairs...), host, "1")
 			s.Start()
 			var disks []*Connection
 			for range 3 {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
@@ -31,7 +32,7 @@ func somebody() (clients.Peer, error) { return clients.Peer{Address: "user 1"}, 
 func startServer(t *testing.T, pairs ...string) *Server {
 	t.Helper()
 	privateTMPDIR(t)
-	s := NewServer(configOf(t, append([]string{"size", "1M", "command", `truncate -s 1M "$disk"`}, pairs...)...), quietHost{testkit.Host{TB: t}}, "1")
+	s := NewServer(testconfig.Of(t, append([]string{"size", "1M", "command", `truncate -s 1M "$disk"`}, pairs...)...), quietHost{testkit.Host{TB: t}}, "1")
 	s.Start()
 	t.Cleanup(s.Stop)
 	return s

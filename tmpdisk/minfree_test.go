@@ -4,11 +4,11 @@
 package tmpdisk
 
 import (
-	"context"
 	"math"
 	"strings"
 	"testing"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/minfree"
 )
@@ -16,7 +16,7 @@ import (
 // A disk that is ready already is no way in either.
 func TestMinFreeRefuses(t *testing.T) {
 	privateTMPDIR(t)
-	cfg := configOf(t, "size", "1M", "command", ":")
+	cfg := testconfig.Of(t, "size", "1M", "command", ":")
 	s := NewServer(cfg, testkit.Host{TB: t}, "1")
 	defer s.Stop()
 	d, err := open(s)
@@ -36,7 +36,7 @@ func TestMinFreeRefuses(t *testing.T) {
 
 func TestMinFreePausesSpares(t *testing.T) {
 	parent := privateTMPDIR(t)
-	cfg := configOf(t, "size", "1M", "command", ":", "spare-disks", "2", "min-free", "8388607G")
+	cfg := testconfig.Of(t, "size", "1M", "command", ":", "spare-disks", "2", "min-free", "8388607G")
 	host := &loggingHost{Host: testkit.Host{TB: t}, errors: make(chan string, 10)}
 	s := NewServer(cfg, host, "1")
 	s.Start()
@@ -71,7 +71,7 @@ func TestMinFreeDropsWhereItHelps(t *testing.T) {
 				tmpdir = testkit.Tmpfs(t, "16M")
 				t.Setenv("TMPDIR", tmpdir)
 			}
-			cfg := configOf(t, "size", "1M", "command", ":", "session-grace", "1h", "session-key", "name", "session-dir", dir)
+			cfg := testconfig.Of(t, "size", "1M", "command", ":", "session-grace", "1h", "session-key", "name", "session-dir", dir)
 			s := NewServer(cfg, testkit.Host{TB: t}, "1")
 			s.Start()
 			defer s.Stop()
@@ -100,8 +100,3 @@ func TestMinFreeDropsWhereItHelps(t *testing.T) {
 }
 
 // openNamed is a patient client that asks for name.
-func openNamed(s *Server, name string) (*Connection, error) {
-	return s.Open(Client{Export: name}, func(f func(context.Context) (*Connection, error)) (*Connection, error) {
-		return f(context.Background())
-	})
-}

@@ -28,12 +28,12 @@ func (s *Server) document() status.Document {
 		Commands: int(s.commands.Running.Load()), ClientsWaiting: snapshot.Opening,
 	}, Disks: snapshot.Disks, Exports: []status.Export{}, Latency: snapshot.Times.Latency()}
 	for _, x := range live {
-		p := x.stats()
+		p := x.disks.Stats()
 		doc.Server.Making += p.Making
 		if x.isRetired() {
 			continue
 		}
-		kind, mold := x.kind()
+		kind, mold := x.disks.Kind()
 		doc.Exports = append(doc.Exports, status.Export{
 			Name: x.name, Description: x.cfg.Description, Kind: kind, Type: x.cfg.Type,
 			Size: x.cfg.Size, Spares: p.Spares, Mold: mold, Disks: snapshot.Exports[x.name].Disks,
@@ -55,7 +55,7 @@ func (s *Server) metrics() status.Metrics {
 	}
 	m.TmpdirFree, m.TmpdirSize, _ = minfree.Space(s.tmpdir)
 	for _, x := range live {
-		p := x.stats()
+		p := x.disks.Stats()
 		m.Making += p.Making
 		snapshot.Exports[x.name].Spares += p.Spares
 	}

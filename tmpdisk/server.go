@@ -125,9 +125,11 @@ func (s *Server) Start() {
 		// A missing TMPDIR is told to each client; it may yet appear.
 		s.host.Debug(fmt.Sprintf("%v (ignored)", err))
 	}
-	s.tryTMPDIR()
+	if r, ok := maker.TryDir(s.tmpdir, s.exports == nil && s.cfg.Builtin(), s.host.Debug, s.host.Error); ok {
+		s.filesystem = &r
+	}
 	if s.own != nil {
-		s.own.start()
+		s.own.disks.Start()
 	}
 	if s.exports != nil {
 		s.exports.Start()
@@ -250,8 +252,7 @@ func (s *Server) Close(c *Connection) {
 		return
 	}
 	c.client.Done() // a file takes its time to go, for which no client need wait
-	c.fresh.returned = true
-	c.export.pool.Put(c.fresh)
+	c.export.disks.Return(c.fresh)
 }
 
 // Stop ends what is being made and drops what is ready (nbdkit's .cleanup).
@@ -263,7 +264,7 @@ func (s *Server) Stop() {
 		s.exports.Stop()
 	}
 	if s.own != nil {
-		s.own.stop(errEnding)
+		s.own.disks.Stop(errEnding)
 	}
 	s.ending.Wait()
 	if s.reporter != nil {

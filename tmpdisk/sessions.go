@@ -64,11 +64,11 @@ func (x *liveExport) openSession(export string, key session.Key, came time.Time,
 			if err := x.ensureSpace(); err != nil {
 				return nil, err
 			}
-			d, err := x.take(ctx)
+			d, err := x.disks.Take(ctx)
 			if err != nil {
 				return nil, err
 			}
-			how = d.outcome(came)
+			how = d.Outcome(came)
 			return d.Disk, nil
 		})
 		if err != nil {

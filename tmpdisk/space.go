@@ -25,13 +25,13 @@ func (x *liveExport) checkSpace() error {
 	return aboutMinFree(x.cfg.MinFree.CheckAll(x.dirs()))
 }
 
-// checkSpaceForSpare is why no spare disk may be made now, or nil: a full filesystem
-// is not tried again and again.
-func (x *liveExport) checkSpaceForSpare() error {
+// checkSpaceForSpare is why no spare disk of so many bytes may be made now, or nil: a
+// full filesystem is not tried again and again.
+func (x *liveExport) checkSpaceForSpare(bytes uint64) error {
 	if err := x.checkSpace(); err != nil {
 		return err
 	}
-	return minfree.Limit{Bytes: x.maker.Space()}.Check(x.server.tmpdir)
+	return minfree.Limit{Bytes: bytes}.Check(x.server.tmpdir)
 }
 
 // dirs are those that its disks are in.

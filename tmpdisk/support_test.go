@@ -8,7 +8,6 @@ import (
 	"os"
 	"testing"
 
-	"nbdkit-tmpdisk-plugin/tmpdisk/config"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
@@ -23,21 +22,6 @@ type quietHost struct{ testkit.Host }
 
 func (quietHost) Debug(string) {}
 
-// configOf is a configuration that must be right: key, value, key, value...
-func configOf(t testing.TB, pairs ...string) *config.Config {
-	t.Helper()
-	c := config.New(testkit.Host{TB: t})
-	for i := 0; i < len(pairs); i += 2 {
-		if err := c.Set(pairs[i], pairs[i+1]); err != nil {
-			t.Fatalf("Set(%s): %v", pairs[i], err)
-		}
-	}
-	if err := c.Complete(); err != nil {
-		t.Fatalf("Complete: %v", err)
-	}
-	return c
-}
-
 func privateTMPDIR(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -46,20 +30,10 @@ func privateTMPDIR(t testing.TB) string {
 }
 
 // open is a client that is patient.
-func open(s *Server) (*Connection, error) {
-	return s.Open(Client{}, func(f func(context.Context) (*Connection, error)) (*Connection, error) {
+func open(s *Server) (*Connection, error) { return openNamed(s, "") }
+
+func openNamed(s *Server, export string) (*Connection, error) {
+	return s.Open(Client{Export: export}, func(f func(context.Context) (*Connection, error)) (*Connection, error) {
 		return f(context.Background())
 	})
-}
-
-// castingServer is one whose disks are cast.
-func castingServer(t *testing.T, pairs ...string) *Server {
-	t.Helper()
-	parent := privateTMPDIR(t)
-	s := NewServer(configOf(t, pairs...), testkit.Host{TB: t}, "1")
-	t.Cleanup(func() {
-		s.Stop()
-		testkit.WantEmpty(t, parent)
-	})
-	return s
 }

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
 )
 
 // runScript gives what sh, if it is not "", wrote to standard error.
@@ -48,7 +50,7 @@ func TestScriptVariables(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			command := `printf %s "` + c.print + `" >&2`
-			s := newScript(configOf(t, append(c.pairs, "command", command)...), "/d", 0)
+			s := newScript(testconfig.Of(t, append(c.pairs, "command", command)...), "/d", 0)
 			got, err := runScript(t, "", s)
 			if err != nil || got != c.want {
 				t.Errorf("got %q (%v), want %q", got, err, c.want)
@@ -59,7 +61,7 @@ func TestScriptVariables(t *testing.T) {
 
 func TestScriptDisk(t *testing.T) {
 	path := "/tmp/it's \n\"x\" -n/ü/disk"
-	s := newScript(configOf(t, "size", "1", "command", `printf %s "$disk" >&2`), path, 0)
+	s := newScript(testconfig.Of(t, "size", "1", "command", `printf %s "$disk" >&2`), path, 0)
 	if got, err := runScript(t, "", s); err != nil || got != path {
 		t.Errorf("got %q (%v), want %q", got, err, path)
 	}
@@ -67,7 +69,7 @@ func TestScriptDisk(t *testing.T) {
 
 // nbdkit -s talks to its client on these.
 func TestScriptKeepsAwayFromStandardInputAndOutput(t *testing.T) {
-	s := newScript(configOf(t, "size", "1", "command", "echo noise; cat; echo end >&2"), "/d", 0)
+	s := newScript(testconfig.Of(t, "size", "1", "command", "echo noise; cat; echo end >&2"), "/d", 0)
 	cmd := exec.Command("/bin/sh", "-c", s.setup+s.text)
 	cmd.Stdin = strings.NewReader("client")
 	var stderr strings.Builder
@@ -92,7 +94,7 @@ func TestScriptVariableThatCannotBeAssigned(t *testing.T) {
 				t.Skip("needs ", c.sh)
 			}
 			// bash is /bin/sh on many systems, in POSIX mode and otherwise.
-			s := newScript(configOf(t, "size", "1", c.key, c.value, "command", "echo reached >&2"), "/d", 0)
+			s := newScript(testconfig.Of(t, "size", "1", c.key, c.value, "command", "echo reached >&2"), "/d", 0)
 			got, err := runScript(t, c.sh, s)
 			if err == nil || strings.Contains(got, "reached") {
 				t.Errorf("got %q and no error, want the script to end", got)
@@ -106,7 +108,7 @@ func TestScriptVariableThatCannotBeAssigned(t *testing.T) {
 }
 
 func TestScriptCommandRunsAfterCapitals(t *testing.T) {
-	s := newScript(configOf(t, "size", "1", "PPID", "3", "HOME", "/x", "command", "exit 7"), "/d", 0)
+	s := newScript(testconfig.Of(t, "size", "1", "PPID", "3", "HOME", "/x", "command", "exit 7"), "/d", 0)
 	out, err := runScript(t, "/bin/sh", s)
 	exit, ok := err.(*exec.ExitError)
 	if !ok || (exit.ExitCode() != 7 && !strings.Contains(out, "PPID")) {

@@ -8,31 +8,16 @@ import (
 	"testing"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/command"
-	"nbdkit-tmpdisk-plugin/tmpdisk/config"
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
-
-// configOf is a configuration that must be right: key, value, key, value...
-func configOf(t testing.TB, pairs ...string) *config.Config {
-	t.Helper()
-	c := config.New(testkit.Host{TB: t})
-	for i := 0; i < len(pairs); i += 2 {
-		if err := c.Set(pairs[i], pairs[i+1]); err != nil {
-			t.Fatalf("Set(%s): %v", pairs[i], err)
-		}
-	}
-	if err := c.Complete(); err != nil {
-		t.Fatalf("Complete: %v", err)
-	}
-	return c
-}
 
 // makerIn is a Maker whose private directories are in dir.
 func makerIn(t testing.TB, dir string, pairs ...string) *Maker {
 	t.Helper()
 	host := testkit.Host{TB: t}
-	return New(Options{Config: configOf(t, pairs...), Dir: dir, Runner: command.NewRunner(testkit.Quiet), Debug: host.Debug, Error: host.Error})
+	return New(Options{Config: testconfig.Of(t, pairs...), Dir: dir, Runner: command.NewRunner(testkit.Quiet), Debug: host.Debug, Error: host.Error})
 }
 
 // makeDisk makes a disk, and looks for what is left.

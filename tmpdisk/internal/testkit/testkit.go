@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -133,4 +134,16 @@ func Program(t testing.TB, name, body string) (runs string) {
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	return filepath.Join(dir, name+".runs")
+}
+
+// WaitFor waits until what comes true.
+func WaitFor(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	for range 3000 {
+		if cond() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("waited in vain for %s", what)
 }

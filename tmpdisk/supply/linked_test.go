@@ -1,9 +1,10 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package supply
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,22 +54,19 @@ func TestLinkedDisks(t *testing.T) {
 				if err := os.Mkdir(parent, 0o700); err != nil {
 					t.Fatal(err)
 				}
-				t.Setenv("TMPDIR", parent)
 				if err := os.WriteFile(base, []byte("content"), 0o600); err != nil {
 					t.Fatal(err)
 				}
-				s := NewServer(configOf(t, append(c.pairs, "size", "0", "base", base)...), testkit.Host{TB: t}, "1")
-				d, err := open(s)
+				s := supplyIn(t, parent, nil, append(c.pairs, "size", "0", "base", base)...)
+				d, err := s.Take(context.Background())
 				if c.shared != "" {
 					testkit.Contains(t, err, c.shared, "share and change", "cp --reflink=auto", "command-link=share")
 				} else if err != nil {
 					t.Error(err)
 				}
 				if err == nil {
-					s.Close(d)
+					s.Return(d)
 				}
-				s.Stop()
-				testkit.WantEmpty(t, parent)
 			})
 		}
 	}
