@@ -58,7 +58,7 @@ type loggingHost struct {
 
 func (h *loggingHost) Error(msg string) { h.errors <- msg }
 
-// Disks that wait on another filesystem than is short of room are left alone.
+// Disks that wait on another filesystem than is short of space are left alone.
 func TestMinFreeDropsWhereItHelps(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

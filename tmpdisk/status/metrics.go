@@ -5,7 +5,6 @@ package status
 
 import (
 	"cmp"
-	"io"
 	"slices"
 	"time"
 )
@@ -86,12 +85,7 @@ var outcomeNames = [Outcomes]string{
 // String is the outcome's label.
 func (o Outcome) String() string { return outcomeNames[o] }
 
-// WriteTo writes the metrics in Prometheus's text format.
-func (m Metrics) WriteTo(w io.Writer) (int64, error) {
-	n, err := w.Write(m.text())
-	return int64(n), err
-}
-
+// text is the metrics in Prometheus's text format.
 func (m Metrics) text() []byte {
 	t := text{server: m.Server}
 	m.ofServer(&t)

@@ -4,7 +4,6 @@
 package status
 
 import (
-	"bytes"
 	"flag"
 	"os"
 	"strings"
@@ -48,18 +47,8 @@ func example() Metrics {
 	return m
 }
 
-func render(t *testing.T, m Metrics) string {
-	t.Helper()
-	var out bytes.Buffer
-	n, err := m.WriteTo(&out)
-	if err != nil || n != int64(out.Len()) {
-		t.Errorf("got %d, %v, want %d and no error", n, err, out.Len())
-	}
-	return out.String()
-}
-
 func TestMetrics(t *testing.T) {
-	got := render(t, example())
+	got := string(example().text())
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
@@ -82,9 +71,9 @@ func TestMetrics(t *testing.T) {
 
 func TestOrderOfExportsIsStable(t *testing.T) {
 	m := example()
-	want := render(t, m)
+	want := string(m.text())
 	m.Exports[0], m.Exports[1] = m.Exports[1], m.Exports[0]
-	if got := render(t, m); got != want {
+	if got := string(m.text()); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

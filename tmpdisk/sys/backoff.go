@@ -18,6 +18,3 @@ func (b *Backoff) Next() time.Duration {
 	b.pause = min(max(2*b.pause, b.First), b.Last)
 	return b.pause
 }
-
-// Reset makes the next pause First again.
-func (b *Backoff) Reset() { b.pause = 0 }

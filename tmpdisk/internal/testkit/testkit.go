@@ -1,7 +1,7 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Package testkit has what the tests of several rooms need.
+// Package testkit has what the tests of several packages need.
 package testkit
 
 import (
