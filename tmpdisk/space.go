@@ -22,7 +22,7 @@ func (x *liveExport) ensureSpace() error {
 
 // checkSpace is ensureSpace, but drops nothing.
 func (x *liveExport) checkSpace() error {
-	return aboutMinFree(x.cfg.MinFree.CheckAll(x.dirs()))
+	return aboutMinFree(x.cfg.MinFree.Check(x.dirs()...))
 }
 
 // checkSpaceForSpare is why no spare disk of so many bytes may be made now, or nil: a

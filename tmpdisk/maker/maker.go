@@ -25,7 +25,7 @@ type Options struct {
 	Config *config.Config // must be complete
 	Dir    string         // absolute; where the private directories are made
 	Runner *command.Runner
-	Counts *Counts      // nil counts nothing
+	Counts *Counts
 	Debug  func(string) // a line for nbdkit -v
 	Error  func(string) // a line for the log
 }
@@ -187,9 +187,6 @@ type Counts struct {
 
 // count counts one that run runs.
 func (c *Counts) count(ctx context.Context, run func() error) error {
-	if c == nil {
-		return run()
-	}
 	c.Running.Add(1)
 	err := run()
 	c.Running.Add(-1)

@@ -17,7 +17,7 @@ import (
 func makerIn(t testing.TB, dir string, pairs ...string) *Maker {
 	t.Helper()
 	host := testkit.Host{TB: t}
-	return New(Options{Config: testconfig.Of(t, pairs...), Dir: dir, Runner: command.NewRunner(testkit.Quiet), Debug: host.Debug, Error: host.Error})
+	return New(Options{Config: testconfig.Of(t, pairs...), Dir: dir, Runner: command.NewRunner(testkit.Quiet), Counts: &Counts{}, Debug: host.Debug, Error: host.Error})
 }
 
 // makeDisk makes a disk, and looks for what is left.

@@ -34,20 +34,22 @@ type shortage struct {
 
 func (s *shortage) Unwrap() error { return s.error }
 
-// Check returns an error if the filesystem that dir is on has less free than l asks
+// Check returns an error if the filesystem of one of dirs has less free than l asks
 // for. What counts is what an ordinary user may still take.
-func (l Limit) Check(dir string) error {
+func (l Limit) Check(dirs ...string) error {
 	if l == (Limit{}) {
 		return nil
 	}
-	free, size, err := Space(dir)
-	if err != nil {
-		return err
+	for _, dir := range dirs {
+		free, size, err := Space(dir)
+		if err == nil && size > 0 { // else tmpfs without a limit, or it does not tell
+			err = l.compare(dir, free, size)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if size == 0 {
-		return nil // tmpfs without a limit, or a filesystem that does not tell
-	}
-	return l.compare(dir, free, size)
+	return nil
 }
 
 func (l Limit) compare(dir string, free, size uint64) error {
@@ -80,17 +82,7 @@ func saturatingMul(a, b uint64) uint64 {
 	return math.MaxUint64
 }
 
-// CheckAll is [Limit.Check] of each directory: the first error counts.
-func (l Limit) CheckAll(dirs []string) error {
-	for _, dir := range dirs {
-		if err := l.Check(dir); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Ensure is [Limit.CheckAll], but what nobody uses in dropDir goes first: drop
+// Ensure is [Limit.Check], but what nobody uses in dropDir goes first: drop
 // removes the oldest of it and returns how many bytes that frees; ok is false if
 // there is nothing. It is called as often as it takes, and only where it helps. A
 // filesystem may free space some time later (xfs, btrfs), so Ensure waits for that.
@@ -98,7 +90,7 @@ func (l Limit) Ensure(dirs []string, dropDir string, drop func() (freed uint64, 
 	const patience, pause = 2 * time.Second, 20 * time.Millisecond
 	freed := uint64(0)
 	for waited := time.Duration(0); ; {
-		err := l.CheckAll(dirs)
+		err := l.Check(dirs...)
 		var short *shortage
 		if !errors.As(err, &short) || !sameFilesystem(short.dir, dropDir) {
 			return err

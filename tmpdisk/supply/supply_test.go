@@ -29,7 +29,8 @@ func supplyIn(t *testing.T, dir string, change func(*Options), pairs ...string) 
 	host := testkit.Host{TB: t}
 	o := Options{
 		Options: maker.Options{
-			Config: testconfig.Of(t, pairs...), Dir: dir, Runner: command.NewRunner(testkit.Quiet), Debug: host.Debug, Error: host.Error,
+			Config: testconfig.Of(t, pairs...), Dir: dir, Runner: command.NewRunner(testkit.Quiet), Counts: &maker.Counts{},
+			Debug: host.Debug, Error: host.Error,
 		},
 		Jobs: pool.NewJobs(4), MoldJobs: pool.NewJobs(0),
 		CheckSpace: func(uint64) error { return nil }, Made: func(time.Duration) {},
