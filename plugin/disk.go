@@ -35,35 +35,35 @@ var (
 
 // disk is one client's disk.
 type disk struct {
-	*tmpdisk.Disk
+	*tmpdisk.Connection
 	server *tmpdisk.Server
 	counts counts
 }
 
 // Close implements .close.
 func (d *disk) Close() {
-	d.server.Close(d.Disk)
+	d.server.Close(d.Connection)
 }
 
 // GetSize implements .get_size.
 func (d *disk) GetSize() (uint64, error) {
-	return uint64(d.Disk.Size()), nil
+	return uint64(d.Connection.Size()), nil
 }
 
 // ExportDescription implements .export_description.
 func (d *disk) ExportDescription() (string, error) {
-	return d.Disk.Description(), nil
+	return d.Connection.Description(), nil
 }
 
 // BlockSize implements .block_size.
 func (d *disk) BlockSize() (minimum, preferred, maximum uint32, err error) {
-	minimum, preferred, maximum = d.Disk.BlockSize()
+	minimum, preferred, maximum = d.Connection.BlockSize()
 	return minimum, preferred, maximum, nil
 }
 
 // CanWrite implements .can_write.
 func (d *disk) CanWrite() (bool, error) {
-	return !d.Disk.ReadOnly(), nil
+	return !d.Connection.ReadOnly(), nil
 }
 
 // CanFastZero implements .can_fast_zero.
@@ -74,7 +74,7 @@ func (d *disk) CanFastZero() (bool, error) {
 // CanMultiConn implements .can_multi_conn. Two connections are two disks, unless
 // they share a session.
 func (d *disk) CanMultiConn() (bool, error) {
-	return d.Disk.Shared(), nil
+	return d.Connection.Shared(), nil
 }
 
 // CanFUA implements .can_fua. Like Flush it is untrue on purpose, but for sessions
@@ -86,12 +86,12 @@ func (d *disk) CanFUA() (uint32, error) {
 
 // DirectFD lets the bindings serve reads and writes themselves.
 func (d *disk) DirectFD() int {
-	return d.Disk.FD()
+	return d.Connection.FD()
 }
 
 // DirectGate lets a session stop its connections.
 func (d *disk) DirectGate() (word *atomic.Uint64, read, write uint64) {
-	return d.Disk.Gate()
+	return d.Connection.Gate()
 }
 
 // DirectCounts lets the bindings count what they serve themselves.
@@ -118,27 +118,27 @@ func (c *counts) Times() (t status.RequestTimes) {
 
 // PRead implements .pread.
 func (d *disk) PRead(buf []byte, offset uint64, flags uint32) error {
-	return d.Disk.PRead(buf, offset)
+	return d.Connection.PRead(buf, offset)
 }
 
 // PWrite implements .pwrite.
 func (d *disk) PWrite(buf []byte, offset uint64, flags uint32) error {
-	return d.Disk.PWrite(buf, offset, flags&nbdkit.FlagFUA != 0)
+	return d.Connection.PWrite(buf, offset, flags&nbdkit.FlagFUA != 0)
 }
 
 // Flush implements .flush.
 func (d *disk) Flush(flags uint32) error {
-	return d.Disk.Flush()
+	return d.Connection.Flush()
 }
 
 // Trim implements .trim.
 func (d *disk) Trim(count uint32, offset uint64, flags uint32) error {
-	return d.Disk.Trim(count, offset, flags&nbdkit.FlagFUA != 0)
+	return d.Connection.Trim(count, offset, flags&nbdkit.FlagFUA != 0)
 }
 
 // Zero implements .zero.
 func (d *disk) Zero(count uint32, offset uint64, flags uint32) error {
-	return d.Disk.Zero(count, offset, flags&nbdkit.FlagMayTrim != 0, flags&nbdkit.FlagFastZero != 0, flags&nbdkit.FlagFUA != 0)
+	return d.Connection.Zero(count, offset, flags&nbdkit.FlagMayTrim != 0, flags&nbdkit.FlagFastZero != 0, flags&nbdkit.FlagFUA != 0)
 }
 
 // Extents implements .extents.
@@ -149,10 +149,10 @@ func (d *disk) Extents(count uint32, offset uint64, flags uint32, extents *nbdki
 		}
 		return extents.Add(offset, length, 0)
 	}
-	return d.Disk.Extents(count, offset, flags&nbdkit.FlagReqOne != 0, add)
+	return d.Connection.Extents(count, offset, flags&nbdkit.FlagReqOne != 0, add)
 }
 
 // Cache implements .cache.
 func (d *disk) Cache(count uint32, offset uint64, flags uint32) error {
-	return d.Disk.Cache(count, offset)
+	return d.Connection.Cache(count, offset)
 }

@@ -13,13 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 	"libguestfs.org/nbdkit"
 
-	"nbdkit-tmpdisk-plugin/tmpdisk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
 
 // peer says who the client of this callback is. One with a certificate is known by
 // that, whatever its address.
-func peer() (p tmpdisk.Peer, err error) {
+func peer() (p clients.Peer, err error) {
 	tls, err := nbdkit.IsTLS()
 	if err != nil {
 		return p, err

@@ -49,7 +49,7 @@ func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
 	}
 	d := &disk{server: p.server}
 	client := tmpdisk.Client{Export: name, Peer: peer, Direct: &d.counts, Sleep: nbdkit.Nanosleep}
-	if d.Disk, err = p.server.Open(client, nbdkit.WithClient); err != nil {
+	if d.Connection, err = p.server.Open(client, nbdkit.WithClient); err != nil {
 		return nil, err
 	}
 	return d, nil

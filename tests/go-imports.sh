@@ -13,7 +13,10 @@ declare -A may=(
     [sys]="" [privdir]="sys" [pool]="sys" [status]="privdir sys" [mkfs]="mkfs"
     [disk]="sys sparse" [sparse]="sys" [workdir]="sys" [users]="sys"
     [command]="users sys" [mold]="mkfs sparse sys" [template]="disk privdir sparse sys"
-    [session]="disk fsprobe privdir sparse sys" [export]="privdir sys" [clients]="sys" [logs]="sys" [fsprobe]="privdir sparse sys" [config]="users mkfs template session export clients status"
+    [maker]="command config disk fsprobe mkfs mold sparse sys users workdir"
+    [session]="disk fsprobe privdir sparse sys" [export]="privdir sys" [clients]="sys" [logs]="sys" [fsprobe]="privdir sparse sys"
+    [supply]="disk maker pool status template" [register]="clients status" [keepalive]="" [descriptors]="" [minfree]="sys"
+    [config]="users mkfs minfree template session export clients status"
 )
 module=nbdkit-tmpdisk-plugin/tmpdisk
 while read -r package imports; do

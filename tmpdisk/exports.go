@@ -4,7 +4,6 @@
 package tmpdisk
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -33,58 +32,54 @@ func (s *Server) Exports() (list []Export, ok bool) {
 	return list, true
 }
 
-func newExports(s *Server) *export.Dir[*source] {
+func newExports(s *Server) *export.Dir[*liveExport] {
 	if s.cfg.ExportDir == "" {
 		return nil
 	}
-	return export.New(export.Options[*source]{
+	return export.New(export.Options[*liveExport]{
 		Dir: s.cfg.ExportDir,
-		Load: func(name string, settings []export.Setting) (*source, error) {
+		Load: func(name string, settings []export.Setting) (*liveExport, error) {
 			cfg, err := s.cfg.Export(settings)
 			if err != nil {
 				return nil, err
 			}
-			src := s.newSource(name, cfg)
-			src.start()
-			return src, nil
+			x := s.newExport(name, cfg)
+			x.disks.Start()
+			return x, nil
 		},
-		Retire:   (*source).retire,
+		Retire:   (*liveExport).retire,
 		Debug:    s.host.Debug,
 		LogError: func(line string) { s.log.Log("export-dir", line) },
 	})
 }
 
-// end stops a retired source that nobody waits for.
-func (s *Server) end(src *source) {
-	s.ending.Add(1)
-	go func() {
-		defer s.ending.Done()
-		src.stop(errors.New("the export has been changed, or removed"))
-		s.sources.remove(src)
-	}()
+// lookup returns the export of that name, or nil.
+func (s *Server) lookup(name string) *liveExport {
+	if s.exports == nil || name == "" {
+		return s.own
+	}
+	x, _ := s.exports.Find(name)
+	return x
 }
 
-// find returns the source of an export, acquired, and the name of the session that
-// the client asks for: token is "" if it asks for none.
-func (s *Server) find(name string) (src *source, exportName, token string, err error) {
-	exportName = name
+// find returns the export that a client asks for by name, entered, and the name of
+// the session in it: token is "" if it asks for none.
+func (s *Server) find(name string) (x *liveExport, export, token string, err error) {
+	export = name
 	if s.sessions != nil {
-		if exportName, token, _, err = session.ParseName(name); err != nil {
+		if export, token, _, err = session.ParseName(name); err != nil {
 			return nil, "", "", err
 		}
 	}
 	for {
-		src := s.own
-		if s.exports != nil && exportName != "" {
-			src, _ = s.exports.Find(exportName)
-		}
+		x := s.lookup(export)
 		switch {
-		case src == nil:
-			return nil, "", "", s.unknown(exportName)
-		case token != "" && src.cfg.Session.Grace == 0:
-			return nil, "", "", &noExport{fmt.Sprintf("export %q: has no sessions: give it session-grace=, or ask for it without a slash", exportName)}
-		case src.acquire():
-			return src, exportName, token, nil
+		case x == nil:
+			return nil, "", "", s.unknown(export)
+		case token != "" && x.policy().Grace == 0:
+			return nil, "", "", &noExport{fmt.Sprintf("export %q: has no sessions: give it session-grace=, or ask for it without a slash", export)}
+		case x.enter():
+			return x, export, token, nil
 		}
 		// It has just been retired: there is another one, or none.
 	}
@@ -120,11 +115,8 @@ func (*noExport) Unwrap() error   { return unix.ENOENT }
 // That of an export that is not there now, or has no sessions now, waits for a
 // while: its file may come back.
 func (s *Server) graceOf(name string) time.Duration {
-	if s.exports == nil || name == "" && s.own != nil {
-		return s.cfg.Session.Grace
-	}
-	if src, ok := s.exports.Find(name); ok && src.cfg.Session.Grace > 0 {
-		return src.cfg.Session.Grace
+	if x := s.lookup(name); x != nil && (x == s.own || x.policy().Grace > 0) {
+		return x.policy().Grace
 	}
 	return max(s.cfg.Session.Grace, s.cfg.Session.Forget)
 }

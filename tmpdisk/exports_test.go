@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
@@ -24,7 +25,7 @@ func exportServer(t *testing.T, pairs ...string) (*Server, func(name, text strin
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s := NewServer(configOf(t, append(pairs, "export-dir", dir)...), quietHost{testkit.Host{TB: t}}, "1")
+	s := NewServer(testconfig.Of(t, append(pairs, "export-dir", dir)...), quietHost{testkit.Host{TB: t}}, "1")
 	s.Start()
 	t.Cleanup(func() {
 		s.Stop()
@@ -93,7 +94,7 @@ func TestExportChangesUnderItsClients(t *testing.T) {
 	gate := filepath.Join(t.TempDir(), "gate")
 	write("a", "size=1M\nspare-disks=2\ncommand=until [ -e "+gate+" ]; do sleep 0.01; done; printf old >\"$disk\"\n")
 	type result struct {
-		d   *Disk
+		d   *Connection
 		err error
 	}
 	waits := make(chan result)
@@ -102,17 +103,17 @@ func TestExportChangesUnderItsClients(t *testing.T) {
 		waits <- result{d, err}
 	}()
 	old, _ := s.exports.Find("a")
-	waitFor(t, "the client", func() bool {
+	testkit.WaitFor(t, "the client", func() bool {
 		old.mu.Lock()
 		defer old.mu.Unlock()
 		return old.users == 1
 	})
 	write("a", "size=1M\ncommand=printf new >\"$disk\"\n")
-	if src, _ := s.exports.Find("a"); src == old {
-		t.Fatal("got the old source, want a new one")
+	if x, _ := s.exports.Find("a"); x == old {
+		t.Fatal("got the old export, want a new one")
 	}
-	if old.acquire() {
-		t.Error("the old source takes new clients")
+	if old.enter() {
+		t.Error("the old export takes new clients")
 	}
 	if err := os.WriteFile(gate, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -136,7 +137,7 @@ func TestExportChangesUnderItsClients(t *testing.T) {
 }
 
 // text is what the disk begins with.
-func text(t *testing.T, d *Disk) string {
+func text(t *testing.T, d *Connection) string {
 	t.Helper()
 	buf := make([]byte, 3)
 	if err := d.PRead(buf, 0); err != nil {
@@ -207,40 +208,4 @@ func TestGraceOfAnExport(t *testing.T) {
 			t.Errorf("%q: got %v, want %v", name, got, want)
 		}
 	}
-}
-
-// Asking for what an export is costs no disk: it goes to the next client.
-func TestUnusedCastIsHandedOut(t *testing.T) {
-	s := castingServer(t, "size", "1M", "type", "swap")
-	s.Start()
-	uuid := func(d *Disk) string {
-		buf := make([]byte, 16)
-		if err := d.PRead(buf, 1036); err != nil {
-			t.Error(err)
-		}
-		return string(buf)
-	}
-	first, err := open(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd := first.FD()
-	s.Close(first)
-	second, err := open(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if second.FD() != fd {
-		t.Errorf("got another file (%d), want the one that nobody has used (%d)", second.FD(), fd)
-	}
-	seen := uuid(second)
-	s.Close(second)
-	third, err := open(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if uuid(third) == seen {
-		t.Error("got a disk that somebody has read")
-	}
-	s.Close(third)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
@@ -43,7 +44,7 @@ func TestFilesystemsAreTried(t *testing.T) {
 			if c.sessionDir {
 				pairs = append(pairs, "session-grace", "1h", "session-dir", t.TempDir())
 			}
-			cfg := configOf(t, pairs...)
+			cfg := testconfig.Of(t, pairs...)
 			var lines []string
 			s := NewServer(cfg, debuggingHost{testkit.Host{TB: t}, &lines}, "1")
 			s.Start()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
@@ -22,7 +23,7 @@ func TestMakeWhereOpenFilesAreHeld(t *testing.T) {
 		{"cast", []string{"size", "1M", "type", "swap"}},
 		{"cast from a file", []string{"size", "32M", "type", "swap"}},
 	}
-	fakeMkfs(t, "mkswap", `for disk; do :; done; [ $(stat -c %s "$disk") -lt 3000000 ] ||
+	testkit.Program(t, "mkswap", `for disk; do :; done; [ $(stat -c %s "$disk") -lt 3000000 ] ||
 		head -c 20000000 /dev/urandom | dd of="$disk" bs=1M conv=notrunc status=none
 		exec /usr/sbin/mkswap "$@"`)
 	for _, c := range cases {
@@ -30,9 +31,9 @@ func TestMakeWhereOpenFilesAreHeld(t *testing.T) {
 			parent := testkit.FUSE(t)
 			t.Setenv("TMPDIR", parent)
 			host := &loggingHost{Host: testkit.Host{TB: t}, errors: make(chan string, 10)}
-			s := NewServer(configOf(t, c.pairs...), host, "1")
+			s := NewServer(testconfig.Of(t, c.pairs...), host, "1")
 			s.Start()
-			var disks []*Disk
+			var disks []*Connection
 			for range 3 {
 				d, err := open(s)
 				if err != nil {

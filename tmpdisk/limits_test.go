@@ -14,24 +14,25 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
 
 // openAs is a client whose requests end when they would have to wait.
-func openAs(s *Server, export string, peer func() (Peer, error)) (*Disk, error) {
+func openAs(s *Server, export string, peer func() (clients.Peer, error)) (*Connection, error) {
 	client := Client{Export: export, Peer: peer, Sleep: func(time.Duration) error { return unix.ESHUTDOWN }}
-	return s.Open(client, func(f func(context.Context) (*Disk, error)) (*Disk, error) {
+	return s.Open(client, func(f func(context.Context) (*Connection, error)) (*Connection, error) {
 		return f(context.Background())
 	})
 }
 
-func somebody() (Peer, error) { return Peer{Address: "user 1"}, nil }
+func somebody() (clients.Peer, error) { return clients.Peer{Address: "user 1"}, nil }
 
 func startServer(t *testing.T, pairs ...string) *Server {
 	t.Helper()
 	privateTMPDIR(t)
-	s := NewServer(configOf(t, append([]string{"size", "1M", "command", `truncate -s 1M "$disk"`}, pairs...)...), quietHost{testkit.Host{TB: t}}, "1")
+	s := NewServer(testconfig.Of(t, append([]string{"size", "1M", "command", `truncate -s 1M "$disk"`}, pairs...)...), quietHost{testkit.Host{TB: t}}, "1")
 	s.Start()
 	t.Cleanup(s.Stop)
 	return s
@@ -70,16 +71,16 @@ func TestLimitsAndTheDirectPath(t *testing.T) {
 
 // Each kind of request is held back when there was too much before it.
 func TestHeldBack(t *testing.T) {
-	requests := map[string]func(*Disk) error{
-		"read":  func(d *Disk) error { return d.PRead(make([]byte, 512), 0) },
-		"write": func(d *Disk) error { return d.PWrite(make([]byte, 512), 0, true) },
-		"trim":  func(d *Disk) error { return d.Trim(512, 0, false) },
-		"zero":  func(d *Disk) error { return d.Zero(512, 0, true, false, false) },
+	requests := map[string]func(*Connection) error{
+		"read":  func(d *Connection) error { return d.PRead(make([]byte, 512), 0) },
+		"write": func(d *Connection) error { return d.PWrite(make([]byte, 512), 0, true) },
+		"trim":  func(d *Connection) error { return d.Trim(512, 0, false) },
+		"zero":  func(d *Connection) error { return d.Zero(512, 0, true, false, false) },
 	}
-	free := map[string]func(*Disk) error{
-		"flush": (*Disk).Flush,
-		"cache": func(d *Disk) error { return d.Cache(512, 0) },
-		"extents": func(d *Disk) error {
+	free := map[string]func(*Connection) error{
+		"flush": (*Connection).Flush,
+		"cache": func(d *Connection) error { return d.Cache(512, 0) },
+		"extents": func(d *Connection) error {
 			return d.Extents(512, 0, false, func(_, _ uint64, _ bool) error { return nil })
 		},
 	}
@@ -94,12 +95,12 @@ func TestHeldBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close(two)
-	other, err := openAs(s, "", func() (Peer, error) { return Peer{Address: "user 2"}, nil })
+	other, err := openAs(s, "", func() (clients.Peer, error) { return clients.Peer{Address: "user 2"}, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close(other)
-	requests["read of the other disk"] = func(*Disk) error { return two.PRead(make([]byte, 512), 0) }
+	requests["read of the other disk"] = func(*Connection) error { return two.PRead(make([]byte, 512), 0) }
 	for name, request := range requests {
 		for err = nil; err == nil; { // two a second go through
 			err = request(one)
@@ -116,8 +117,8 @@ func TestHeldBack(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	n := one.numbers()
-	n.Add(two.numbers())
+	n := one.Numbers()
+	n.Add(two.Numbers())
 	if n.Read.Requests+n.Written.Requests+n.Trimmed.Requests+n.Zeroed.Requests < 2 {
 		t.Errorf("counted: got %+v, want two requests at least", n)
 	}
@@ -125,7 +126,7 @@ func TestHeldBack(t *testing.T) {
 
 // A client of whom it is not known who it is gets no disk if that matters.
 func TestUnknownPeer(t *testing.T) {
-	nobody := func() (Peer, error) { return Peer{}, errors.New("no name") }
+	nobody := func() (clients.Peer, error) { return clients.Peer{}, errors.New("no name") }
 	for _, tt := range []struct{ name, key, value, want string }{
 		{"limits", "client-disks", "2", "need to know who a client is: no name"},
 		{"status", "status-file", "status.json", ""},

@@ -6,11 +6,13 @@ package tmpdisk
 import (
 	"context"
 	"errors"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
+	"nbdkit-tmpdisk-plugin/tmpdisk/descriptors"
+	"nbdkit-tmpdisk-plugin/tmpdisk/minfree"
+	"nbdkit-tmpdisk-plugin/tmpdisk/register"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
@@ -25,8 +27,8 @@ func (logged) Logged() bool { return true }
 
 // refuse books that a client gets no disk of an export, and returns err for it.
 func (s *Server) refuse(export string, err error) error {
-	why, err := refusal(err), withRemedy(err)
-	s.register.tally(export).opens[why].Add(1)
+	why, err := refusal(err), descriptors.WithRemedy(err)
+	s.register.Tally(export).Opens[why].Add(1)
 	s.log.Log(why.String()+" "+export, err.Error())
 	return logged{err}
 }
@@ -40,7 +42,7 @@ func refusal(err error) status.Outcome {
 		return status.RefusedUnknown
 	case errors.Is(err, clients.ErrTooMany):
 		return status.RefusedLimit
-	case errors.Is(err, errTooLittleFree):
+	case errors.Is(err, minfree.ErrTooLittle):
 		return status.RefusedMinFree
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		return status.RefusedDescriptors
@@ -55,11 +57,11 @@ func refusal(err error) status.Outcome {
 }
 
 // requestFailed books that a request failed, and returns err for its client.
-func (s *Server) requestFailed(t *tally, err error) error {
+func (s *Server) requestFailed(t *register.Tally, err error) error {
 	switch {
 	case errors.Is(err, unix.EOPNOTSUPP): // a fast zero that would not be: a normal answer
 	case errors.Is(err, session.ErrFenced):
-		t.fenced.Add(1)
+		t.Fenced.Add(1)
 		s.log.Log("fenced", err.Error())
 	default:
 		var errno unix.Errno
@@ -67,17 +69,4 @@ func (s *Server) requestFailed(t *tally, err error) error {
 		s.log.Log("request "+errno.Error(), err.Error())
 	}
 	return logged{err}
-}
-
-// outcome is how a client that came then got the disk.
-func (d *Disk) outcome(came time.Time) status.Outcome {
-	switch {
-	case d.conn != nil:
-		return d.how
-	case d.returned:
-		return status.Returned
-	case d.made.Before(came):
-		return status.Spare
-	}
-	return d.how
 }

@@ -6,174 +6,69 @@ package tmpdisk
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"nbdkit-tmpdisk-plugin/tmpdisk/minfree"
+	"nbdkit-tmpdisk-plugin/tmpdisk/register"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
 
 // document is what status-file holds.
 func (s *Server) document() status.Document {
-	now := time.Now().UTC()
+	live := s.liveExports() // each of them is in the snapshot
+	snapshot := s.register.Snapshot(s.waitingSpace)
+	free, size, _ := minfree.Space(s.tmpdir)
 	doc := status.Document{Format: status.Format, Server: status.Server{
-		Name: nameOf(s.cfg.StatusFile), Version: s.version, PID: os.Getpid(), Started: s.started.UTC(), Written: now,
-		Parameters: s.cfg.Given(), Tmpdir: tmpdir(s.host), Commands: int(s.commands.running.Load()),
-	}}
-	free, size := s.tmpdirSpace()
-	doc.Server.TmpdirFree, doc.Server.TmpdirSize = int64(free), int64(size)
-	doc.Server.Filesystems = s.filesystems()
-	doc.Disks, doc.Exports = []status.Disk{}, []status.Export{}
-	disks := map[string]int{}
-	r := s.register
-	r.mu.Lock()
-	times := r.times
-	for _, e := range r.list() {
-		disks[e.export]++
-		doc.Disks = append(doc.Disks, s.describe(e, now, &times))
-	}
-	for e := range r.entries {
-		doc.Server.ClientsWaiting += e.opening
-	}
-	r.mu.Unlock()
-	doc.Latency = times.Latency()
-	for _, src := range s.sources.all() {
-		p := src.stats()
+		Name: nameOf(s.cfg.StatusFile), Version: s.version, PID: os.Getpid(), Started: s.started.UTC(), Written: time.Now().UTC(),
+		Parameters: s.cfg.Given(), Tmpdir: s.tmpdir, TmpdirFree: int64(free), TmpdirSize: int64(size), Filesystems: s.filesystems(),
+		Commands: int(s.commands.Running.Load()), ClientsWaiting: snapshot.Opening,
+	}, Disks: snapshot.Disks, Exports: []status.Export{}, Latency: snapshot.Times.Latency()}
+	for _, x := range live {
+		p := x.disks.Stats()
 		doc.Server.Making += p.Making
-		if src.isRetired() {
+		if x.isRetired() {
 			continue
 		}
-		kind, mold := src.kind()
+		kind, mold := x.disks.Kind()
 		doc.Exports = append(doc.Exports, status.Export{
-			Name: src.name, Description: src.cfg.Description, Kind: kind, Type: src.cfg.Type,
-			Size: src.cfg.Size, Spares: p.Spares, Mold: mold, Disks: disks[src.name],
+			Name: x.name, Description: x.cfg.Description, Kind: kind, Type: x.cfg.Type,
+			Size: x.cfg.Size, Spares: p.Spares, Mold: mold, Disks: snapshot.Exports[x.name].Disks,
 		})
 	}
 	slices.SortFunc(doc.Exports, func(a, b status.Export) int { return cmp.Compare(a.Name, b.Name) })
 	return doc
 }
 
-// describe is one disk's line, and adds the times of its requests. With the lock
-// of the register.
-func (s *Server) describe(e *entry, now time.Time, times *status.RequestTimes) status.Disk {
-	n, state, d := e.numbers(times)
-	client, _ := e.newest()
-	if d == nil {
-		client = conn{e.peer, e.since}
-	}
-	if n != e.seen {
-		e.seen, e.used = n, now
-	}
-	line := status.Disk{
-		Number: e.number, Export: e.export, Session: e.key.Short(), Peer: client.peer.Address, DN: client.peer.DN,
-		Since: client.since.UTC(), State: state, Size: e.size,
-		Read: n.Read, Written: n.Written, Trimmed: n.Trimmed, Zeroed: n.Zeroed,
-	}
-	if !e.used.IsZero() {
-		used := e.used.UTC()
-		line.Last = &used
-	}
-	line.Allocated = int64(s.space(e, n, d))
-	return line
-}
-
-// numbers are those of all connections to the disk, one of which is d. With the
-// lock of the register.
-func (e *entry) numbers(times *status.RequestTimes) (n status.Numbers, state string, d *Disk) {
-	n, state = e.past, status.StateConnected
-	if e.waiting {
-		state = status.StateWaiting
-	}
-	for _, d = range e.conns {
-		n.Add(d.numbers())
-		times.Add(d.times())
-	}
-	if _, fenced := e.newest(); fenced && d != nil { // the successor has left
-		state = status.StateFenced
-	}
-	return n, state, d
-}
-
-// space is how many bytes the disk takes after those requests. With the lock of the
-// register.
-func (s *Server) space(e *entry, n status.Numbers, d *Disk) uint64 {
-	if e.allocated != 0 && e.measured == n {
-		return e.allocated
-	}
-	switch {
-	case d != nil:
-		e.allocated = d.file.Space()
-	case e.waiting:
-		e.allocated, _ = s.sessions.Space(e.key)
-	}
-	e.measured = n
-	return e.allocated
-}
-
 // metrics is what metrics-file holds.
 func (s *Server) metrics() status.Metrics {
+	live := s.liveExports() // each of them is in the snapshot
+	snapshot := s.register.Snapshot(s.waitingSpace)
 	m := status.Metrics{
 		Server: nameOf(s.cfg.MetricsFile), Version: s.version, Started: s.started,
-		CommandsRunning: int(s.commands.running.Load()),
-		CommandsKilled:  s.commands.killed.Load(), CommandsFailed: s.commands.failed.Load(),
+		CommandsRunning: int(s.commands.Running.Load()),
+		CommandsKilled:  s.commands.Killed.Load(), CommandsFailed: s.commands.Failed.Load(),
+		ClientsWaiting: snapshot.Opening, RequestSeconds: snapshot.Times,
 	}
-	m.TmpdirFree, m.TmpdirSize = s.tmpdirSpace()
-	exports := map[string]*status.ExportMetrics{}
-	r := s.register
-	r.mu.Lock()
-	m.RequestSeconds = r.times
-	for name, t := range r.tallies {
-		exports[name] = t.metrics(name)
-	}
-	for _, e := range r.list() {
-		n, state, d := e.numbers(&m.RequestSeconds)
-		to := exports[e.export]
-		to.Disks++
-		if state == status.StateWaiting {
-			to.Waiting++
-		}
-		to.Allocated += s.space(e, n, d)
-	}
-	// A disk that a client has just left counts as well: no number may go down.
-	for e := range r.entries {
-		n, _, _ := e.numbers(&status.RequestTimes{})
-		exports[e.export].Numbers.Add(n)
-		m.ClientsWaiting += e.opening
-	}
-	r.mu.Unlock()
-	for _, src := range s.sources.all() {
-		p := src.stats()
+	m.TmpdirFree, m.TmpdirSize, _ = minfree.Space(s.tmpdir)
+	for _, x := range live {
+		p := x.disks.Stats()
 		m.Making += p.Making
-		if to := exports[src.name]; to != nil {
-			to.Spares += p.Spares
-		}
+		snapshot.Exports[x.name].Spares += p.Spares
 	}
-	for _, name := range slices.Sorted(maps.Keys(exports)) {
-		m.Exports = append(m.Exports, *exports[name])
+	for _, e := range snapshot.Exports {
+		m.Exports = append(m.Exports, *e)
 	}
 	return m
 }
 
-func (t *tally) metrics(export string) *status.ExportMetrics {
-	m := &status.ExportMetrics{
-		Export: export, Make: t.make.Snapshot(), Open: t.open.Snapshot(), Numbers: t.past, Fenced: t.fenced.Load(),
-	}
-	for i := range m.Opens {
-		m.Opens[i] = t.opens[i].Load()
-	}
-	return m
-}
-
-func (s *Server) tmpdirSpace() (free, size uint64) {
-	var fs unix.Statfs_t
-	if unix.Statfs(tmpdir(s.host), &fs) != nil {
-		return 0, 0
-	}
-	return saturatingMul(fs.Bavail, uint64(fs.Frsize)), saturatingMul(fs.Blocks, uint64(fs.Frsize))
+// waitingSpace is how many bytes the disk of a session takes that waits.
+func (s *Server) waitingSpace(key register.Key) uint64 {
+	space, _ := s.sessions.Space(key.(session.Key))
+	return space
 }
 
 // nameOf is the server's, which tells it from others of the machine: its file's.
@@ -183,13 +78,14 @@ func nameOf(file string) string {
 }
 
 // sayTimes tells nbdkit -v how long the requests of a client took.
-func (s *Server) sayTimes(d *Disk, n status.Numbers) {
+func (s *Server) sayTimes(c *Connection) {
+	n := c.Numbers()
 	if n == (status.Numbers{}) {
 		return
 	}
 	s.host.Debug(fmt.Sprintf("disk %d: %d reads of %d bytes, %d writes of %d, %d trims, %d zeroes; requests took: %s",
-		d.entry.number, n.Read.Requests, n.Read.Bytes, n.Written.Requests, n.Written.Bytes,
-		n.Trimmed.Requests, n.Zeroed.Requests, d.times()))
+		c.client.Number(), n.Read.Requests, n.Read.Bytes, n.Written.Requests, n.Written.Bytes,
+		n.Trimmed.Requests, n.Zeroed.Requests, c.Times()))
 }
 
 // report begins to write the files.

@@ -34,8 +34,8 @@ func TestReportsWhileDisksComeAndGo(t *testing.T) {
 			rng := rand.New(rand.NewPCG(uint64(worker), 0))
 			for range each {
 				export := []string{"", "x/secret-a", "x/secret-b", "x/secret-c"}[rng.IntN(4)]
-				d, err := openAs(s, export, func() (Peer, error) {
-					return Peer{Address: fmt.Sprintf("user %d", worker%2)}, nil
+				d, err := openAs(s, export, func() (clients.Peer, error) {
+					return clients.Peer{Address: fmt.Sprintf("user %d", worker%2)}, nil
 				})
 				n := uint64(0)
 				if err == nil {

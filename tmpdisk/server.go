@@ -5,6 +5,7 @@ package tmpdisk
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -17,10 +18,14 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
 	"nbdkit-tmpdisk-plugin/tmpdisk/command"
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
+	"nbdkit-tmpdisk-plugin/tmpdisk/descriptors"
 	"nbdkit-tmpdisk-plugin/tmpdisk/export"
 	"nbdkit-tmpdisk-plugin/tmpdisk/fsprobe"
+	"nbdkit-tmpdisk-plugin/tmpdisk/keepalive"
 	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
+	"nbdkit-tmpdisk-plugin/tmpdisk/maker"
 	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
+	"nbdkit-tmpdisk-plugin/tmpdisk/register"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 	"nbdkit-tmpdisk-plugin/tmpdisk/template"
@@ -46,23 +51,25 @@ type Server struct {
 	cfg        *config.Config // the command line's
 	host       Host
 	version    string
+	tmpdir     string // where disks are made
 	started    time.Time
 	runner     *command.Runner
 	jobs       *pool.Jobs // of commands
 	molds      *pool.Jobs // of mkfs for molds: a command that takes long holds none up
 	unattended template.Unattended
-	own        *source              // the command line's disk; nil if it has none
-	exports    *export.Dir[*source] // nil if there is no export-dir
-	sources    sources              // those that somebody may still use
-	ending     sync.WaitGroup       // sources that are being stopped
-	sessions   *session.Sessions    // nil if there are none
-	register   *register
-	commands   commandCounts
+	own        *liveExport              // the command line's; nil if it has no disk
+	exports    *export.Dir[*liveExport] // nil if there is no export-dir
+	live       sync.Map                 // the keys are the exports that have not been stopped
+	ending     sync.WaitGroup           // of what goes on in the background
+	sessions   *session.Sessions        // nil if there are none
+	clients    *clients.Clients
+	register   *register.Register
+	commands   maker.Counts
 	watches    bool // who clients are
 	log        *logs.Limiter
 	reporter   *status.Reporter // nil if there is no file to write
-	keepalive  keepalive
-	headroom   *headroom
+	keepalive  *keepalive.Keepalive
+	budget     *descriptors.Budget
 	filesystem *fsprobe.Result // of TMPDIR; nil if it could not be tried
 }
 
@@ -70,24 +77,32 @@ type Server struct {
 // complete. It touches nothing yet.
 func NewServer(cfg *config.Config, host Host, version string) *Server {
 	s := &Server{
-		cfg: cfg, host: host, version: version, started: time.Now(),
-		register:  newRegister(cfg.Limits),
+		cfg: cfg, host: host, version: version, tmpdir: tmpdir(host), started: time.Now(),
+		clients:   clients.New(),
 		log:       logs.New(host.Error),
 		watches:   cfg.StatusFile != "" || cfg.Limits != (clients.Limits{}),
 		runner:    command.NewRunner(host.Debug),
 		jobs:      pool.NewJobs(jobs(cfg)),
 		molds:     pool.NewJobs(0),
-		keepalive: keepalive{debug: host.Debug, settings: settingsFor(cfg.ClientTimeout)},
-
-		headroom: newHeadroom(),
+		keepalive: keepalive.New(cfg.ClientTimeout, host.Debug),
+		budget:    descriptors.New(),
 	}
+	s.register = register.New(s.clients, cfg.Limits)
 	if cfg.HasDisk() {
-		s.own = s.newSource("", cfg)
+		s.own = s.newExport("", cfg)
 	}
 	s.exports = newExports(s)
 	s.sessions = s.newSessions()
 	return s
 }
+
+// tmpdir is where disks are made.
+func tmpdir(host Host) string {
+	return host.AbsolutePath(cmp.Or(os.Getenv("TMPDIR"), "/var/tmp"))
+}
+
+// errEnding is why what is going on ends with the server.
+var errEnding = errors.New("the server is to end")
 
 // jobs is how many commands may run at a time. More than there are users for them
 // would wait for these, out of turn.
@@ -109,13 +124,15 @@ func (s *Server) Start() {
 	if warning := s.runner.Warning(); warning != "" {
 		s.host.Error(warning)
 	}
-	if err := workdir.Sweep(tmpdir(s.host), s.host.Debug); err != nil {
+	if err := workdir.Sweep(s.tmpdir, s.host.Debug); err != nil {
 		// A missing TMPDIR is told to each client; it may yet appear.
 		s.host.Debug(fmt.Sprintf("%v (ignored)", err))
 	}
-	s.tryTMPDIR()
+	if r, ok := maker.TryDir(s.tmpdir, s.exports == nil && s.cfg.Builtin(), s.host.Debug, s.host.Error); ok {
+		s.filesystem = &r
+	}
 	if s.own != nil {
-		s.own.start()
+		s.own.disks.Start()
 	}
 	if s.exports != nil {
 		s.exports.Start()
@@ -125,124 +142,120 @@ func (s *Server) Start() {
 			s.host.Error(err.Error()) // as each client will be told
 		}
 	}
-	s.keepalive.begin()
+	s.keepalive.Start()
 	s.report()
 }
 
 // PreConnect looks after a new connection. An error ends it (nbdkit's .preconnect).
 func (s *Server) PreConnect() error {
-	if err := s.headroom.accepted(); err != nil {
+	if err := s.budget.Accepted(); err != nil {
 		return s.refuse("", fmt.Errorf("connect: %w", err))
 	}
-	s.keepalive.connected()
+	s.keepalive.Accepted()
 	return nil
 }
 
-// Open returns a disk for a client that comes, who must give it to Close
+// Open connects a client to a disk; the caller must give the connection to Close
 // (nbdkit's .open). What may take long it does by way of withClient. Whatever was
 // being made for the client is abandoned when that ends.
-func (s *Server) Open(client Client, withClient withClient) (*Disk, error) {
-	began := time.Now()
-	src, export, token, err := s.find(client.Export)
+func (s *Server) Open(client Client, withClient withClient) (*Connection, error) {
+	came := time.Now()
+	x, export, token, err := s.find(client.Export)
 	if err != nil {
 		return nil, s.refuse("", fmt.Errorf("open: %w", err))
 	}
-	defer src.release()
-	done, err := s.headroom.open()
+	defer x.leave()
+	c, err := s.openIn(x, export, token, client, came, withClient)
 	if err != nil {
-		return nil, s.refuse(src.name, fmt.Errorf("open: %w", err))
+		return nil, s.refuse(x.name, err)
 	}
-	defer done()
-	d, err := s.openIn(src, export, token, client, began, withClient)
-	if err != nil {
-		return nil, s.refuse(src.name, err)
-	}
-	t := d.entry.tally
-	t.opens[d.outcome(began)].Add(1)
-	t.open.Observe(time.Since(began))
-	return d, nil
+	x.tally.Opens[c.how].Add(1)
+	x.tally.Open.Observe(time.Since(came))
+	return c, nil
 }
 
-// openIn opens a disk of src, or the session that token names.
-func (s *Server) openIn(src *source, export, token string, client Client, began time.Time, withClient withClient) (*Disk, error) {
-	peer, err := s.peerOf(client, token != "" && !src.cfg.Session.ByName)
+// openIn connects a client to a disk of x's, or to the session that token names.
+func (s *Server) openIn(x *liveExport, export, token string, client Client, came time.Time, withClient withClient) (*Connection, error) {
+	done, err := s.budget.Open()
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	defer done()
+	owned := token != "" && !x.cfg.Session.ByName // the session is one client's
+	peer, err := s.peerOf(client, owned)
 	if err != nil {
 		return nil, err
 	}
-	var key session.Key
-	if token != "" {
-		owner := ""
-		if !src.cfg.Session.ByName {
-			owner = peer.Owner()
-		}
-		key = session.NewKey(export, token, owner)
+	if token == "" {
+		return s.connect(x, nil, peer, client, func() (*Connection, error) { return x.open(came, withClient) })
 	}
-	e, taken, err := s.register.open(src.name, key, peer)
+	owner := ""
+	if owned {
+		owner = peer.Owner()
+	}
+	key := session.NewKey(export, token, owner)
+	return s.connect(x, key, peer, client, func() (*Connection, error) {
+		return x.openSession(export, key, came, withClient)
+	})
+}
+
+// connect books a client, and gives it what open returns.
+func (s *Server) connect(x *liveExport, key register.Key, peer clients.Peer, client Client, open func() (*Connection, error)) (*Connection, error) {
+	booked, err := s.register.Open(x.name, key, peer)
 	if err != nil {
 		return nil, err
 	}
-	var d *Disk
-	if key != "" {
-		d, err = s.openSession(src, export, key, began, withClient)
-	} else {
-		d, err = src.open(withClient)
-	}
+	c, err := open()
 	if err != nil {
-		s.register.fail(e, taken)
+		booked.Fail()
 		return nil, err
 	}
-	s.give(d, peer, client, e.tally)
-	s.register.connect(e, d, peer, taken)
-	return d, nil
+	c.client, c.direct = booked, client.Direct
+	c.counted = &counted{Requests: c.Requests, time: func(time.Duration) {}}
+	if c.direct != nil {
+		c.counted.time = c.direct.Time
+	}
+	c.counted.failed = func(err error) error { return s.requestFailed(booked.Tally(), err) }
+	c.Requests = c.counted
+	if s.cfg.Limits.Metered() {
+		c.meter = s.clients.Meter(peer.Owner(), s.cfg.Limits)
+		c.Requests = limited{c.counted, c.meter, client.Sleep}
+	}
+	booked.Connect(c, c.Size())
+	return c, nil
 }
 
 // peerOf is who the client is, if anything depends on that.
-func (s *Server) peerOf(client Client, forSession bool) (Peer, error) {
+func (s *Server) peerOf(client Client, forSession bool) (clients.Peer, error) {
 	if !forSession && !s.watches {
-		return Peer{}, nil
+		return clients.Peer{}, nil
 	}
 	p, err := client.Peer()
 	switch {
 	case err == nil:
 		return p, nil
 	case forSession:
-		return Peer{}, fmt.Errorf("open: parameter session-key: peer: %w: use session-key=name", err)
+		return clients.Peer{}, fmt.Errorf("open: parameter session-key: peer: %w: use session-key=name", err)
 	case s.cfg.Limits != (clients.Limits{}):
-		return Peer{}, fmt.Errorf("open: limits of clients need to know who a client is: %w", err)
+		return clients.Peer{}, fmt.Errorf("open: limits of clients need to know who a client is: %w", err)
 	}
-	return Peer{}, nil
+	return clients.Peer{}, nil
 }
 
-// give makes d the client's, whose numbers go to t.
-func (s *Server) give(d *Disk, peer Peer, client Client, t *tally) {
-	d.direct = client.Direct
-	d.counted = &counted{Requests: d.Requests, time: func(time.Duration) {}}
-	if d.direct != nil {
-		d.counted.time = d.direct.Time
+// Close ends the connection of a client that is gone (nbdkit's .close).
+func (s *Server) Close(c *Connection) {
+	s.sayTimes(c)
+	if c.meter != nil {
+		c.meter.Close()
 	}
-	d.counted.failed = func(err error) error { return s.requestFailed(t, err) }
-	d.Requests = d.counted
-	if s.cfg.Limits.Metered() {
-		d.meter = s.register.clients.Meter(peer.Owner(), s.cfg.Limits)
-		d.Requests = limited{d.counted, d.meter, client.Sleep}
-	}
-}
-
-// Close takes the disk of a client that is gone (nbdkit's .close).
-func (s *Server) Close(d *Disk) {
-	s.sayTimes(d, d.numbers())
-	if d.meter != nil {
-		d.meter.Close()
-	}
-	e := s.register.close(d)
-	if d.conn != nil {
-		s.sessions.Close(d.conn) // which says first if it waits
-		s.register.release(e)
+	c.client.Disconnect()
+	if c.session != nil {
+		s.sessions.Close(c.session) // which says first if the disk waits
+		c.client.Done()
 		return
 	}
-	d.takeBack()
-	s.register.release(e) // a file takes its time to go, for which no client need wait
-	d.source.putBack(d)
+	c.client.Done() // a file takes its time to go, for which no client need wait
+	c.export.disks.Return(c.fresh)
 }
 
 // Stop ends what is being made and drops what is ready (nbdkit's .cleanup).
@@ -254,7 +267,7 @@ func (s *Server) Stop() {
 		s.exports.Stop()
 	}
 	if s.own != nil {
-		s.own.stop(errEnding)
+		s.own.disks.Stop(errEnding)
 	}
 	s.ending.Wait()
 	if s.reporter != nil {

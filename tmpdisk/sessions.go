@@ -25,12 +25,13 @@ func (s *Server) newSessions() *session.Sessions {
 	}
 	return session.New(session.Options{
 		Grace: s.graceOf, Forget: c.Forget, Max: maxWaiting(c, s.host),
-		Waits: s.register.waits, Gone: s.register.gone,
+		Waits: func(k session.Key) { s.register.Waits(k) },
+		Gone:  func(k session.Key) { s.register.Gone(k) },
 		Found: func(w session.Waiting) {
 			if s.exports == nil {
 				w.Export = "" // a name that a client has chosen: they are one export
 			}
-			s.register.found(w)
+			s.register.Found(w.Key, w.Export, w.Size, w.Since)
 		},
 		Dir: c.Dir, Sync: c.Sync, Debug: s.host.Debug, LogError: s.host.Error,
 	})
@@ -48,31 +49,36 @@ func maxWaiting(c config.Session, host Host) int {
 	return half
 }
 
-// openSession connects a client, who came when it began, to a session.
-func (s *Server) openSession(src *source, export string, key session.Key, began time.Time, withClient withClient) (*Disk, error) {
-	c := src.cfg.Session
-	policy := session.Policy{Grace: c.Grace, Conflict: c.Conflict, Fresh: c.Fresh}
-	return withClient(func(ctx context.Context) (*Disk, error) {
+// policy says how the sessions of the export are. It has none if Grace is 0.
+func (x *liveExport) policy() session.Policy {
+	c := x.cfg.Session
+	return session.Policy{Grace: c.Grace, Conflict: c.Conflict, Fresh: c.Fresh}
+}
+
+// openSession connects a client, who came then, to a session.
+func (x *liveExport) openSession(export string, key session.Key, came time.Time, withClient withClient) (*Connection, error) {
+	sessions := x.server.sessions
+	return withClient(func(ctx context.Context) (*Connection, error) {
 		how := status.Resumed
-		conn, err := s.sessions.Open(ctx, key, export, policy, func(ctx context.Context) (session.Disk, error) {
-			if err := src.room(); err != nil {
+		conn, err := sessions.Open(ctx, key, export, x.policy(), func(ctx context.Context) (session.Disk, error) {
+			if err := x.ensureSpace(); err != nil {
 				return nil, err
 			}
-			d, err := src.fresh(ctx)
+			d, err := x.disks.Take(ctx)
 			if err != nil {
 				return nil, err
 			}
-			how = d.outcome(began)
-			return d.file, nil
+			how = d.Outcome(came)
+			return d.Disk, nil
 		})
 		if err != nil {
 			return nil, fmt.Errorf("open: %w", err)
 		}
 		file, ok := conn.Disk().(*disk.Disk)
 		if !ok {
-			s.sessions.Close(conn)
+			sessions.Close(conn)
 			return nil, errors.New("open: the session has another kind of disk")
 		}
-		return &Disk{Requests: conn, file: file, source: src, conn: conn, how: how}, nil
+		return &Connection{Requests: conn, file: file, export: x, session: conn, how: how}, nil
 	})
 }

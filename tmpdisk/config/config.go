@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
+	"nbdkit-tmpdisk-plugin/tmpdisk/minfree"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
 	"nbdkit-tmpdisk-plugin/tmpdisk/users"
 )
@@ -53,7 +54,7 @@ type Config struct {
 	Description string // of the export
 
 	ClientTimeout time.Duration // 0 is never
-	MinFree       MinFree
+	MinFree       minfree.Limit
 
 	StatusFile, MetricsFile string // absolute; "" writes none
 	Limits                  clients.Limits
@@ -66,13 +67,6 @@ type Config struct {
 
 // A Variable is one assignment at the head of the command's script.
 type Variable struct{ Name, Value string }
-
-// MinFree is how much of a filesystem must be free for one more client, in
-// bytes or in percent of its size. The zero value asks for nothing.
-type MinFree struct {
-	Bytes   uint64
-	Percent float64
-}
 
 // New returns a configuration with every parameter at its default.
 func New(host Host) *Config {

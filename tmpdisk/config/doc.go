@@ -11,6 +11,6 @@
 // # What it does not do
 //
 // It has no side effects, because parameters are read in more than one process:
-// it makes no directory and starts nothing. It asks other rooms only whether a
+// it makes no directory and starts nothing. It asks other packages only whether a
 // value is right.
 package config

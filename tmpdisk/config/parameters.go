@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/minfree"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
 	"nbdkit-tmpdisk-plugin/tmpdisk/template"
 	"nbdkit-tmpdisk-plugin/tmpdisk/users"
@@ -251,20 +252,20 @@ func (c *Config) parseMinFree(value string) error {
 	return nil
 }
 
-func (c *Config) readMinFree(text string) (MinFree, error) {
+func (c *Config) readMinFree(text string) (minfree.Limit, error) {
 	if number, ok := strings.CutSuffix(text, "%"); ok {
 		percent, err := strconv.ParseFloat(number, 64)
 		if err != nil || strings.Trim(number, "0123456789.") != "" { // nor 1e1, 0x1, inf
-			return MinFree{}, errors.New("not a number")
+			return minfree.Limit{}, errors.New("not a number")
 		}
 		if percent >= 100 {
-			return MinFree{}, errors.New("not below 100%")
+			return minfree.Limit{}, errors.New("not below 100%")
 		}
-		return MinFree{Percent: percent}, nil
+		return minfree.Limit{Percent: percent}, nil
 	}
 	n, err := c.host.ParseSize(text)
 	if err == nil && n < 0 {
 		err = errors.New("negative")
 	}
-	return MinFree{Bytes: uint64(max(n, 0))}, err
+	return minfree.Limit{Bytes: uint64(max(n, 0))}, err
 }

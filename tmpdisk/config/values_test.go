@@ -8,20 +8,21 @@ import (
 	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/minfree"
 )
 
 func TestMinFreeParameter(t *testing.T) {
 	for _, tt := range []struct {
 		value string
-		want  MinFree
+		want  minfree.Limit
 	}{
-		{"0", MinFree{}},
-		{"0%", MinFree{}},
-		{"10G", MinFree{Bytes: 10 << 30}},
-		{" 1M ", MinFree{Bytes: 1 << 20}},
-		{"5%", MinFree{Percent: 5}},
-		{"2.5%", MinFree{Percent: 2.5}},
-		{"99.999%", MinFree{Percent: 99.999}},
+		{"0", minfree.Limit{}},
+		{"0%", minfree.Limit{}},
+		{"10G", minfree.Limit{Bytes: 10 << 30}},
+		{" 1M ", minfree.Limit{Bytes: 1 << 20}},
+		{"5%", minfree.Limit{Percent: 5}},
+		{"2.5%", minfree.Limit{Percent: 2.5}},
+		{"99.999%", minfree.Limit{Percent: 99.999}},
 	} {
 		t.Run(tt.value, func(t *testing.T) {
 			c := New(testkit.Host{TB: t})

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
 // Package sys has the few helpers about system calls and files that several
-// rooms of tmpdisk need.
+// packages of tmpdisk need.
 //
 // # Concurrency
 //

@@ -1,7 +1,7 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-// Package testkit has what the tests of several rooms need.
+// Package testkit has what the tests of several packages need.
 package testkit
 
 import (
@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -127,4 +128,29 @@ func Runs(t testing.TB, path string) int {
 		t.Fatal(err)
 	}
 	return bytes.Count(b, []byte("\n"))
+}
+
+// Program puts a shell script called name in front of all others of that name, and
+// returns the file that has a line for each run; see [Runs].
+func Program(t testing.TB, name, body string) (runs string) {
+	t.Helper()
+	dir := t.TempDir()
+	text := "#!/bin/sh\necho >>\"$0.runs\"\n" + body + "\n"
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	return filepath.Join(dir, name+".runs")
+}
+
+// WaitFor waits until what comes true.
+func WaitFor(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	for range 3000 {
+		if cond() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("waited in vain for %s", what)
 }

@@ -1,0 +1,99 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"sync/atomic"
+	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/register"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session"
+	"nbdkit-tmpdisk-plugin/tmpdisk/status"
+	"nbdkit-tmpdisk-plugin/tmpdisk/supply"
+)
+
+// Connection is a client's connection to its disk.
+type Connection struct {
+	Requests
+	file    *disk.Disk
+	export  *liveExport
+	fresh   *supply.Fresh  // nil if it is a session's
+	session *session.Conn  // nil if the disk is gone with its client
+	how     status.Outcome // how the client got the disk
+
+	client  *register.Client
+	counted *counted
+	direct  Direct         // may be nil
+	meter   *clients.Meter // nil if the client may have as much a second as it likes
+}
+
+// newConnection is one to a disk that is one client's alone, who came then.
+func newConnection(x *liveExport, d *supply.Fresh, came time.Time) *Connection {
+	return &Connection{Requests: alone{d.Disk}, file: d.Disk, export: x, fresh: d, how: d.Outcome(came)}
+}
+
+// Numbers, Times, Fenced and Allocated are for the register.
+
+func (c *Connection) Numbers() status.Numbers {
+	n := c.counted.counts.Load()
+	if c.direct != nil {
+		n.Add(c.direct.Numbers())
+	}
+	return n
+}
+
+func (c *Connection) Times() status.RequestTimes {
+	if c.direct == nil {
+		return status.RequestTimes{}
+	}
+	return c.direct.Times()
+}
+
+func (c *Connection) Fenced() bool      { return c.session != nil && c.session.Fenced() }
+func (c *Connection) Allocated() uint64 { return c.file.Space() }
+
+// Description is the export's.
+func (c *Connection) Description() string { return c.export.cfg.Description }
+
+// Size, BlockSize and ReadOnly are the file's.
+func (c *Connection) Size() int64                                     { return c.file.Size() }
+func (c *Connection) BlockSize() (minimum, preferred, maximum uint32) { return c.file.BlockSize() }
+func (c *Connection) ReadOnly() bool                                  { return c.file.ReadOnly() }
+
+// FD is the file's, for the bindings to read and write; -1 if they must not,
+// because the client may have so much a second only.
+func (c *Connection) FD() int {
+	if c.meter != nil {
+		return -1
+	}
+	return c.file.FD()
+}
+
+// Shared reports whether all connections under this client's name see one disk
+// (nbdkit's .can_multi_conn).
+func (c *Connection) Shared() bool { return c.session != nil && c.session.Shared() }
+
+// Gate is what reads and writes of FD must go through; see session.Conn. word is
+// nil if there is none.
+func (c *Connection) Gate() (word *atomic.Uint64, read, write uint64) {
+	if c.session == nil {
+		return nil, 0, 0
+	}
+	return c.session.Gate()
+}
+
+// alone is a disk that nobody will see again, so nothing need be kept.
+type alone struct{ *disk.Disk }
+
+func (a alone) PWrite(buf []byte, off uint64, _ bool) error { return a.Disk.PWrite(buf, off) }
+
+func (a alone) Flush() error { return nil }
+
+func (a alone) Trim(count uint32, off uint64, _ bool) error { return a.Disk.Trim(count, off) }
+
+func (a alone) Zero(count uint32, off uint64, mayTrim, fast, _ bool) error {
+	return a.Disk.Zero(count, off, mayTrim, fast)
+}

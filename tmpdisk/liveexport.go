@@ -1,0 +1,135 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/config"
+	"nbdkit-tmpdisk-plugin/tmpdisk/maker"
+	"nbdkit-tmpdisk-plugin/tmpdisk/register"
+	"nbdkit-tmpdisk-plugin/tmpdisk/supply"
+)
+
+// A liveExport is an export that clients are served, until its file changes or goes.
+// Its methods may be called from any goroutine.
+type liveExport struct {
+	name   string // "" if there is no export-dir
+	tally  *register.Tally
+	cfg    *config.Config
+	server *Server
+	disks  *supply.Supply
+
+	mu      sync.Mutex
+	users   int  // who are about to get a disk
+	retired bool // takes no more of them
+}
+
+// newExport returns the export that cfg, which must be complete, describes. It
+// touches nothing yet.
+func (s *Server) newExport(name string, cfg *config.Config) *liveExport {
+	x := &liveExport{name: name, tally: s.register.Tally(name), cfg: cfg, server: s}
+	x.disks = supply.New(supply.Options{
+		Options: maker.Options{
+			Config: cfg, Dir: s.tmpdir, Runner: s.runner, Counts: &s.commands, Debug: s.host.Debug, Error: s.host.Error,
+		},
+		Jobs: s.jobs, MoldJobs: s.molds, Unattended: &s.unattended,
+		CheckSpace: x.checkSpaceForSpare, Made: x.tally.Make.Observe,
+	})
+	s.live.Store(x, nil)
+	return x
+}
+
+// enter reports whether the caller may have disks made, until it calls leave.
+func (x *liveExport) enter() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.retired {
+		x.users++
+	}
+	return !x.retired
+}
+
+func (x *liveExport) leave() {
+	x.mu.Lock()
+	x.users--
+	last := x.retired && x.users == 0
+	x.mu.Unlock()
+	if last {
+		x.end()
+	}
+}
+
+// retire keeps new clients away. Those who wait for a disk get it, and nothing is
+// ready for anyone any more.
+func (x *liveExport) retire() {
+	x.mu.Lock()
+	x.retired = true
+	unused := x.users == 0
+	x.mu.Unlock()
+	if unused {
+		x.end()
+	} else {
+		x.server.inBackground(x.disks.Retire)
+	}
+}
+
+// end stops a retired export that nobody waits for.
+func (x *liveExport) end() {
+	x.server.inBackground(func() {
+		x.disks.Stop(errors.New("the export has been changed, or removed"))
+		x.server.live.Delete(x)
+	})
+}
+
+func (x *liveExport) isRetired() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.retired
+}
+
+// inBackground runs f, for the end of which Stop waits.
+func (s *Server) inBackground(f func()) {
+	s.ending.Add(1)
+	go func() {
+		defer s.ending.Done()
+		f()
+	}()
+}
+
+// liveExports are those that have not been stopped.
+func (s *Server) liveExports() (list []*liveExport) {
+	s.live.Range(func(x, _ any) bool {
+		list = append(list, x.(*liveExport))
+		return true
+	})
+	return list
+}
+
+// open connects a client, who came then, to a disk of its own; see Server.Open.
+func (x *liveExport) open(came time.Time, withClient withClient) (*Connection, error) {
+	if err := x.ensureSpace(); err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	take := func(ctx context.Context) (*Connection, error) {
+		d, err := x.disks.Take(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return newConnection(x, d, came), nil
+	}
+	if !x.disks.AtOnce() {
+		return withClient(take)
+	}
+	// By way of withClient a cast would take a quarter as long again.
+	c, err := take(context.Background())
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	return c, nil
+}

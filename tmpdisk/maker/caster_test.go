@@ -1,0 +1,206 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package maker
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+)
+
+// casterOf is a Caster that leaves nothing behind when it is stopped.
+func casterOf(t *testing.T, pairs ...string) *Caster {
+	t.Helper()
+	dir := t.TempDir()
+	c := NewCaster(makerIn(t, dir, pairs...), atOnce, func() {})
+	t.Cleanup(func() {
+		c.Stop(errStopped)
+		testkit.WantEmpty(t, dir)
+	})
+	return c
+}
+
+func atOnce(context.Context, <-chan struct{}) (done func(), err error) { return func() {}, nil }
+
+var errStopped = errors.New("stopped")
+
+func open(c *Caster) (*disk.Disk, error) {
+	if err := c.Wait(context.Background()); err != nil {
+		return nil, err
+	}
+	return c.Make(context.Background())
+}
+
+func TestMkfsRunsOnce(t *testing.T) {
+	runs := testkit.Program(t, "mkfs.ext4", `exec /usr/sbin/mkfs.ext4 "$@"`)
+	c := casterOf(t, "size", "20M")
+	c.Start()
+	seen := map[string]bool{}
+	for range 20 {
+		d, err := open(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		uuid := make([]byte, 16)
+		if err := d.PRead(uuid, 1024+104); err != nil {
+			t.Error(err)
+		}
+		if seen[string(uuid)] {
+			t.Errorf("got UUID %x twice", uuid)
+		}
+		seen[string(uuid)] = true
+		closeDisk(t, d)
+	}
+	if got := testkit.Runs(t, runs); got != 1 {
+		t.Errorf("got %d runs of mkfs, want 1", got)
+	}
+}
+
+// A failure is told to the client that meets it, and the next one tries again.
+func TestMkfsFailsForATime(t *testing.T) {
+	broken := filepath.Join(t.TempDir(), "broken")
+	if err := os.WriteFile(broken, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Program(t, "mkswap", `[ ! -e `+broken+` ] || { echo "no such luck"; exit 3; }; exec /usr/sbin/mkswap "$@"`)
+	c := casterOf(t, "size", "1M", "type", "swap")
+	for range 2 {
+		_, err := open(c)
+		testkit.Contains(t, err, "exit code 3", "no such luck")
+	}
+	if err := os.Remove(broken); err != nil {
+		t.Fatal(err)
+	}
+	d, err := open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeDisk(t, d)
+}
+
+// What fails is in the log once, as at the start there is no client to be told,
+// and not again for each client.
+func TestMkfsFailureIsLoggedOnce(t *testing.T) {
+	testkit.Program(t, "mkswap", `echo "no such luck"; exit 3`)
+	c := casterOf(t, "size", "1M", "type", "swap")
+	errs := make(chan string, 10)
+	c.maker.opts.Error = func(line string) { errs <- line }
+	c.Start()
+	for range 3 {
+		_, err := open(c)
+		testkit.Contains(t, err, "exit code 3", "no such luck")
+	}
+	c.Stop(errStopped)
+	close(errs)
+	n := 0
+	for line := range errs {
+		if strings.HasPrefix(line, "type swap: no disk can be made") {
+			n++
+			testkit.Contains(t, errors.New(line), "exit code 3", "no such luck")
+		}
+	}
+	if n != 1 {
+		t.Errorf("got %d lines about the type, want 1", n)
+	}
+}
+
+// What stamping does not understand is made by mkfs, for each client.
+func TestMkfsRunsForEachDiskThatIsNotUnderstood(t *testing.T) {
+	runs := testkit.Program(t, "mkswap", `for disk; do :; done; printf strange | dd of="$disk" conv=notrunc status=none`)
+	c := casterOf(t, "size", "1M", "type", "swap")
+	for range 3 {
+		d, err := open(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 7)
+		if err := d.PRead(got, 0); err != nil || string(got) != "strange" {
+			t.Errorf("got %q, %v, want what mkfs wrote", got, err)
+		}
+		closeDisk(t, d)
+	}
+	if got := testkit.Runs(t, runs); got < 3 {
+		t.Errorf("got %d runs of mkfs, want one for each disk", got)
+	}
+}
+
+// What is more than a mold may have is cloned from a file.
+func TestCastOfALargeMold(t *testing.T) {
+	testkit.Program(t, "mkswap", `for disk; do :; done; head -c 20000000 /dev/urandom | dd of="$disk" bs=1M conv=notrunc status=none
+		exec /usr/sbin/mkswap "$@"`)
+	c := casterOf(t, "size", "32M", "type", "swap")
+	var first string
+	for range 3 {
+		d, err := open(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 1<<20)
+		if err := d.PRead(got, 18<<20); err != nil {
+			t.Error(err)
+		}
+		if first != "" && first != string(got) {
+			t.Error("got another content than the disk before")
+		}
+		first = string(got)
+		closeDisk(t, d)
+	}
+	if strings.Trim(first, "\x00") == "" {
+		t.Error("got zeroes, want what mkfs wrote")
+	}
+	if c.ready.Load().singly {
+		t.Error("mkfs runs for each disk")
+	}
+}
+
+func TestCastOnAFullFilesystem(t *testing.T) {
+	dir := testkit.Tmpfs(t, "300k")
+	c := casterOf(t, "size", "1G")
+	d, err := open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeDisk(t, d)
+	c.maker.opts.Dir = dir
+	var full []*disk.Disk
+	for err == nil && len(full) < 20 {
+		if d, err = open(c); err == nil {
+			full = append(full, d)
+		}
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("got %v, want %v", err, unix.ENOSPC)
+	}
+	for _, d := range full {
+		closeDisk(t, d)
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil || fs.Bfree != fs.Blocks {
+		t.Errorf("got %d of %d blocks free, want all", fs.Bfree, fs.Blocks)
+	}
+	testkit.WantEmpty(t, dir)
+}
+
+func TestStopEndsMkfs(t *testing.T) {
+	testkit.Program(t, "mkswap", `sleep 1000`)
+	c := casterOf(t, "size", "1M", "type", "swap")
+	c.Start()
+	opened := make(chan error)
+	go func() {
+		_, err := open(c)
+		opened <- err
+	}()
+	c.Stop(errStopped)
+	if err := <-opened; err == nil {
+		t.Error("got a disk, want an error")
+	}
+}

@@ -1,0 +1,102 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/minfree"
+)
+
+// A disk that is ready already is no way in either.
+func TestMinFreeRefuses(t *testing.T) {
+	privateTMPDIR(t)
+	cfg := testconfig.Of(t, "size", "1M", "command", ":")
+	s := NewServer(cfg, testkit.Host{TB: t}, "1")
+	defer s.Stop()
+	d, err := open(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close(d)
+
+	cfg.MinFree = minfree.Limit{Bytes: math.MaxInt64}
+	if d, err := open(s); err == nil {
+		s.Close(d)
+		t.Error("got a disk, want an error")
+	} else {
+		testkit.Contains(t, err, "open: parameter min-free: ")
+	}
+}
+
+func TestMinFreePausesSpares(t *testing.T) {
+	parent := privateTMPDIR(t)
+	cfg := testconfig.Of(t, "size", "1M", "command", ":", "spare-disks", "2", "min-free", "8388607G")
+	host := &loggingHost{Host: testkit.Host{TB: t}, errors: make(chan string, 10)}
+	s := NewServer(cfg, host, "1")
+	s.Start()
+	line := <-host.errors // spares wait, and the log says why
+	if !strings.Contains(line, "min-free") {
+		t.Errorf("got %q, want min-free in it", line)
+	}
+	s.Stop()
+	if left := testkit.Names(t, parent); len(left) != 0 {
+		t.Errorf("left in TMPDIR: %q", left)
+	}
+}
+
+// loggingHost keeps the lines for the log.
+type loggingHost struct {
+	testkit.Host
+	errors chan string
+}
+
+func (h *loggingHost) Error(msg string) { h.errors <- msg }
+
+// Disks that wait on another filesystem than is short of space are left alone.
+func TestMinFreeDropsWhereItHelps(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		other bool
+	}{{"one filesystem", false}, {"two filesystems", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			tmpdir := privateTMPDIR(t)
+			dir := t.TempDir()
+			if tt.other {
+				tmpdir = testkit.Tmpfs(t, "16M")
+				t.Setenv("TMPDIR", tmpdir)
+			}
+			cfg := testconfig.Of(t, "size", "1M", "command", ":", "session-grace", "1h", "session-key", "name", "session-dir", dir)
+			s := NewServer(cfg, testkit.Host{TB: t}, "1")
+			s.Start()
+			defer s.Stop()
+			d, err := openNamed(s, "a/waits")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := d.PWrite([]byte("kept"), 0, false); err != nil {
+				t.Fatal(err)
+			}
+			s.Close(d)
+
+			cfg.MinFree = minfree.Limit{Bytes: math.MaxInt64}
+			_, err = openNamed(s, "a/comes")
+			testkit.Contains(t, err, "too little is free in "+tmpdir)
+			cfg.MinFree = minfree.Limit{}
+			d, err = openNamed(s, "a/waits")
+			if (err == nil) != tt.other {
+				t.Errorf("the disk that waits: got %v, want it there: %v", err, tt.other)
+			}
+			if err == nil {
+				s.Close(d)
+			}
+		})
+	}
+}
+
+// openNamed is a patient client that asks for name.

@@ -1,0 +1,270 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package register
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
+	"nbdkit-tmpdisk-plugin/tmpdisk/status"
+)
+
+// A Connection is what there is to know of a client's connection to a disk. All
+// methods but Allocated are called with a lock held, and must not wait.
+type Connection interface {
+	Numbers() status.Numbers    // of its requests
+	Times() status.RequestTimes // of some of them
+	Fenced() bool               // a later connection has the disk
+	Allocated() uint64          // what the disk takes of its filesystem, in bytes
+}
+
+// A Key is a session's name. Equal keys are one session's. Short does not tell the
+// client's token.
+type Key interface{ Short() string }
+
+// A Register knows who has which disk, and what became of clients. Its methods may
+// be called from any goroutine.
+type Register struct {
+	clients *clients.Clients
+	limits  clients.Limits
+
+	mu       sync.Mutex
+	last     int64 // number
+	entries  map[*entry]struct{}
+	sessions map[Key]*entry
+	tallies  map[string]*Tally   // by export; an export that is gone may come back
+	times    status.RequestTimes // of clients that have gone
+}
+
+// An entry is a disk that clients have, or that waits for one, or that one is
+// about to get. All but what never changes is under Register.mu.
+type entry struct {
+	number int64
+	export string
+	key    Key // nil if it is no session's
+	tally  *Tally
+	slot   *clients.Slot // nil if it is not known whose it is
+
+	peer    clients.Peer // who got it last
+	since   time.Time    // it waits
+	size    int64
+	opening int // clients that are about to get it
+	leaving int // clients that have just left it
+	clients []*Client
+	waiting bool
+	past    status.Numbers // of connections that are over
+
+	used      time.Time // when a request was last seen to have come
+	seen      status.Numbers
+	allocated uint64 // bytes, after those requests:
+	measured  status.Numbers
+}
+
+// A Client is about to get a disk, has it, or has just left it.
+type Client struct {
+	register *Register
+	entry    *entry
+	peer     clients.Peer
+	// slot is for a disk that is another client's up to now; or nil.
+	slot *clients.Slot
+
+	conn  Connection // these two: from Connect on
+	since time.Time
+}
+
+// A Tally counts what became of the clients of an export.
+type Tally struct {
+	Opens      [status.Outcomes]atomic.Uint64
+	Make, Open status.Histogram
+	Fenced     atomic.Uint64
+
+	past status.Numbers // of disks that are gone; under Register.mu
+}
+
+// New returns a Register that knows of no disk yet. Each disk takes a slot of c, if l
+// has a limit of disks.
+func New(c *clients.Clients, l clients.Limits) *Register {
+	return &Register{
+		clients: c, limits: l,
+		entries: map[*entry]struct{}{}, sessions: map[Key]*entry{}, tallies: map[string]*Tally{},
+	}
+}
+
+// Tally is that of an export.
+func (r *Register) Tally(export string) *Tally {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tally(export)
+}
+
+func (r *Register) tally(export string) *Tally {
+	t := r.tallies[export]
+	if t == nil {
+		t = &Tally{}
+		r.tallies[export] = t
+	}
+	return t
+}
+
+// Open books a client that is to get a disk: the session's of that key, or, if it is
+// nil, one of its own. The error wraps [clients.ErrTooMany]: it has too many already.
+// The caller must call either Connect or Fail.
+func (r *Register) Open(export string, key Key, peer clients.Peer) (*Client, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.sessions[key]
+	if e == nil {
+		e = r.add(export, key)
+	}
+	c := &Client{register: r, entry: e, peer: peer}
+	if r.limits.Disks > 0 && (e.slot == nil || e.slot.Owner() != peer.Owner()) {
+		slot, err := r.clients.Enter(peer.Owner(), r.limits)
+		if err != nil {
+			r.drop(e)
+			return nil, err
+		}
+		if e.slot == nil {
+			e.slot = slot
+		} else {
+			c.slot = slot
+		}
+	}
+	e.opening++
+	return c, nil
+}
+
+// add books a disk. With r.mu.
+func (r *Register) add(export string, key Key) *entry {
+	r.last++
+	e := &entry{number: r.last, export: export, key: key, tally: r.tally(export)}
+	r.entries[e] = struct{}{}
+	if key != nil {
+		r.sessions[key] = e
+	}
+	return e
+}
+
+// drop forgets a disk that nobody has and that waits for nobody. With r.mu.
+func (r *Register) drop(e *entry) {
+	if e.opening > 0 || e.leaving > 0 || len(e.clients) > 0 || e.waiting {
+		return
+	}
+	delete(r.entries, e)
+	if e.key != nil {
+		delete(r.sessions, e.key)
+	}
+	if e.slot != nil {
+		e.slot.Leave()
+	}
+	e.tally.past.Add(e.past)
+}
+
+// Number is the disk's, which no other disk of the server gets.
+func (c *Client) Number() int64 { return c.entry.number }
+
+// Tally is that of the disk's export.
+func (c *Client) Tally() *Tally { return c.entry.tally }
+
+// Fail books that c has not got its disk.
+func (c *Client) Fail() {
+	r := c.register
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.slot != nil {
+		c.slot.Leave()
+	}
+	c.entry.opening--
+	r.drop(c.entry)
+}
+
+// Connect books that c has its disk of so many bytes, by way of conn.
+func (c *Client) Connect(conn Connection, size int64) {
+	r, e := c.register, c.entry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.slot != nil {
+		e.slot.Leave()
+		e.slot, c.slot = c.slot, nil
+	}
+	c.conn, c.since = conn, time.Now()
+	e.opening--
+	e.waiting = false
+	e.peer, e.size = c.peer, size
+	e.clients = append(e.clients, c)
+}
+
+// newest is the client that came last of those that may use the disk, or of all; nil
+// if there is none. With the lock.
+func (e *entry) newest() (newest *Client, fenced bool) {
+	fenced = true
+	for _, c := range e.clients {
+		f := c.conn.Fenced()
+		if newest == nil || fenced && !f || f == fenced && c.since.After(newest.since) {
+			newest, fenced = c, f
+		}
+	}
+	return newest, fenced
+}
+
+// Disconnect books that c has gone. If others have the disk still, it is theirs. What
+// else becomes of it is known when the caller calls Done.
+func (c *Client) Disconnect() {
+	r, e := c.register, c.entry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e.leaving++
+	e.clients = slices.DeleteFunc(e.clients, func(other *Client) bool { return other == c })
+	e.past.Add(c.conn.Numbers())
+	r.times.Add(c.conn.Times())
+	now, _ := e.newest()
+	if now != nil && now.peer != c.peer && e.slot != nil && e.slot.Owner() == c.peer.Owner() {
+		if slot, err := r.clients.Enter(now.peer.Owner(), clients.Limits{}); err == nil {
+			e.slot.Leave()
+			e.slot = slot
+		}
+	}
+}
+
+// Done ends what Disconnect has begun.
+func (c *Client) Done() {
+	r := c.register
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c.entry.leaving--
+	r.drop(c.entry)
+}
+
+// Waits books that the disk of a session waits for its client.
+func (r *Register) Waits(key Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.sessions[key]; e != nil {
+		e.waiting, e.since = true, time.Now()
+	}
+}
+
+// Gone books that a disk that waited is there no more.
+func (r *Register) Gone(key Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.sessions[key]; e != nil {
+		e.waiting = false
+		r.drop(e)
+	}
+}
+
+// Found books a disk of an earlier server's, of so many bytes, that has waited since
+// then.
+func (r *Register) Found(key Key, export string, size int64, since time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.sessions[key]
+	if e == nil {
+		e = r.add(export, key)
+	}
+	e.waiting, e.since, e.size = true, since, size
+}

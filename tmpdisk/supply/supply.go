@@ -1,0 +1,204 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package supply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/maker"
+	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
+	"nbdkit-tmpdisk-plugin/tmpdisk/status"
+	"nbdkit-tmpdisk-plugin/tmpdisk/template"
+)
+
+// Options say which disks are made, and what is the whole server's.
+type Options struct {
+	maker.Options
+	Jobs       *pool.Jobs // of commands
+	MoldJobs   *pool.Jobs // of mkfs for molds: a command that takes long holds none up
+	Unattended *template.Unattended
+	// CheckSpace returns an error if there is too little space for a spare disk,
+	// which will most likely take so many bytes.
+	CheckSpace func(bytes uint64) error
+	Made       func(took time.Duration) // is called for each disk that has been made
+}
+
+// A Supply has the fresh disks of an export. Its methods may be called from any
+// goroutine; Start comes first and Stop last.
+type Supply struct {
+	opts      Options
+	maker     *maker.Maker
+	caster    *maker.Caster       // nil if a command makes the disks
+	templates *template.Templates // nil if none are used
+	pool      *pool.Pool[*Fresh]
+}
+
+// A Fresh is a disk that no client has used.
+type Fresh struct {
+	*disk.Disk
+	key      string         // what decided the content when it was made; see Supply.key
+	how      status.Outcome // how it was made
+	made     time.Time
+	returned bool // by a client that did not use it
+}
+
+// Outcome is how a client that came then gets the disk.
+func (f *Fresh) Outcome(came time.Time) status.Outcome {
+	switch {
+	case f.returned:
+		return status.Returned
+	case f.made.Before(came):
+		return status.Spare
+	}
+	return f.how
+}
+
+// New returns a Supply. It touches nothing yet.
+func New(o Options) *Supply {
+	s := &Supply{opts: o, maker: maker.New(o.Options)}
+	cfg := o.Config
+	switch {
+	case cfg.Builtin():
+		// A cast takes no longer than it takes to fetch a spare disk.
+		s.caster = maker.NewCaster(s.maker, o.MoldJobs.Wait, func() { s.pool.Start() })
+		if cfg.TemplateDir != "" {
+			o.Debug("parameter template-dir: disks of type=" + cfg.Type + " need no template (ignored)")
+		}
+	case cfg.TemplateDir != "":
+		s.templates = template.New(template.Options{
+			Dir: cfg.TemplateDir, Keep: cfg.TemplateKeep, Unattended: o.Unattended, Debug: o.Debug, Error: o.Error,
+		}, s.maker)
+	}
+	s.pool = pool.New(pool.Options[*Fresh]{
+		Spares:   cfg.SpareDisks,
+		Jobs:     o.Jobs,
+		Room:     func() error { return o.CheckSpace(s.maker.Space()) },
+		Fresh:    func(f *Fresh) bool { return f.key == s.key() },
+		Debug:    o.Debug,
+		LogError: o.Error,
+	}, s.make)
+	return s
+}
+
+// Start begins to make what is made ahead.
+func (s *Supply) Start() {
+	if s.templates != nil {
+		if err := s.templates.Sweep(); err != nil {
+			// So will be each client's open; here the administrator sees it.
+			s.opts.Error(err.Error())
+		}
+	}
+	if s.caster != nil {
+		s.caster.Start()
+		return
+	}
+	s.pool.Start()
+}
+
+// Stop ends what is being made, for the reason why, and drops what is ready.
+func (s *Supply) Stop(why error) {
+	s.pool.Stop()
+	if s.templates != nil {
+		s.templates.Stop(why)
+	}
+	if s.caster != nil {
+		s.caster.Stop(why)
+	}
+}
+
+// Retire drops what is ready, and keeps nothing from now on. Those who wait for a
+// disk get it. It may take long.
+func (s *Supply) Retire() { s.pool.Retire() }
+
+// AtOnce reports whether Take needs nothing but memory.
+func (s *Supply) AtOnce() bool { return s.caster != nil && s.caster.Casts() }
+
+// Take returns a disk that no client has used.
+func (s *Supply) Take(ctx context.Context) (*Fresh, error) {
+	if s.caster == nil {
+		return s.pool.Get(ctx)
+	}
+	// Not by a maker of the pool, of which there may be one at a time: mkfs
+	// waits for its turn as well.
+	if err := s.caster.Wait(ctx); err != nil {
+		return nil, err
+	}
+	if !s.caster.Casts() {
+		return s.pool.Get(ctx)
+	}
+	return s.make(ctx)
+}
+
+// Return takes back a disk of a client that is gone. One that the client has not
+// used is another's, unless to cast another takes no longer than to hand it out again.
+func (s *Supply) Return(f *Fresh) {
+	if s.AtOnce() {
+		if err := f.Close(); err != nil {
+			s.opts.Debug(fmt.Sprintf("%v (ignored)", err))
+		}
+		return
+	}
+	f.returned = true
+	s.pool.Put(f)
+}
+
+// make is what the pool makes disks by.
+func (s *Supply) make(ctx context.Context) (*Fresh, error) {
+	key, began := s.key(), time.Now()
+	fresh, how := s.maker.Fresh, status.Made
+	switch {
+	case s.caster != nil:
+		fresh, how = s.caster.Make, status.Cast
+	case s.templates != nil:
+		fresh, how = s.templates.Make, status.Clone
+	}
+	d, err := fresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.maker.Servable(d); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	s.opts.Made(time.Since(began))
+	return &Fresh{Disk: d, key: key, how: how, made: time.Now()}, nil
+}
+
+// key changes when disks that are made from now on may have another content.
+// Without templates nobody has asked for that: a command may well keep a log in
+// a file that a parameter names.
+func (s *Supply) key() string {
+	if s.templates == nil {
+		return ""
+	}
+	return s.maker.Key()
+}
+
+// Kind is how the disks are made (status.KindMold and others), and how many bytes of
+// memory that takes.
+func (s *Supply) Kind() (kind string, mold int64) {
+	switch {
+	case s.templates != nil:
+		return status.KindTemplate, 0
+	case s.caster == nil:
+		return status.KindCommand, 0
+	}
+	mold, ok := s.caster.Mold()
+	if !ok {
+		return status.KindMkfs, 0
+	}
+	return status.KindMold, mold
+}
+
+// Stats are the pool's; a mold is made as a disk is.
+func (s *Supply) Stats() pool.Stats {
+	p := s.pool.Stats()
+	if s.caster != nil && s.caster.Making() {
+		p.Making++
+	}
+	return p
+}
