@@ -35,12 +35,12 @@ type Disk struct {
 
 // newDisk returns a disk that is one client's alone.
 func newDisk(d *disk.Disk, src *source) *Disk {
-	return &Disk{Requests: alone{d}, file: d, source: src}
+	return &Disk{Requests: d, file: d, source: src}
 }
 
 // takeBack makes d a disk without a client again.
 func (d *Disk) takeBack() {
-	d.Requests = alone{d.file}
+	d.Requests = d.file
 	d.returned = true
 	d.counted, d.direct, d.meter, d.entry = nil, nil, nil, nil
 }
@@ -94,17 +94,4 @@ func (d *Disk) Gate() (word *atomic.Uint64, read, write uint64) {
 		return nil, 0, 0
 	}
 	return d.conn.Gate()
-}
-
-// alone is a disk that nobody will see again, so nothing need be kept.
-type alone struct{ *disk.Disk }
-
-func (a alone) PWrite(buf []byte, off uint64, _ bool) error { return a.Disk.PWrite(buf, off) }
-
-func (a alone) Flush() error { return nil }
-
-func (a alone) Trim(count uint32, off uint64, _ bool) error { return a.Disk.Trim(count, off) }
-
-func (a alone) Zero(count uint32, off uint64, mayTrim, fast, _ bool) error {
-	return a.Disk.Zero(count, off, mayTrim, fast)
 }

@@ -221,7 +221,7 @@ func (s *Server) give(d *Disk, peer Peer, client Client, t *tally) {
 	d.Requests = d.counted
 	if s.cfg.Limits.Metered() {
 		d.meter = s.register.clients.Meter(peer.Owner(), s.cfg.Limits)
-		d.Requests = limited{d.counted, d.meter, client.Sleep}
+		d.Requests = &limited{d.counted, d.meter, client.Sleep}
 	}
 }
 

@@ -74,3 +74,13 @@ func open(s *Server) (*Disk, error) {
 		return f(context.Background())
 	})
 }
+
+// PRead and PWrite are a client's requests.
+
+func (d *Disk) PRead(buf []byte, off uint64) error {
+	return d.Do(disk.Request{Op: disk.Read, Buf: buf, Offset: off})
+}
+
+func (d *Disk) PWrite(buf []byte, off uint64) error {
+	return d.Do(disk.Request{Op: disk.Write, Buf: buf, Offset: off})
+}
