@@ -10,6 +10,7 @@ import (
 	"libguestfs.org/nbdkit"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk"
+	request "nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
 
@@ -116,43 +117,57 @@ func (c *counts) Times() (t status.RequestTimes) {
 	return t
 }
 
+// The values are nbdkit's: a difference does not compile.
+const (
+	_ = -(uint32(request.MayTrim) ^ nbdkit.FlagMayTrim)
+	_ = -(uint32(request.FUA) ^ nbdkit.FlagFUA)
+	_ = -(uint32(request.One) ^ nbdkit.FlagReqOne)
+	_ = -(uint32(request.Fast) ^ nbdkit.FlagFastZero)
+)
+
+// ranged is a request that has no buffer.
+func ranged(op request.Op, count uint32, offset uint64, flags uint32) request.Request {
+	return request.Request{Op: op, Count: count, Offset: offset, Flags: request.Flags(flags)}
+}
+
 // PRead implements .pread.
 func (d *disk) PRead(buf []byte, offset uint64, flags uint32) error {
-	return d.Connection.PRead(buf, offset)
+	return d.Do(request.Request{Op: request.Read, Buf: buf, Offset: offset, Flags: request.Flags(flags)})
 }
 
 // PWrite implements .pwrite.
 func (d *disk) PWrite(buf []byte, offset uint64, flags uint32) error {
-	return d.Connection.PWrite(buf, offset, flags&nbdkit.FlagFUA != 0)
+	return d.Do(request.Request{Op: request.Write, Buf: buf, Offset: offset, Flags: request.Flags(flags)})
 }
 
 // Flush implements .flush.
 func (d *disk) Flush(flags uint32) error {
-	return d.Connection.Flush()
+	return d.Do(ranged(request.Flush, 0, 0, flags))
 }
 
 // Trim implements .trim.
 func (d *disk) Trim(count uint32, offset uint64, flags uint32) error {
-	return d.Connection.Trim(count, offset, flags&nbdkit.FlagFUA != 0)
+	return d.Do(ranged(request.Trim, count, offset, flags))
 }
 
 // Zero implements .zero.
 func (d *disk) Zero(count uint32, offset uint64, flags uint32) error {
-	return d.Connection.Zero(count, offset, flags&nbdkit.FlagMayTrim != 0, flags&nbdkit.FlagFastZero != 0, flags&nbdkit.FlagFUA != 0)
+	return d.Do(ranged(request.Zero, count, offset, flags))
 }
 
 // Extents implements .extents.
 func (d *disk) Extents(count uint32, offset uint64, flags uint32, extents *nbdkit.Extents) error {
-	add := func(offset, length uint64, hole bool) error {
+	r := ranged(request.Extents, count, offset, flags)
+	r.Add = func(offset, length uint64, hole bool) error {
 		if hole {
 			return extents.Add(offset, length, nbdkit.ExtentHole|nbdkit.ExtentZero)
 		}
 		return extents.Add(offset, length, 0)
 	}
-	return d.Connection.Extents(count, offset, flags&nbdkit.FlagReqOne != 0, add)
+	return d.Do(r)
 }
 
 // Cache implements .cache.
 func (d *disk) Cache(count uint32, offset uint64, flags uint32) error {
-	return d.Connection.Cache(count, offset)
+	return d.Do(ranged(request.Cache, count, offset, flags))
 }

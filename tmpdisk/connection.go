@@ -32,7 +32,7 @@ type Connection struct {
 
 // newConnection is one to a disk that is one client's alone, who came then.
 func newConnection(x *liveExport, d *supply.Fresh, came time.Time) *Connection {
-	return &Connection{Requests: alone{d.Disk}, file: d.Disk, export: x, fresh: d, how: d.Outcome(came)}
+	return &Connection{Requests: d.Disk, file: d.Disk, export: x, fresh: d, how: d.Outcome(came)}
 }
 
 // Numbers, Times, Fenced and Allocated are for the register.
@@ -83,17 +83,4 @@ func (c *Connection) Gate() (word *atomic.Uint64, read, write uint64) {
 		return nil, 0, 0
 	}
 	return c.session.Gate()
-}
-
-// alone is a disk that nobody will see again, so nothing need be kept.
-type alone struct{ *disk.Disk }
-
-func (a alone) PWrite(buf []byte, off uint64, _ bool) error { return a.Disk.PWrite(buf, off) }
-
-func (a alone) Flush() error { return nil }
-
-func (a alone) Trim(count uint32, off uint64, _ bool) error { return a.Disk.Trim(count, off) }
-
-func (a alone) Zero(count uint32, off uint64, mayTrim, fast, _ bool) error {
-	return a.Disk.Zero(count, off, mayTrim, fast)
 }

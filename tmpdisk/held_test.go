@@ -39,7 +39,7 @@ func TestMakeWhereOpenFilesAreHeld(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := d.PWrite([]byte("x"), 4000, false); err != nil {
+				if err := d.PWrite([]byte("x"), 4000); err != nil {
 					t.Error(err)
 				}
 				disks = append(disks, d)

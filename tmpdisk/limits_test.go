@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
@@ -29,7 +30,7 @@ func openAs(s *Server, export string, peer func() (clients.Peer, error)) (*Conne
 
 func somebody() (clients.Peer, error) { return clients.Peer{Address: "user 1"}, nil }
 
-func startServer(t *testing.T, pairs ...string) *Server {
+func startServer(t testing.TB, pairs ...string) *Server {
 	t.Helper()
 	privateTMPDIR(t)
 	s := NewServer(testconfig.Of(t, append([]string{"size", "1M", "command", `truncate -s 1M "$disk"`}, pairs...)...), quietHost{testkit.Host{TB: t}}, "1")
@@ -62,7 +63,7 @@ func TestLimitsAndTheDirectPath(t *testing.T) {
 			if got := d.FD() >= 0; got != tt.direct {
 				t.Errorf("a descriptor for the bindings: got %v, want %v", got, tt.direct)
 			}
-			if _, limited := d.Requests.(limited); limited == tt.direct {
+			if _, limited := d.Requests.(*limited); limited == tt.direct {
 				t.Errorf("requests are held back: got %v, want %v", limited, !tt.direct)
 			}
 		})
@@ -71,19 +72,7 @@ func TestLimitsAndTheDirectPath(t *testing.T) {
 
 // Each kind of request is held back when there was too much before it.
 func TestHeldBack(t *testing.T) {
-	requests := map[string]func(*Connection) error{
-		"read":  func(d *Connection) error { return d.PRead(make([]byte, 512), 0) },
-		"write": func(d *Connection) error { return d.PWrite(make([]byte, 512), 0, true) },
-		"trim":  func(d *Connection) error { return d.Trim(512, 0, false) },
-		"zero":  func(d *Connection) error { return d.Zero(512, 0, true, false, false) },
-	}
-	free := map[string]func(*Connection) error{
-		"flush": (*Connection).Flush,
-		"cache": func(d *Connection) error { return d.Cache(512, 0) },
-		"extents": func(d *Connection) error {
-			return d.Extents(512, 0, false, func(_, _ uint64, _ bool) error { return nil })
-		},
-	}
+	free := map[disk.Op]bool{disk.Flush: true, disk.Cache: true, disk.Extents: true}
 	s := startServer(t, "client-iops", "2")
 	one, err := openAs(s, "", somebody)
 	if err != nil {
@@ -100,22 +89,18 @@ func TestHeldBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close(other)
-	requests["read of the other disk"] = func(*Connection) error { return two.PRead(make([]byte, 512), 0) }
-	for name, request := range requests {
-		for err = nil; err == nil; { // two a second go through
-			err = request(one)
-		}
-		if !errors.Is(err, unix.ESHUTDOWN) {
-			t.Errorf("%s: got %v, want what the sleep returned", name, err)
+	for name, r := range requestsOf(512) {
+		for _, d := range []*Connection{one, two} {
+			for range 3 { // two a second go through
+				err = d.Do(r)
+			}
+			if free[r.Op] != (err == nil) || err != nil && !errors.Is(err, unix.ESHUTDOWN) {
+				t.Errorf("%s: got %v, free %v, want what the sleep returned", name, err, free[r.Op])
+			}
 		}
 	}
 	if err := other.PRead(make([]byte, 512), 0); err != nil {
 		t.Errorf("another client: %v", err)
-	}
-	for name, request := range free {
-		if err := request(one); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 	n := one.Numbers()
 	n.Add(two.Numbers())

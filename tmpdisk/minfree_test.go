@@ -79,7 +79,7 @@ func TestMinFreeDropsWhereItHelps(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := d.PWrite([]byte("kept"), 0, false); err != nil {
+			if err := d.PWrite([]byte("kept"), 0); err != nil {
 				t.Fatal(err)
 			}
 			s.Close(d)

@@ -39,7 +39,7 @@ func TestReportsWhileDisksComeAndGo(t *testing.T) {
 				})
 				n := uint64(0)
 				if err == nil {
-					if d.PWrite(make([]byte, 10), 0, false) == nil { // it may be fenced
+					if d.PWrite(make([]byte, 10), 0) == nil { // it may be fenced
 						n = 1
 					}
 					s.Close(d)

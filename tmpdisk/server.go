@@ -219,7 +219,7 @@ func (s *Server) connect(x *liveExport, key register.Key, peer clients.Peer, cli
 	c.Requests = c.counted
 	if s.cfg.Limits.Metered() {
 		c.meter = s.clients.Meter(peer.Owner(), s.cfg.Limits)
-		c.Requests = limited{c.counted, c.meter, client.Sleep}
+		c.Requests = &limited{c.counted, c.meter, client.Sleep}
 	}
 	booked.Connect(c, c.Size())
 	return c, nil

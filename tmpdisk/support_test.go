@@ -8,6 +8,7 @@ import (
 	"os"
 	"testing"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
@@ -36,4 +37,14 @@ func openNamed(s *Server, export string) (*Connection, error) {
 	return s.Open(Client{Export: export}, func(f func(context.Context) (*Connection, error)) (*Connection, error) {
 		return f(context.Background())
 	})
+}
+
+// PRead and PWrite are a client's requests.
+
+func (d *Connection) PRead(buf []byte, off uint64) error {
+	return d.Do(disk.Request{Op: disk.Read, Buf: buf, Offset: off})
+}
+
+func (d *Connection) PWrite(buf []byte, off uint64) error {
+	return d.Do(disk.Request{Op: disk.Write, Buf: buf, Offset: off})
 }

@@ -3,7 +3,8 @@
 
 // Package disk is an open disk: what a client reads, writes, zeroes, trims and
 // asks about. It is a regular file, which has no name any more, or a block
-// device.
+// device. [Disk.Do] carries out a [Request], which is the value that all layers
+// between nbdkit and the disk hand on.
 //
 // # Concurrency
 //

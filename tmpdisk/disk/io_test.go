@@ -81,31 +81,6 @@ func TestErrorsUnwrapToErrno(t *testing.T) {
 	}
 }
 
-func TestRequestsDoNotAllocate(t *testing.T) {
-	d := blankDisk(t, t.TempDir(), 1<<20)
-	buf := make([]byte, 4096)
-	cases := []struct {
-		name string
-		do   func() error
-	}{
-		{"read", func() error { return d.PRead(buf, 8192) }},
-		{"write", func() error { return d.PWrite(buf, 8192) }},
-		{"zero", func() error { return d.Zero(4096, 8192, true, false) }},
-		{"trim", func() error { return d.Trim(4096, 8192) }},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			var err error
-			if got := testing.AllocsPerRun(100, func() { err = errors.Join(err, c.do()) }); got != 0 {
-				t.Errorf("got %v allocations, want 0", got)
-			}
-			if err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
 func TestNoSpaceLeavesTheDiskUsable(t *testing.T) {
 	d := blankDisk(t, testkit.Tmpfs(t, "1M"), 8<<20)
 	block := bytes.Repeat([]byte{'x'}, 64<<10)

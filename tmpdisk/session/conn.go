@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 )
 
 // Gate gives the word that every request passes, and the bits that those that
@@ -15,8 +17,8 @@ import (
 // see the bit in the value before or after, and subtract 1 when it has ended, or
 // at once if the bit was clear.
 //
-// write is 0, which is never set, where a request that modifies must come to the
-// methods below, because the disk is the server's for a time only.
+// write is 0, which is never set, where a request that modifies must come to Do,
+// because the disk is the server's for a time only.
 func (c *Conn) Gate() (word *atomic.Uint64, read, write uint64) {
 	if c.session.held.lease != nil {
 		return &c.gate.word, mayRead, 0
@@ -78,35 +80,58 @@ const (
 	quickPiece = 256 << 20 // where no data is moved
 )
 
-// modify carries out a request by way of do, for one piece after the other.
-func (c *Conn) modify(count, off, step uint64, fua bool, do func(count, off uint64) error) error {
-	if c.session.held.lease == nil {
-		step = count
-	}
-	for count > step {
-		if err := c.modifyPiece(step, off, false, do); err != nil {
+// Do carries out a request unless the connection is fenced or the disk has failed.
+// What modifies with FUA returns after the data is on the server's own disk if
+// Options.Sync is set. So does a flush, which is for all that any connection was told
+// is written.
+func (c *Conn) Do(r disk.Request) error {
+	switch {
+	case c.session.held.lease == nil || !r.Op.Modifies():
+		return c.piece(r)
+	case r.Op == disk.Zero && !r.Has(disk.Fast):
+		// Only what is not quick takes more than one system call.
+		quick := r
+		quick.Flags |= disk.Fast
+		if err := c.pieces(quick, quickPiece); !errors.Is(err, unix.EOPNOTSUPP) {
 			return err
 		}
-		count, off = count-step, off+step
+	case r.Op != disk.Write:
+		return c.pieces(r, quickPiece)
 	}
-	return c.modifyPiece(count, off, fua, do)
+	return c.pieces(r, piece)
 }
 
-func (c *Conn) modifyPiece(count, off uint64, fua bool, do func(count, off uint64) error) error {
-	if err := c.enter(mayWrite); err != nil {
+// pieces carries out one piece after the other. Only the last one is flushed.
+func (c *Conn) pieces(r disk.Request, size uint32) error {
+	for r.Len() > uint64(size) {
+		var first disk.Request
+		first, r = r.Split(size)
+		first.Flags &^= disk.FUA
+		if err := c.piece(first); err != nil {
+			return err
+		}
+	}
+	return c.piece(r)
+}
+
+func (c *Conn) piece(r disk.Request) error {
+	bit := mayRead
+	if r.Op.Modifies() {
+		bit = mayWrite
+	}
+	if err := c.enter(bit); err != nil {
 		return err
 	}
 	defer c.gate.leave()
-	return c.modified(do(count, off), fua)
-}
-
-// modified is for what a request that modifies has come to. With fua it is to be
-// kept.
-func (c *Conn) modified(err error, fua bool) error {
-	switch s := c.session; {
-	case err == nil && fua:
+	s := c.session
+	if r.Op == disk.Extents {
+		s.asked.Store(true)
+	}
+	err := c.disk.Do(r)
+	switch {
+	case err == nil && (r.Op == disk.Flush || r.Has(disk.FUA)):
 		err = s.flush()
-	case err != nil && (s.sync && lost(err) || s.held.lease != nil && unreachable(err)):
+	case err != nil && r.Op.Modifies() && (s.sync && lost(err) || s.held.lease != nil && unreachable(err)):
 		s.fail(err)
 	}
 	return known(err)
@@ -141,70 +166,4 @@ func (s *session) flush() error {
 // something, which says nothing of the disk.
 func scarce(err error) bool {
 	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
-}
-
-// PRead is the disk's, as are the methods below, unless the connection is fenced
-// or the disk has failed.
-func (c *Conn) PRead(buf []byte, off uint64) error {
-	if err := c.enter(mayRead); err != nil {
-		return err
-	}
-	defer c.gate.leave()
-	return known(c.disk.PRead(buf, off))
-}
-
-// PWrite returns after the data is on the server's own disk if fua is set and
-// Options.Sync is. So do Trim and Zero.
-func (c *Conn) PWrite(buf []byte, off uint64, fua bool) error {
-	return c.modify(uint64(len(buf)), off, piece, fua, func(count, at uint64) error {
-		return c.disk.PWrite(buf[at-off:][:count], at)
-	})
-}
-
-func (c *Conn) Trim(count uint32, off uint64, fua bool) error {
-	return c.modify(uint64(count), off, quickPiece, fua, func(count, at uint64) error {
-		return c.disk.Trim(uint32(count), at)
-	})
-}
-
-func (c *Conn) Zero(count uint32, off uint64, mayTrim, fast, fua bool) error {
-	if c.session.held.lease != nil && !fast {
-		// Only what is not quick takes more than one system call.
-		if err := c.Zero(count, off, mayTrim, true, fua); !errors.Is(err, unix.EOPNOTSUPP) {
-			return err
-		}
-	}
-	step := uint64(piece)
-	if fast {
-		step = quickPiece
-	}
-	return c.modify(uint64(count), off, step, fua, func(count, at uint64) error {
-		return c.disk.Zero(uint32(count), at, mayTrim, fast)
-	})
-}
-
-// Flush is for all that any connection was told is written.
-func (c *Conn) Flush() error {
-	if err := c.enter(mayRead); err != nil {
-		return err
-	}
-	defer c.gate.leave()
-	return known(c.session.flush())
-}
-
-func (c *Conn) Extents(count uint32, off uint64, reqOne bool, add func(off, length uint64, hole bool) error) error {
-	if err := c.enter(mayRead); err != nil {
-		return err
-	}
-	defer c.gate.leave()
-	c.session.asked.Store(true)
-	return c.disk.Extents(count, off, reqOne, add)
-}
-
-func (c *Conn) Cache(count uint32, off uint64) error {
-	if err := c.enter(mayRead); err != nil {
-		return err
-	}
-	defer c.gate.leave()
-	return c.disk.Cache(count, off)
 }

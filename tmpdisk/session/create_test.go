@@ -25,7 +25,7 @@ func ready(t *testing.T, make func(context.Context) (Disk, error)) Disk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.PWrite(block(5, 5), 5*blockSize); err != nil {
+	if err := d.Do(disk.Request{Op: disk.Write, Buf: block(5, 5), Offset: 5 * blockSize}); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -107,7 +107,7 @@ func TestCreateWhereItIsFull(t *testing.T) {
 	for i := range buf {
 		buf[i] = byte(i) | 1
 	}
-	if err := d.PWrite(buf, 0); err != nil {
+	if err := d.Do(disk.Request{Op: disk.Write, Buf: buf}); err != nil {
 		t.Fatal(err)
 	}
 	s := started(t, dirOptions(t, nil, parent))

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 )
 
 // eventually waits for what must come.
@@ -28,10 +30,10 @@ func requests(c *Conn) map[string]error {
 		"read":    c.PRead(make([]byte, blockSize), 0),
 		"write":   c.PWrite(block(99, 0), 0, false),
 		"trim":    c.Trim(1, 0, false),
-		"zero":    c.Zero(1, 0, true, false, false),
+		"zero":    c.Zero(1, 0, 0, false),
 		"flush":   c.Flush(),
-		"extents": c.Extents(1, 0, false, nil),
-		"cache":   c.Cache(1, 0),
+		"extents": c.Do(disk.Request{Op: disk.Extents}),
+		"cache":   c.Do(disk.Request{Op: disk.Cache}),
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 )
 
 // crawlingDisk takes a second for each request, and zeroes only by writing.
@@ -18,27 +20,15 @@ type crawlingDisk struct {
 	done uint64 // bytes
 }
 
-func (d *crawlingDisk) crawl(n int) {
-	d.now.pass(time.Second)
-	d.done += uint64(n)
-}
-
-func (d *crawlingDisk) PWrite(buf []byte, off uint64) error {
-	d.crawl(len(buf))
-	return d.Disk.PWrite(buf, off)
-}
-
-func (d *crawlingDisk) Trim(count uint32, off uint64) error {
-	d.crawl(int(count))
-	return d.Disk.Trim(count, off)
-}
-
-func (d *crawlingDisk) Zero(count uint32, off uint64, mayTrim, fast bool) error {
-	if fast {
+func (d *crawlingDisk) Do(r disk.Request) error {
+	if r.Has(disk.Fast) {
 		return unix.EOPNOTSUPP
 	}
-	d.crawl(int(count))
-	return d.Disk.Zero(count, off, mayTrim, false)
+	if r.Op.Modifies() {
+		d.now.pass(time.Second)
+		d.done += r.Len()
+	}
+	return d.Disk.Do(r)
 }
 
 // A request that is in the middle when the lease is over goes no further.
@@ -50,7 +40,7 @@ func TestLeaseEndsInTheMiddle(t *testing.T) {
 		atMost uint64 // bytes within the lease
 	}{
 		"write": {func(c *Conn, fua bool) error { return c.PWrite(make([]byte, 32<<20), 0, fua) }, 32 << 20, 10 << 20},
-		"zero":  {func(c *Conn, fua bool) error { return c.Zero(32<<20, 0, true, false, fua) }, 32 << 20, 10 << 20},
+		"zero":  {func(c *Conn, fua bool) error { return c.Zero(32<<20, 0, 0, fua) }, 32 << 20, 10 << 20},
 		"trim":  {func(c *Conn, fua bool) error { return c.Trim(size-1, 0, fua) }, size - 1, 10 * 256 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +82,7 @@ func TestFastZeroIsRefused(t *testing.T) {
 	put(t, c, 1, 1, 0)
 	d := &crawlingDisk{Disk: c.disk, now: now}
 	c.disk = d
-	if err := c.Zero(4096, 0, true, true, false); !errors.Is(err, unix.EOPNOTSUPP) {
+	if err := c.Zero(4096, 0, disk.Fast, false); !errors.Is(err, unix.EOPNOTSUPP) {
 		t.Errorf("got %v, want EOPNOTSUPP", err)
 	}
 	wantBlock(t, c, 1, 1, 0)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 )
 
 // leasedOptions are those of a server on a filesystem that others have as well.
@@ -128,7 +130,7 @@ func TestLeaseIsForWhatModifies(t *testing.T) {
 	for name, f := range map[string]func() error{
 		"write": func() error { return c.PWrite(block(1, 3), 0, false) },
 		"trim":  func() error { return c.Trim(4096, 0, false) },
-		"zero":  func() error { return c.Zero(4096, 0, true, false, false) },
+		"zero":  func() error { return c.Zero(4096, 0, 0, false) },
 		"flush": c.Flush,
 	} {
 		if err := f(); !errors.Is(err, unix.ESHUTDOWN) {
@@ -189,7 +191,8 @@ func TestUnreachableIsNotFailed(t *testing.T) {
 // back: what it has not passed on may come when it closes the file.
 func TestUnreachableIsNotGivenBack(t *testing.T) {
 	_, parent, s, c := leased(t)
-	if err := c.modified(unix.ENOTCONN, false); !errors.Is(err, unix.EIO) {
+	c.disk = cutOffDisk{c.disk}
+	if err := c.PWrite(block(1, 2), 0, false); !errors.Is(err, unix.EIO) {
 		t.Errorf("got %v, want EIO", err)
 	}
 	s.Close(c)
@@ -214,7 +217,21 @@ func TestNotFlushedIsNotGivenBack(t *testing.T) {
 
 type cutOffDisk struct{ Disk }
 
-func (cutOffDisk) Sync() error { return unix.ENOTCONN }
+func (cutOffDisk) Sync() error           { return unix.ENOTCONN }
+func (cutOffDisk) Do(disk.Request) error { return unix.ENOTCONN }
+
+// nbdkit would tell clients EINVAL, which is their own fault.
+func TestUnreachableIsAnErrorOfIO(t *testing.T) {
+	s := started(t, testOptions(t, nil))
+	c := open(t, s, keyA, fresh(newFake()))
+	c.disk = cutOffDisk{c.disk}
+	for name, err := range requests(c) {
+		if name != "flush" && !errors.Is(err, unix.EIO) {
+			t.Errorf("%s: got %v, want EIO", name, err)
+		}
+	}
+	s.Close(c)
+}
 
 // The lock of a directory is often this machine's only, so it is that of a file.
 func TestNamingWaitsForOtherMachines(t *testing.T) {

@@ -73,7 +73,7 @@ func (m *model) use(c *Conn, me, half, steps int, rng *rand.Rand) {
 		var err error
 		switch entered := word.Add(1)&write != 0; {
 		case entered:
-			err = m.disk.PWrite(data, off)
+			err = m.disk.write(data, off)
 			word.Add(^uint64(0))
 		default:
 			word.Add(^uint64(0))

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 )
 
 // Disk is what a session needs of a disk: see package disk.
@@ -21,13 +23,7 @@ type Disk interface {
 	Touched() bool
 	Close() error
 	Sync() error
-
-	PRead(buf []byte, off uint64) error
-	PWrite(buf []byte, off uint64) error
-	Trim(count uint32, off uint64) error
-	Zero(count uint32, off uint64, mayTrim, fast bool) error
-	Extents(count uint32, off uint64, reqOne bool, add func(off, length uint64, hole bool) error) error
-	Cache(count uint32, off uint64) error
+	Do(disk.Request) error
 }
 
 // A Conn is one client's connection to a session. Requests may come from any

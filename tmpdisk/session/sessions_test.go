@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 
 	"golang.org/x/sys/unix"
@@ -143,7 +144,7 @@ func TestExtentsMakeASession(t *testing.T) {
 	s := started(t, testOptions(t, nil))
 	d := newFake()
 	c := open(t, s, keyA, fresh(d))
-	if err := c.Extents(1, 0, false, nil); err != nil {
+	if err := c.Do(disk.Request{Op: disk.Extents, Count: 1}); err != nil {
 		t.Fatal(err)
 	}
 	s.Close(c)

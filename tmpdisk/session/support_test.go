@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
@@ -68,7 +69,17 @@ func (d *fakeDisk) Close() error {
 	return nil
 }
 
-func (d *fakeDisk) PRead(buf []byte, off uint64) error {
+func (d *fakeDisk) Do(r disk.Request) error {
+	switch r.Op {
+	case disk.Read:
+		return d.read(r.Buf, r.Offset)
+	case disk.Write:
+		return d.write(r.Buf, r.Offset)
+	}
+	return nil
+}
+
+func (d *fakeDisk) read(buf []byte, off uint64) error {
 	d.use()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -76,7 +87,7 @@ func (d *fakeDisk) PRead(buf []byte, off uint64) error {
 	return nil
 }
 
-func (d *fakeDisk) PWrite(buf []byte, off uint64) error {
+func (d *fakeDisk) write(buf []byte, off uint64) error {
 	d.use()
 	conn, seq := unblock(buf)
 	d.mu.Lock()
@@ -99,13 +110,6 @@ func (d *fakeDisk) use() {
 	if d.closed.Load() {
 		panic("a request came after the disk was closed")
 	}
-}
-
-func (d *fakeDisk) Trim(uint32, uint64) error             { return nil }
-func (d *fakeDisk) Zero(uint32, uint64, bool, bool) error { return nil }
-func (d *fakeDisk) Cache(uint32, uint64) error            { return nil }
-func (d *fakeDisk) Extents(uint32, uint64, bool, func(uint64, uint64, bool) error) error {
-	return nil
 }
 
 func (d *fakeDisk) events() []event {
@@ -218,6 +222,34 @@ func openAs(t testing.TB, s *Sessions, key Key, export string, policy Policy, ma
 	}
 	return c
 }
+
+// Requests as tests make them.
+
+func flags(fua bool) disk.Flags {
+	if fua {
+		return disk.FUA
+	}
+	return 0
+}
+
+func (c *Conn) PRead(buf []byte, off uint64) error {
+	return c.Do(disk.Request{Op: disk.Read, Buf: buf, Offset: off})
+}
+
+func (c *Conn) PWrite(buf []byte, off uint64, fua bool) error {
+	return c.Do(disk.Request{Op: disk.Write, Flags: flags(fua), Buf: buf, Offset: off})
+}
+
+func (c *Conn) Trim(count uint32, off uint64, fua bool) error {
+	return c.Do(disk.Request{Op: disk.Trim, Flags: flags(fua), Count: count, Offset: off})
+}
+
+// Zero may trim.
+func (c *Conn) Zero(count uint32, off uint64, fast disk.Flags, fua bool) error {
+	return c.Do(disk.Request{Op: disk.Zero, Flags: disk.MayTrim | fast | flags(fua), Count: count, Offset: off})
+}
+
+func (c *Conn) Flush() error { return c.Do(disk.Request{Op: disk.Flush}) }
 
 func put(t testing.TB, c *Conn, conn, seq, at int) {
 	t.Helper()

@@ -1,0 +1,79 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package disk
+
+// A Request is what a client asks of its disk. It is passed by value, so that none
+// costs an allocation.
+type Request struct {
+	Op     Op
+	Flags  Flags
+	Count  uint32 // bytes; for Read and Write it is 0, and Buf says how many
+	Offset uint64 // bytes
+	Buf    []byte // of Read and Write, and only until Do returns
+	// Add is called for each run that Extents finds, see [Disk.Extents].
+	Add func(off, length uint64, hole bool) error
+}
+
+// Op is the kind of a request.
+type Op uint8
+
+const (
+	Read Op = iota
+	Write
+	Flush
+	Trim
+	Zero
+	Extents
+	Cache
+)
+
+// Modifies reports whether the request may change what the disk holds.
+func (o Op) Modifies() bool { return o == Write || o == Trim || o == Zero }
+
+// Flags are a request's, with the values that nbdkit gives them.
+type Flags uint8
+
+const (
+	MayTrim Flags = 1 << iota // Zero may give the space back
+	FUA                       // Write, Trim and Zero are kept like what is flushed
+	One                       // Extents needs the first run only
+	Fast                      // Zero fails if it would take as long as writing
+)
+
+// Has reports whether f is set.
+func (r *Request) Has(f Flags) bool { return r.Flags&f != 0 }
+
+// Len is how many bytes the request is about.
+func (r *Request) Len() uint64 { return uint64(r.Count) + uint64(len(r.Buf)) }
+
+// Split divides a request after n bytes, of which it must have as many at least.
+func (r *Request) Split(n uint32) (first, rest Request) {
+	first, rest = *r, *r
+	rest.Offset += uint64(n)
+	if r.Buf != nil {
+		first.Buf, rest.Buf = r.Buf[:n], r.Buf[n:]
+	} else {
+		first.Count, rest.Count = n, r.Count-n
+	}
+	return first, rest
+}
+
+// Do carries out a request. Flush and FUA do nothing here.
+func (d *Disk) Do(r Request) error {
+	switch r.Op {
+	case Read:
+		return d.PRead(r.Buf, r.Offset)
+	case Write:
+		return d.PWrite(r.Buf, r.Offset)
+	case Trim:
+		return d.Trim(r.Count, r.Offset)
+	case Zero:
+		return d.Zero(r.Count, r.Offset, r.Has(MayTrim), r.Has(Fast))
+	case Extents:
+		return d.Extents(r.Count, r.Offset, r.Has(One), r.Add)
+	case Cache:
+		return d.Cache(r.Count, r.Offset)
+	}
+	return nil
+}
