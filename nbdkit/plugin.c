@@ -50,19 +50,6 @@ config (const char *key, const char *value)
   return 0;
 }
 
-/* nbdkit_read_password closes the descriptor of password=-FD, but did so in
-   the child. Here it is still open, and commands would inherit it. */
-static void
-close_password_fd (const char *value)
-{
-  int fd;
-
-  if (value[0] == '-' && value[1] != '\0' &&
-      nbdkit_parse_int ("password file descriptor", value + 1, &fd) == 0 &&
-      fd > STDERR_FILENO)
-    close (fd);
-}
-
 static int
 on_config_record (const char *key, const char *value, size_t len)
 {
@@ -71,8 +58,7 @@ on_config_record (const char *key, const char *value, size_t len)
     return 0;
   }
   /* Else it is a password. */
-  close_password_fd (value);
-  return gonbdkit_remember_password (value, len);
+  return gonbdkit_receive_password (value, len);
 }
 
 static int

@@ -42,12 +42,11 @@ func ReadPassword(value string) (string, error) {
 		return "", err
 	}
 	defer free()
-	var password *C.char
-	if C.gonbdkit_read_password(cvalue, &password) == -1 {
+	password := C.gonbdkit_password(cvalue)
+	if password == nil {
 		// Not even the value may be shown.
 		return "", errors.New("nbdkit_read_password: the password could not be read")
 	}
-	defer cfree(unsafe.Pointer(password))
 	return C.GoString(password), nil
 }
 

@@ -57,6 +57,13 @@
   extern type name parameters __attribute__ ((weak));
 GONBDKIT_NEWER (GONBDKIT_DECLARE)
 
+/* False in a plain program (a unit test). */
+static inline bool
+gonbdkit_in_server (void)
+{
+  return nbdkit_error != NULL;
+}
+
 /* What an exported Go function returns where nbdkit wants const. */
 typedef const char *gonbdkit_string;
 
@@ -68,13 +75,12 @@ extern int gonbdkit_start_go (void);
 
 /* child.c: runs job in a forked process that starts Go, and hands each record
    that it tells to on_record. Returns the job's own result, or -1 after
-   nbdkit_error. gonbdkit_tell is for the job's side. The value of a record has
-   len bytes and a NUL. */
+   nbdkit_error. gonbdkit_tell is for the job's side, and does nothing in the
+   server. The value of a record has len bytes and a NUL. */
 typedef int gonbdkit_on_record (const char *key, const char *value, size_t len);
 extern int gonbdkit_in_child (const char *what, int (*job) (void),
                               gonbdkit_on_record *on_record);
 extern int gonbdkit_tell (const char *key, const void *value, size_t len);
-extern bool gonbdkit_is_child (void);
 
 /* plugin.c: what was configured before Go started, for the replay. The
    directory is NULL if it could not be determined. */
@@ -97,16 +103,18 @@ extern int gonbdkit_pread (void *handle, void *buf, uint32_t count,
 extern int gonbdkit_pwrite (void *handle, const void *buf, uint32_t count,
                             uint64_t offset, uint32_t flags);
 
+/* passwords.c: the password that the value of a parameter stands for, which
+   stays where it is, or NULL after nbdkit_error; and how the server takes the
+   record of a child that has read one: the value, a NUL, the password. */
+extern const char *gonbdkit_password (const char *value);
+extern int gonbdkit_receive_password (const char *text, size_t len);
+
 /* helpers.c: what cgo cannot call by itself. gonbdkit_lacks returns the nbdkit
-   release that has the function if this server does not, else NULL. A password
-   to remember is the parameter's value, a NUL, and the password. */
-extern bool gonbdkit_in_server (void);
+   release that has the function if this server does not, else NULL. */
 extern const char *gonbdkit_lacks (const char *function);
 extern void gonbdkit_error (const char *msg);
 extern void gonbdkit_debug (const char *msg);
 extern void gonbdkit_set_error (int err);
 extern void gonbdkit_callback_failed (int err);
-extern int gonbdkit_read_password (const char *value, char **password);
-extern int gonbdkit_remember_password (const char *text, size_t len);
 
 #endif /* GONBDKIT_SHIM_H */
