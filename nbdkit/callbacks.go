@@ -34,8 +34,10 @@ func gonbdkitDumpPlugin() C.int {
 }
 
 //export gonbdkitAfterFork
-func gonbdkitAfterFork() {
-	serve(params())
+func gonbdkitAfterFork() C.int {
+	cs := C.CString(visibleNUL(serve(params())))
+	defer cfree(unsafe.Pointer(cs))
+	return C.gonbdkit_report(cs)
 }
 
 //export gonbdkitCleanup

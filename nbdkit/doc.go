@@ -54,12 +54,14 @@
 //     seen later.
 //   - The second time they run as the server's user, in the directory /.
 //     [AbsolutePath] and [Realpath] know where nbdkit was started, at any time.
-//   - An error or a panic that comes only after the fork, in these or in GetReady
-//     or AfterFork, does not end the server, because nobody may be looking. It is
-//     logged, every client's open fails with it, and the plugin gets no further
-//     callback.
 //   - Unlike in C, GetReady comes after the fork. It and AfterFork are the places
 //     to open files and to start goroutines, which live as long as the server.
+//   - An error or a panic that comes only after the fork, in these or in Config or
+//     ConfigComplete, also ends nbdkit with exit status 1, and the user sees it.
+//     For that, an nbdkit that sends its server into the background does not
+//     return before AfterFork has. The command of --run has begun by then: its
+//     clients are refused, and the exit status is 1 when it has ended. In all
+//     cases the plugin gets no further callback.
 //   - os.Exit(0) in the configuration ends nbdkit with exit status 0, as exit(3)
 //     does in C.
 //

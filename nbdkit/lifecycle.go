@@ -133,17 +133,27 @@ func threadModel() (uint32, error) {
 	return model, err
 }
 
-// serve is what happens once the server has forked. It is too late to end the
-// server by an error: nobody may see that any more, and nbdkit --run would wait
-// for ever. So the clients are told.
-func serve(params []param) {
-	err := errors.New("after_fork: the plugin panicked when the server started")
+// serve is what happens once the server has forked. It returns the text of the
+// error, or "". If there is one, clients that still connect are refused with it.
+func serve(params []param) string {
+	var text string
 	if guard("after_fork", func() error {
-		err = start(params)
+		defer func() {
+			if v := recover(); v != nil {
+				text = fmt.Sprintf("after_fork: panic: %v", v)
+				panic(v) // for the stack in the log
+			}
+		}()
+		err := start(params)
+		if err != nil {
+			text = err.Error()
+		}
 		return err
-	}) == -1 {
-		registration.impl = refusing{err}
+	}) == 0 {
+		return ""
 	}
+	registration.impl = refusing{errors.New(text)}
+	return text
 }
 
 var (

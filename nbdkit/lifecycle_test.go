@@ -142,15 +142,16 @@ func TestLifeCycleOrder(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := &recorder{failAt: test.failAt}
 			register(t, r, "recorder")
-			serve(params)
-			var want error
+			want := ""
 			if test.failAt != "" {
-				want = errRecorder
+				want = errRecorder.Error()
 			}
-			for range 2 {
-				if _, err := open(false); err != want {
-					t.Errorf("open: got error %v, want %v", err, want)
-				}
+			if got := serve(params); got != want {
+				t.Errorf("got error %q, want %q", got, want)
+			}
+			_, err := open(false)
+			if (err != nil) != (want != "") || (err != nil && err.Error() != want) {
+				t.Errorf("open: got error %v, want %q", err, want)
 			}
 			if got := strings.Join(r.got, " "); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
@@ -166,9 +167,12 @@ func (panickingPlugin) Unload()         {}
 
 func TestPanicAtTheStartRefusesClients(t *testing.T) {
 	register(t, panickingPlugin{}, "x")
-	serve(nil)
-	if c, err := open(false); c != nil || err == nil || !strings.Contains(err.Error(), "panicked") {
-		t.Errorf("open: got %v, %v, want an error that says so", c, err)
+	const want = "after_fork: panic: on purpose"
+	if got := serve(nil); got != want {
+		t.Errorf("got error %q, want %q", got, want)
+	}
+	if c, err := open(false); c != nil || err == nil || err.Error() != want {
+		t.Errorf("open: got %v, %v, want error %q", c, err, want)
 	}
 	if is[Unloader](registration.impl) {
 		t.Error("the plugin gets unload, but it was never started")

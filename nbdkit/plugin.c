@@ -88,10 +88,7 @@ dump_plugin (void)
 static int
 after_fork (void)
 {
-  if (gonbdkit_start_go () == -1)
-    return -1;
-  gonbdkitAfterFork ();
-  return 0;
+  return gonbdkit_start_go () == -1 ? -1 : gonbdkitAfterFork ();
 }
 
 static void
@@ -121,6 +118,7 @@ static struct nbdkit_plugin plugin = {
   .config = config,
   .config_complete = config_complete,
   .thread_model = thread_model,
+  .get_ready = gonbdkit_get_ready,
   .after_fork = after_fork,
   .cleanup = cleanup,
 

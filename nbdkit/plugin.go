@@ -72,12 +72,14 @@ type ThreadModeler interface {
 }
 
 // GetReadyer gets .get_ready. Unlike in C it is called after the fork, right
-// before AfterFork, in the process that serves. An error refuses all clients.
+// before AfterFork, in the process that serves. An error ends nbdkit with exit
+// status 1.
 type GetReadyer interface {
 	GetReady() error
 }
 
-// AfterForker gets .after_fork. An error refuses all clients.
+// AfterForker gets .after_fork. An error ends nbdkit with exit status 1. An nbdkit
+// that sends its server into the background waits for AfterFork to return.
 type AfterForker interface {
 	AfterFork() error
 }

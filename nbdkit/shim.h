@@ -89,6 +89,11 @@ extern struct gonbdkit_param *gonbdkit_params;
 extern size_t gonbdkit_nr_params;
 extern char *gonbdkit_start_directory;
 
+/* ready.c: .get_ready, and what the server reports at the end of .after_fork: the
+   error, or "". Returns what .after_fork has to return. */
+extern int gonbdkit_get_ready (void);
+extern int gonbdkit_report (const char *error);
+
 /* direct.c: a connection as nbdkit holds it. */
 struct gonbdkit_connection {
   uintptr_t connection;         /* runtime/cgo.Handle */

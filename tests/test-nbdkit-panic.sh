@@ -100,16 +100,6 @@ for at in cleanup unload; do
     has "$log" "$at: panic: on purpose"
 done
 
-# After the fork it is too late to end the server: every client is refused.
-for at in get_ready after_fork; do
-    FAULTY=$at:panic serve ./faulty.so
-    refused
-    refused
-    stop_server "$server" child
-    has "$log" "after_fork: panic: on purpose"
-    has "$log" "testplugin/faulty/faulty.go"
-done
-
 FAULTY=dump_plugin:panic nbdkit --dump-plugin ./faulty.so >dump 2>"$log"
 has dump name=faulty
 has "$log" "dump_plugin: panic: on purpose"

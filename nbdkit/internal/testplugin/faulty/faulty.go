@@ -37,6 +37,8 @@ func goWrong(callback, how string) error {
 		if !nbdkit.StdioSafe() { // as after the fork
 			return errors.New(callback + ": wrong on purpose")
 		}
+	case "later":
+		nbdkit.Error(callback + " came later")
 	case "errno":
 		return fmt.Errorf("%s: disk: %w", callback, syscall.ENOSPC)
 	case "pluginerror":
