@@ -20,7 +20,9 @@
 // interface of one method. A plugin that has the method gets the callback; for
 // one that does not, nbdkit behaves as for a C plugin without that callback. A
 // method that has the name but not the type is an error when the plugin is
-// loaded, or for a connection when it is opened. To have the compiler check it:
+// loaded, or for a connection when it is opened. A method such as Version, which
+// only looks like a callback, is ignored, and the log says so at the same time. To
+// have the compiler check a callback:
 //
 //	var _ nbdkit.PWriter = (*disk)(nil)
 //

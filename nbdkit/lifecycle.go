@@ -25,6 +25,9 @@ func describe(tell func(key, value string) error) error {
 		return err
 	}
 	impl := registration.impl
+	for _, message := range ignoredByPlugin(impl) {
+		Error("plugin_init: " + message)
+	}
 	var d Description
 	if i, ok := impl.(Describer); ok {
 		d = i.Describe()

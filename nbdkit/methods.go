@@ -88,6 +88,68 @@ func (m method) signature() string {
 	return "func(" + strings.TrimPrefix(rest, ", ")
 }
 
+// A lookalike is a method that people write in the belief that it is a callback.
+// Nothing calls it.
+type lookalike struct {
+	name, instead string
+	of            func(v reflect.Value) reflect.Value // as for method
+}
+
+var pluginLookalikes = []lookalike{
+	{"Name", "PluginInitialize takes the name", func(v reflect.Value) reflect.Value { return v.MethodByName("Name") }},
+	{"Longname", "Describe returns it", func(v reflect.Value) reflect.Value { return v.MethodByName("Longname") }},
+	{"LongName", "Describe returns it", func(v reflect.Value) reflect.Value { return v.MethodByName("LongName") }},
+	{"Version", "Describe returns it", func(v reflect.Value) reflect.Value { return v.MethodByName("Version") }},
+	{"Description", "Describe returns it", func(v reflect.Value) reflect.Value { return v.MethodByName("Description") }},
+	{"MagicConfigKey", "Describe returns it", func(v reflect.Value) reflect.Value { return v.MethodByName("MagicConfigKey") }},
+	{"ConfigHelp", "Describe returns it", func(v reflect.Value) reflect.Value { return v.MethodByName("ConfigHelp") }},
+	{"Preconnect", "PreConnect is the callback", func(v reflect.Value) reflect.Value { return v.MethodByName("Preconnect") }},
+}
+
+var connectionLookalikes = []lookalike{
+	{"Pwrite", "PWrite is the callback", func(v reflect.Value) reflect.Value { return v.MethodByName("Pwrite") }},
+	{"Blocksize", "BlockSize is the callback", func(v reflect.Value) reflect.Value { return v.MethodByName("Blocksize") }},
+	{"CanFua", "CanFUA is the callback", func(v reflect.Value) reflect.Value { return v.MethodByName("CanFua") }},
+	{"CanMulticonn", "CanMultiConn is the callback", func(v reflect.Value) reflect.Value { return v.MethodByName("CanMulticonn") }},
+}
+
+// ignoredByPlugin returns a message for each method of a plugin that looks like a
+// callback and is none. One value may be a plugin and its connection.
+func ignoredByPlugin(p PluginInterface) []string {
+	messages := ignored(p, pluginLookalikes)
+	if !is[ConnectionInterface](p) {
+		messages = append(messages, misplaced(p, connectionMethods, "of what Open returns")...)
+	}
+	return messages
+}
+
+// ignoredByConnection is ignoredByPlugin for a connection.
+func ignoredByConnection(c ConnectionInterface) []string {
+	messages := ignored(c, connectionLookalikes)
+	if !is[PluginInterface](c) {
+		messages = append(messages, misplaced(c, pluginMethods, "of the plugin")...)
+	}
+	return messages
+}
+
+func ignored(v any, lookalikes []lookalike) (messages []string) {
+	for _, l := range lookalikes {
+		if l.of(reflect.ValueOf(v)).IsValid() {
+			messages = append(messages, fmt.Sprintf("%T.%s: the method is ignored: %s", v, l.name, l.instead))
+		}
+	}
+	return messages
+}
+
+func misplaced(v any, methods []method, owner string) (messages []string) {
+	for _, m := range methods {
+		if reflect.TypeOf(v).Implements(reflect.TypeOf(m.want).In(0)) {
+			messages = append(messages, fmt.Sprintf("%T.%s: the method is ignored: it is a callback %s", v, m.name, owner))
+		}
+	}
+	return messages
+}
+
 // checkedTypes remembers the verdict for each type of connection.
 var checkedTypes sync.Map // reflect.Type -> error or nil
 
@@ -96,6 +158,9 @@ func checkConnection(c ConnectionInterface) error {
 	if err, ok := checkedTypes.Load(t); ok {
 		e, _ := err.(error)
 		return e
+	}
+	for _, message := range ignoredByConnection(c) {
+		Error("open: " + message)
 	}
 	err := checkMethods(c, connectionMethods)
 	checkedTypes.Store(t, err)

@@ -4,7 +4,10 @@
 package nbdkit
 
 import (
+	"os"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -66,6 +69,68 @@ func TestCheckMethods(t *testing.T) {
 				t.Errorf("got error %v, want %q in it", err, test.want)
 			}
 		})
+	}
+}
+
+type versionedPlugin struct{ goodPlugin }
+
+func (versionedPlugin) Version() string               { return "1" }
+func (versionedPlugin) PWrite([]byte, uint64, uint32) {}
+func (versionedPlugin) Flush(uint32) error            { return nil }
+func (versionedPlugin) Helper()                       {}
+
+type pluginAndConnection struct {
+	goodPlugin
+	withFlush
+}
+
+type misspelt struct{ bare }
+
+func (*misspelt) Pwrite([]byte, uint64, uint32) error { return nil }
+func (*misspelt) Version() string                     { return "1" }
+func (*misspelt) Cleanup()                            {}
+
+func TestIgnoredMethods(t *testing.T) {
+	tests := []struct {
+		name string
+		got  []string
+		want []string
+	}{
+		{"good plugin", ignoredByPlugin(describedPlugin{}), nil},
+		{"good connection", ignoredByConnection(answeringZero{}), nil},
+		{"plugin", ignoredByPlugin(versionedPlugin{}), []string{
+			"nbdkit.versionedPlugin.Version: the method is ignored: Describe returns it",
+			"nbdkit.versionedPlugin.Flush: the method is ignored: it is a callback of what Open returns"}},
+		{"connection", ignoredByConnection(&misspelt{}), []string{
+			"*nbdkit.misspelt.Pwrite: the method is ignored: PWrite is the callback",
+			"*nbdkit.misspelt.Cleanup: the method is ignored: it is a callback of the plugin"}},
+		{"both, as a plugin", ignoredByPlugin(pluginAndConnection{}), nil},
+		{"both, as a connection", ignoredByConnection(pluginAndConnection{}), nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if !slices.Equal(test.got, test.want) {
+				t.Errorf("got %q, want %q", test.got, test.want)
+			}
+		})
+	}
+}
+
+// A lookalike is looked for by its own name, and is the name of no callback.
+func TestLookalikes(t *testing.T) {
+	text, err := os.ReadFile("methods.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range slices.Concat(pluginLookalikes, connectionLookalikes) {
+		if !regexp.MustCompile(`\{"` + l.name + `", .*MethodByName\("` + l.name + `"\)`).Match(text) {
+			t.Errorf("%s: another method is looked for", l.name)
+		}
+		for _, m := range slices.Concat(pluginMethods, connectionMethods) {
+			if m.name == l.name {
+				t.Errorf("%s: it is a callback", l.name)
+			}
+		}
 	}
 }
 

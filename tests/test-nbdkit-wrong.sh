@@ -24,6 +24,20 @@ wrong thread-model "thread_model: 4: not one of the ThreadModel constants"
 wrong nul "longname: \"cut\\x00off\": NUL in the text"
 wrong init-panic "panic: on purpose"
 
+# A method that only looks like a callback is said once, and does no harm.
+WRONG=ignored serve ./wrong.so
+client 'h.pread(512, 0)'
+client 'h.pread(512, 0)'
+stop_server "$server" child
+for text in "plugin_init: main.versioned.Version: the method is ignored: Describe returns it" \
+    "open: main.misspelt.CanFua: the method is ignored: CanFUA is the callback"; do
+    [ "$(grep -cF "error: $text" "$log")" -eq 1 ] || fail "not once in the log: $text"
+done
+serve "$plugin" size=1M
+client 'h.pread(512, 0)'
+stop_server "$server" child
+! grep "is ignored" "$log" || fail "our own plugin has such methods"
+
 # wrong_connection WRONG TEXT: the client is refused, the next one as well.
 wrong_connection() {
     WRONG=$1 serve ./wrong.so

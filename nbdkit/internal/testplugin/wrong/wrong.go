@@ -23,6 +23,8 @@ func (plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
 		return badWrite{}, nil
 	case "connection-receiver":
 		return pointerWrite{}, nil
+	case "ignored":
+		return misspelt{512}, nil
 	case "negative-size":
 		return conn(-1), nil
 	}
@@ -50,6 +52,14 @@ func (badWrite) PWrite(buf []byte, offset int64) error { return nil }
 type pointerWrite struct{ conn }
 
 func (*pointerWrite) PWrite(buf []byte, offset uint64, flags uint32) error { return nil }
+
+type misspelt struct{ conn }
+
+func (misspelt) CanFua() (uint32, error) { return nbdkit.FUANone, nil }
+
+type versioned struct{ plugin }
+
+func (versioned) Version() string { return "1.0" }
 
 type badConfig struct{ plugin }
 
@@ -79,6 +89,8 @@ func init() {
 		nbdkit.PluginInitialize("not a name", plugin{})
 	case "signature":
 		nbdkit.PluginInitialize("wrong", badConfig{})
+	case "ignored":
+		nbdkit.PluginInitialize("wrong", versioned{})
 	case "thread-model":
 		nbdkit.PluginInitialize("wrong", badModel{})
 	case "nul":
