@@ -42,11 +42,12 @@ static struct {
    and needs few more than there are CPUs. */
 #define SPARE_THREADS 8
 
+/* idle + jobs are the threads that wait, and at most SPARE_THREADS. */
 static struct {
   pthread_mutex_t lock;
   pthread_cond_t wanted;
-  unsigned idle;                /* that wait and are not spoken for */
-  unsigned jobs;                /* that no thread has taken yet */
+  unsigned idle;                /* threads that no job has been given to */
+  unsigned jobs;                /* that their threads have not begun yet */
   struct {
     void *(*start) (void *);
     void *arg;
@@ -80,7 +81,7 @@ make_spare_threads (const pthread_attr_t *attr)
   pthread_t thread;
 
   pthread_mutex_lock (&spare.lock);
-  while (spare.idle < SPARE_THREADS &&
+  while (spare.idle + spare.jobs < SPARE_THREADS &&
          __real_pthread_create (&thread, attr, wait_until_wanted, NULL) == 0)
     spare.idle++;
   pthread_mutex_unlock (&spare.lock);
