@@ -187,9 +187,11 @@ func mayArrive(ctx context.Context) error {
 		return err
 	}
 	var ignored float64
-	_, err = fmt.Sscanf(string(load), "%f %f %f %d/%d", &ignored, &ignored, &ignored, &running, &tasks)
-	if _, e := fmt.Sscan(string(limit), &most); err != nil || e != nil {
-		return fmt.Errorf("%w (pid_max: %v)", err, e)
+	if _, err := fmt.Sscanf(string(load), "%f %f %f %d/%d", &ignored, &ignored, &ignored, &running, &tasks); err != nil {
+		return fmt.Errorf("/proc/loadavg: %q: %w", load, err)
+	}
+	if _, err := fmt.Sscan(string(limit), &most); err != nil {
+		return fmt.Errorf("pid_max: %q: %w", limit, err)
 	}
 	if tasks > most-leftAlone {
 		return fmt.Errorf("limit of the bench: %d tasks on this machine, and pid_max is %d", tasks, most)

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -238,8 +239,8 @@ func (t *trial) requests(cmd uint16, depth, clients, rounds int, kinds []string,
 		}
 		took := time.Since(began)
 		after, cpuErr := s.cpu()
-		if err != nil || cpuErr != nil {
-			return fmt.Errorf("%w (cpu clock: %v)", err, cpuErr)
+		if err := errors.Join(err, cpuErr); err != nil {
+			return err
 		}
 		if counts {
 			n := float64(count * clients)
