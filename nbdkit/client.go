@@ -88,7 +88,8 @@ func waitWithClient(done <-chan struct{}) error {
 // serverEnds spares the log a second message for each client.
 var serverEnds atomic.Bool
 
-// whyShutDown asks the same on a thread that has no client.
+// whyShutDown asks again on a thread that has no client, where only the end of the
+// server counts.
 func whyShutDown() error {
 	if !serverEnds.Load() {
 		answer := make(chan error)

@@ -13,8 +13,9 @@ type Connection struct{}
 // optional: for a connection without the methods of [PWriter], [Trimmer] and
 // so on the server behaves as for a C plugin without those callbacks.
 //
-// An error's errno (see [PluginError]) goes to the client. Slices are nbdkit's own buffers: they are valid during the call only.
-// nbdkit checks offsets and counts against the size before the call.
+// An error's errno (see [PluginError]) goes to the client. Slices are nbdkit's own
+// buffers: they are valid during the call only. nbdkit checks offsets and counts
+// against the size before the call.
 type ConnectionInterface interface {
 	// GetSize (.get_size) returns the size in bytes, at most 2^63-1. It is
 	// called once.

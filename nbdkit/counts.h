@@ -4,10 +4,10 @@
    What direct.c counts for a DirectCounter. The struct is Go's DirectCounts,
    and counts.go checks that it is.
 
-   A request costs two additions of its own connection's. Time is looked up for
-   few, because that costs as much as all the rest: whichever request finds
-   pause cleared is timed and sets it, and every 256th that succeeds, of reads
-   and of writes, clears it. */
+   A request costs two additions to numbers of its own connection. Few requests
+   are timed, because asking for the time costs as much as all the rest. A
+   request that finds pause cleared sets it and is timed. Every 256th read and
+   every 256th write that succeeds clears it. */
 
 #ifndef GONBDKIT_COUNTS_H
 #define GONBDKIT_COUNTS_H

@@ -15,9 +15,8 @@ import (
 	"unsafe"
 )
 
-// cstring converts s for a call of function, or says why it cannot: C would
-// stop at a NUL and go on with another string than was given, and the server
-// may not have the function.
+// cstring converts s for a call of function. It is an error if the server does not
+// have the function, or if s has a NUL, at which C would cut it off.
 func cstring(function, s string) (cs *C.char, free func(), err error) {
 	if err := need(function); err != nil {
 		return nil, nil, err

@@ -83,7 +83,7 @@ func TestExtentsWithoutAny(t *testing.T) {
 func TestCloseDeletesTheHandle(t *testing.T) {
 	for _, c := range []ConnectionInterface{bare{}, &closing{}, (*valueCloser)(nil)} {
 		handle := newHandle(connectionTo(c))
-		h := connectionOf(handle)
+		h := goHandle(handle)
 		gonbdkitClose(handle)
 		func() {
 			defer func() {

@@ -3,19 +3,19 @@
 
    Reads and writes, without Go where that is possible.
 
-   Going into Go and out again costs a third of a microsecond, which is one
-   part in ten of a small request to a file that is in memory. A connection
-   that is nothing but a file can have that done here (DirectFDer).
+   Calling Go costs a third of a microsecond, a tenth of a small request to a
+   file that is in memory. If a connection is nothing but a file, its requests
+   can be served here instead (DirectFDer).
 
-   Go gets a connection's first request, and every one until one has succeeded:
-   so it knows that the client has begun. After that it gets only the requests
-   that do not simply succeed here, so that all errors are Go's.
+   Go gets a connection's requests until one has succeeded, and so knows that
+   the client has begun. After that it gets only the requests that do not simply
+   succeed here. So all errors are Go's.
 
-   A gate (DirectGater) can stop that at any time. How many requests are in
-   progress and whether the next may begin are in one word, which is changed by
-   single read-modify-write instructions only. So whoever clears the bits learns
-   in the same instruction how many it was too late for: a request comes either
-   before it, and is in that number, or after it, and sees the bits cleared. */
+   A gate (DirectGater) can stop that at any time. One word has the number of
+   requests in progress and says whether the next may begin. Only single
+   read-modify-write instructions change it. So the instruction that clears the
+   bits also returns how many requests it was too late for: a request comes
+   before it and is in that number, or after it and sees the bits cleared. */
 
 #define _FILE_OFFSET_BITS 64
 

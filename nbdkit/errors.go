@@ -58,7 +58,8 @@ func SetError(errno syscall.Errno) {
 	C.gonbdkit_set_error(C.int(errno))
 }
 
-// A loggedError has been logged by the plugin, or must not be, if Logged is true.
+// A loggedError is not logged if Logged is true: the plugin has done so, or wants
+// it not to be.
 type loggedError interface{ Logged() bool }
 
 // report tells the server of err, for the log and for the client.

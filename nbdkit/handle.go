@@ -24,7 +24,7 @@ func newHandle(c *connection) unsafe.Pointer {
 	// Zeroed first, because a pointer is stored in it: the garbage collector
 	// looks at what was there before.
 	h := (*C.struct_gonbdkit_connection)(C.calloc(1, C.sizeof_struct_gonbdkit_connection))
-	h.connection = C.uintptr_t(cgo.NewHandle(c))
+	h.go_handle = C.uintptr_t(cgo.NewHandle(c))
 	h.direct_fd = -1
 	guardVoid("open", func() { offerDirect(c, h) })
 	return unsafe.Pointer(h)
@@ -55,17 +55,17 @@ func offerDirect(c *connection, h *C.struct_gonbdkit_connection) {
 	h.direct_fd = C.int(fd)
 }
 
-func connectionOf(handle unsafe.Pointer) cgo.Handle {
-	return cgo.Handle((*C.struct_gonbdkit_connection)(handle).connection)
+func goHandle(handle unsafe.Pointer) cgo.Handle {
+	return cgo.Handle((*C.struct_gonbdkit_connection)(handle).go_handle)
 }
 
 // conn panics for a handle that is not open, which would be nbdkit's mistake.
 func conn(handle unsafe.Pointer) *connection {
-	return connectionOf(handle).Value().(*connection)
+	return goHandle(handle).Value().(*connection)
 }
 
 func deleteHandle(handle unsafe.Pointer) {
 	conn(handle).pinner.Unpin()
-	connectionOf(handle).Delete()
+	goHandle(handle).Delete()
 	C.free(handle)
 }

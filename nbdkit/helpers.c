@@ -44,8 +44,8 @@ gonbdkit_set_error (int err)
   error_is_set = true;
 }
 
-/* err is 0 if the callback's error has no errno. A filter may call again before
-   nbdkit has cleared its own record, so EIO has to be said. */
+/* err is 0 if the callback's error has no errno. That becomes EIO here, because
+   nbdkit may still have the errno of an earlier error if a filter calls again. */
 void
 gonbdkit_callback_failed (int err)
 {

@@ -35,11 +35,10 @@ static struct {
   bool started;
 } held;
 
-/* Go aborts if it cannot have a thread, and with it the server and all that its
-   clients have. So some threads are made ahead and wait here until one is
-   wanted while a limit on threads or processes is reached. They are made again
-   when there is room. Go wants a thread for what may block, keeps it for good,
-   and needs few more than there are CPUs. */
+/* If Go cannot have a thread it aborts the server, and all clients lose their
+   disks. So some threads are made ahead. They wait here and are used when a
+   limit on threads or processes is reached. When there is room, new ones are
+   made. A few are enough: Go keeps the threads that it has. */
 #define SPARE_THREADS 8
 
 /* idle + jobs are the threads that wait, and at most SPARE_THREADS. */
@@ -106,8 +105,8 @@ use_spare_thread (void *(*start) (void *), void *arg)
   return found;
 }
 
-/* With no spare left, wait a second: threads and processes come and go. Go
-   asks twenty times. Whoever needs the thread waits as long. */
+/* If no spare thread is left, wait up to a second, because other threads and
+   processes may end. Go asks twenty times before it gives up. */
 static int
 create_patiently (pthread_t *thread, const pthread_attr_t *attr,
                   void *(*start) (void *), void *arg)
@@ -173,7 +172,8 @@ handle_signals_on_own_stack (void)
     sa.sa_flags |= SA_ONSTACK;
     sigaction (sig, &sa, NULL);
   }
-  /* Where it is ignored, which is inherited, Go can wait for no command. */
+  /* nbdkit may have inherited that it is ignored. Go could then not wait for
+     the end of a command. */
   if (sigaction (SIGCHLD, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN)
     signal (SIGCHLD, SIG_DFL);
 }

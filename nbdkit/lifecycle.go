@@ -166,8 +166,8 @@ var (
 	_ Cleaner         = refusing{}
 )
 
-// refusing stands in for a plugin that could not be started, and gets none of
-// its callbacks any more.
+// refusing stands in for a plugin that could not be started, which gets no
+// further callback.
 type refusing struct{ err error }
 
 func (r refusing) Open(bool) (ConnectionInterface, error)  { return nil, r.err }

@@ -53,8 +53,7 @@ func (c *connection) canZero() (int64, error) {
 	return v, err
 }
 
-// Where the server writes zeroes by pwrite anyway, it can refuse at once to do
-// so fast.
+// If the server writes zeroes by pwrite anyway, it can refuse fast ones at once.
 func (c *connection) canFastZero() (int64, error) {
 	if is[CanFastZeroer](c.ConnectionInterface) {
 		return boolOr(c, false, CanFastZeroer.CanFastZero)

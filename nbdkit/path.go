@@ -7,16 +7,15 @@ package nbdkit
 import "C"
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"syscall"
 )
 
-// AbsolutePath (nbdkit_absolute_path) turns path into an absolute one by
-// putting the directory in front that nbdkit was started in. Unlike the C
-// function it works at any time, also after the server has gone into the
-// background and its working directory is "/".
+// AbsolutePath (nbdkit_absolute_path) makes path absolute: it is relative to the
+// directory that nbdkit was started in. Unlike the C function it works at any
+// time, even after the server has gone into the background, where its working
+// directory is "/".
 func AbsolutePath(path string) (string, error) {
 	if path == "" {
 		return "", fmt.Errorf("nbdkit_absolute_path: the path is empty: %w", syscall.EINVAL)
@@ -26,12 +25,10 @@ func AbsolutePath(path string) (string, error) {
 	}
 	dir := C.gonbdkit_start_directory
 	if dir == nil {
-		return "", fmt.Errorf("nbdkit_absolute_path: %s: %w", path, errNoStartDirectory)
+		return "", fmt.Errorf("nbdkit_absolute_path: %s: the directory that nbdkit was started in could not be determined", path)
 	}
 	return C.GoString(dir) + "/" + path, nil
 }
-
-var errNoStartDirectory = errors.New("the directory that the server was started in could not be determined")
 
 // Realpath (nbdkit_realpath) is AbsolutePath with all symbolic links resolved.
 // The path must exist.

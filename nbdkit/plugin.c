@@ -22,9 +22,9 @@ char *gonbdkit_start_directory;
 /* The answer to .thread_model, once a child has given it; -1 before. */
 static int thread_model_answer = -1;
 
-/* Before 1.34 (which has nbdkit_disconnect) a client that queues reads and
-   hangs up ends the whole server by an assertion, if it has more than one
-   thread per connection. */
+/* Before 1.34 a client that queues reads and hangs up makes an assertion of the
+   server fail, if the connection has more than one thread. nbdkit_disconnect
+   came with 1.34. */
 static int
 clamp_thread_model (int model)
 {
@@ -163,8 +163,8 @@ static const struct { const char *key, **text; } texts[] = {
   { "config_help", &plugin.config_help },
 };
 
-/* A record names a field of the struct: a text, or a callback that the plugin
-   does not have. A NULL pointer tells nbdkit, and --dump-plugin's reader. */
+/* The key is a field of the struct: one of the texts, or a callback that the
+   plugin lacks. NULL says so to nbdkit, and to whoever reads --dump-plugin. */
 static int
 on_description_record (const char *key, const char *value, size_t len)
 {

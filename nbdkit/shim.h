@@ -96,7 +96,7 @@ extern int gonbdkit_report (const char *error);
 
 /* direct.c: a connection as nbdkit holds it. */
 struct gonbdkit_connection {
-  uintptr_t connection;         /* runtime/cgo.Handle */
+  uintptr_t go_handle;          /* runtime/cgo.Handle */
   uint64_t *gate;               /* what DirectGate returned, pinned, or NULL */
   uint64_t gate_read, gate_write;
   struct gonbdkit_counts *counts; /* what DirectCounts returned, likewise */

@@ -13,8 +13,8 @@ func (host) ParseSize(s string) (int64, error) { return nbdkit.ParseSize(s) }
 func (host) AbsolutePath(path string) string {
 	abs, err := nbdkit.AbsolutePath(path)
 	if err != nil {
-		// The directory nbdkit was started in has no name any more. What
-		// is left is the one it is in now.
+		// The directory that nbdkit was started in has been removed. The
+		// path can only be relative to the current one.
 		return path
 	}
 	return abs

@@ -25,8 +25,8 @@ func peer() (p clients.Peer, err error) {
 		return p, err
 	}
 	if tls {
-		// nbdkit tells it from 1.40 on. Another error must not make another
-		// client of it, who would get a fresh disk.
+		// nbdkit has it from 1.40 on. After any other error the address must
+		// not stand in: it would be another client, with a fresh disk.
 		if p.DN, err = nbdkit.PeerTLSDN(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			return p, err
 		}

@@ -40,8 +40,8 @@ func (p *plugin) ListExports(readonly, isTLS bool, exports *nbdkit.Exports) erro
 	return nil
 }
 
-// Open implements .open. The disk may take its time to be made: neither a client
-// that hangs up nor a server that is told to end waits for it.
+// Open implements .open. Making the disk may take long: neither a client that hangs
+// up nor a server that is told to end waits for it.
 func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
 	name, err := nbdkit.ExportName()
 	if err != nil {
