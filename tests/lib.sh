@@ -333,6 +333,17 @@ use_tmpdir() {
     mkdir -- "$TMPDIR"
 }
 
+# sessions_stay: the servers of this test leave the disks of their sessions where disks
+# are made, as they should. That is to be said before the first server is started.
+sessions_stay() {
+    at_exit forget_sessions
+}
+
+# forget_sessions: remove them, so that the next server knows of none.
+forget_sessions() {
+    rm -rf "$TMPDIR"/nbdkit-tmpdisk-sessions-*
+}
+
 # attach URI: let the loop device $loop be the disk, to be mounted at mnt.
 attach() {
     mkdir fuse mnt

@@ -11,6 +11,7 @@
 sessions=$work/sessions
 private=$sessions/nbdkit-tmpdisk-sessions-$(id -u)
 mkdir -m 700 "$sessions"
+sessions_stay
 
 # talk: run the Python of standard input as a client of $sock, with the functions
 # below, and with the words of $as in front.

@@ -33,6 +33,7 @@ for c in one:
 refused("swap/three")
 PYTHON
 stop_server "$server"
+forget_sessions
 
 # Waited too long; and to ask for what is lost takes no slot.
 serve -v "$plugin" size=10M type=swap client-disks=2 session-grace=1s
@@ -46,6 +47,7 @@ done
 finally writes swap/five new
 finally writes swap/six new
 stop_server "$server"
+forget_sessions
 
 # Put out by another one, of which one may wait.
 serve -v "$plugin" size=10M type=swap client-disks=2 session-grace=1h session-max=1

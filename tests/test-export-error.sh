@@ -52,7 +52,7 @@ write a 'size=1M\ncommand=x\\\ndisk=1\n' # a line of the script
 write b 'size=1M\ndisk=1\n'
 wrong 'exports/b.conf: line 2: parameter disk: cannot be set'
 for p in make-jobs=1 client-timeout=1m export-dir=. session-dir=. session-sync=yes \
-    session-forget=1h session-max=1 command-user=root \
+    session-max=1 command-user=root \
     client-disks=1 client-rate=1M client-iops=1 status-file=a metrics-file=a.prom; do
     write a "size=1M\n$p\n"
     wrong "exports/a.conf: line 2: parameter ${p%%=*}: is the server's as a whole: give it on the command line"

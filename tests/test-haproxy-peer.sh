@@ -9,6 +9,7 @@
 # shellcheck source=haproxy.sh
 . "$(dirname "$0")/haproxy.sh"
 
+sessions_stay
 requires filter:ip
 serve_at 1 "$plugin" size=11M type=swap session-grace=1h session-key=peer \
     client-disks=3 status-file="$work/status.json"

@@ -10,6 +10,7 @@
 # shellcheck source=haproxy.sh
 . "$(dirname "$0")/haproxy.sh"
 
+sessions_stay
 requires certtool
 quiet() { certtool --key-type=ecdsa "$@" >>certtool.log 2>&1; }
 printf 'cn = "test CA"\nca\ncert_signing_key\n' >ca.tmpl

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # session-conflict=share: several connections write one disk at a time, and say
-# that they can; refuse: only one may be there.
+# that they can.
 
 # shellcheck source=sessions.sh
 . "$(dirname "$0")/sessions.sh"
@@ -26,20 +26,6 @@ for i, c in enumerate(all * 2):
     for other in all:
         want(other.pread(1, i), b"%d" % i)
 PYTHON
-stop_server "$server"
-
-serve "${args[@]}" session-conflict=refuse
-! nbdinfo --can multi-conn "nbd+unix:///swap/one?socket=$sock" || fail "refuse: multi-conn"
-talk <<'PYTHON'
-c = connect("swap/one")
-c.pwrite(b"mine", 512 * 9)
-refused("swap/one")
-connect("swap/two")
-c.pwrite(b"ours", 512 * 9)
-c.shutdown()
-PYTHON
-logged 'another client is connected (session-conflict=refuse)'
-wait_for 10 finds swap/one ours || fail "nobody else is there"
 stop_server "$server"
 
 serve "${args[@]}"

@@ -53,7 +53,8 @@ stop_server "$server"
 serve "${args[@]}"
 refuses swap/$token
 stop_server "$server"
-serve "$plugin" size=10M type=swap session-grace=1s session-forget=1s session-dir="$sessions"
+touch -d '25 hours ago' "$private"/*
+serve "$plugin" size=10M type=swap session-grace=1s session-dir="$sessions"
 wait_for 20 kept_is '*' 0 || fail "still there: $(ls "$private")"
 fresh swap/$token
-wait_for 20 kept_is '*' 0 || fail "left: $(ls "$private")"
+wait_for 20 kept_is '*.disk' 0 || fail "left: $(ls "$private")"

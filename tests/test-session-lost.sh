@@ -17,6 +17,7 @@ logged 'give each boot of the client a token of its own'
 refuses swap/late
 fresh swap/other
 stop_server "$server"
+forget_sessions
 
 serve -v "$plugin" size=10M type=swap session-grace=1s session-lost=fresh
 writes swap/late x
@@ -24,13 +25,20 @@ logged 'dropped: it waited longer than session-grace'
 fresh swap/late
 logged 'a fresh disk (session-lost=fresh)'
 stop_server "$server"
+forget_sessions
 
 # What is lost is forgotten in time.
-serve -v "$plugin" size=10M type=swap session-grace=1s session-forget=1s
-writes swap/late x
+private=$TMPDIR/nbdkit-tmpdisk-sessions-$(id -u)
+serve -v "$plugin" size=10M type=swap session-grace=1s
+writes swap/once x
 logged 'dropped: it waited longer than session-grace'
-wait_for 20 fresh swap/late 2>forget.log || fail "not forgotten: $(tail -n 1 forget.log)"
+refuses swap/once
 stop_server "$server"
+touch -d '25 hours ago' "$private"/*
+serve -v "$plugin" size=10M type=swap session-grace=1s
+wait_for 20 fresh swap/once 2>forget.log || fail "not forgotten: $(tail -n 1 forget.log)"
+stop_server "$server"
+forget_sessions
 
 # The oldest goes first, and one that is connected does not count.
 serve -v "$plugin" size=10M type=swap session-grace=1h session-max=2

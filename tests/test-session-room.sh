@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # With less than min-free left, the disk that has waited longest makes room for a
-# new client, and no other one; in memory, and in a session-dir on a filesystem
-# that frees space later. A client that comes back needs no room.
+# new client, and no other one; where disks are made and in a session-dir, on a
+# filesystem that frees space later. A client that comes back needs no room.
 
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -32,7 +32,7 @@ room() {
     stop_server "$server"
 }
 
-for where in memory dir; do
+for where in here dir; do
     use_tmpdir "$where"
     truncate -s 512M "$where.img"
     mkfs.xfs -q "$where.img"
@@ -46,5 +46,5 @@ for where in memory dir; do
     fi
     serve "$plugin" size=64M command=: session-grace=1h min-free="$((free - 140 * 1048576))" "${sessions[@]}"
     room
-    rm -rf "$TMPDIR/sessions"
+    rm -rf "$TMPDIR"/*sessions*
 done

@@ -7,6 +7,7 @@
 # shellcheck source=top.sh
 . "$(dirname "$0")/top.sh"
 
+sessions_stay
 mkdir run
 serve "$plugin" size=10M type=swap session-grace=1h session-key=name status-file=run/lab.json
 nbdsh -c - <<PYTHON

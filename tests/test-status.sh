@@ -8,6 +8,7 @@
 # shellcheck source=status.sh
 . "$(dirname "$0")/status.sh"
 
+sessions_stay
 requires root
 chmod 711 "$TMPDISK_TEST_DIR" "$work"
 mkdir exports

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/export"
-	"nbdkit-tmpdisk-plugin/tmpdisk/session"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 )
 
 // An Export is what a client that lists the exports is shown.
@@ -67,7 +67,7 @@ func (s *Server) lookup(name string) *liveExport {
 func (s *Server) find(name string) (x *liveExport, export, token string, err error) {
 	export = name
 	if s.sessions != nil {
-		if export, token, _, err = session.ParseName(name); err != nil {
+		if export, token, _, err = keep.ParseName(name); err != nil {
 			return nil, "", "", err
 		}
 	}
@@ -118,5 +118,5 @@ func (s *Server) graceOf(name string) time.Duration {
 	if x := s.lookup(name); x != nil && (x == s.own || x.policy().Grace > 0) {
 		return x.policy().Grace
 	}
-	return max(s.cfg.Session.Grace, s.cfg.Session.Forget)
+	return max(s.cfg.Session.Grace, 24*time.Hour)
 }

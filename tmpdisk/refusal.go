@@ -14,6 +14,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/minfree"
 	"nbdkit-tmpdisk-plugin/tmpdisk/register"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
 
@@ -35,7 +36,7 @@ func (s *Server) refuse(export string, err error) error {
 
 // refusal is which kind of error kept a client from a disk.
 func refusal(err error) status.Outcome {
-	var lost *session.LostError
+	var lost *keep.LostError
 	var none *noExport
 	switch {
 	case errors.As(err, &none):

@@ -13,7 +13,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/minfree"
 	"nbdkit-tmpdisk-plugin/tmpdisk/register"
-	"nbdkit-tmpdisk-plugin/tmpdisk/session"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
 
@@ -67,7 +67,7 @@ func (s *Server) metrics() status.Metrics {
 
 // waitingSpace is how many bytes the disk of a session takes that waits.
 func (s *Server) waitingSpace(key register.Key) uint64 {
-	space, _ := s.sessions.Space(key.(session.Key))
+	space, _ := s.sessions.Space(key.(keep.Key))
 	return space
 }
 

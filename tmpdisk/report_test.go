@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
-	"nbdkit-tmpdisk-plugin/tmpdisk/session"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
 
@@ -43,7 +43,7 @@ func TestReportsWhileDisksComeAndGo(t *testing.T) {
 						n = 1
 					}
 					s.Close(d)
-				} else if !errors.Is(err, clients.ErrTooMany) && !errors.As(err, new(*session.LostError)) {
+				} else if !errors.Is(err, clients.ErrTooMany) && !errors.As(err, new(*keep.LostError)) {
 					t.Errorf("open: %v", err)
 				}
 				mu.Lock()

@@ -27,6 +27,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
 	"nbdkit-tmpdisk-plugin/tmpdisk/register"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 	"nbdkit-tmpdisk-plugin/tmpdisk/template"
 	"nbdkit-tmpdisk-plugin/tmpdisk/workdir"
@@ -52,6 +53,7 @@ type Server struct {
 	host       Host
 	version    string
 	tmpdir     string // where disks are made
+	sessionDir string // where those of sessions are kept
 	started    time.Time
 	runner     *command.Runner
 	jobs       *pool.Jobs // of commands
@@ -87,6 +89,7 @@ func NewServer(cfg *config.Config, host Host, version string) *Server {
 		keepalive: keepalive.New(cfg.ClientTimeout, host.Debug),
 		budget:    descriptors.New(),
 	}
+	s.sessionDir = cmp.Or(cfg.Session.Dir, s.tmpdir)
 	s.register = register.New(s.clients, cfg.Limits)
 	if cfg.HasDisk() {
 		s.own = s.newExport("", cfg)
@@ -193,7 +196,7 @@ func (s *Server) openIn(x *liveExport, export, token string, client Client, came
 	if owned {
 		owner = peer.Owner()
 	}
-	key := session.NewKey(export, token, owner)
+	key := keep.NewKey(export, token, owner)
 	return s.connect(x, key, peer, client, func() (*Connection, error) {
 		return x.openSession(export, key, came, withClient)
 	})

@@ -4,7 +4,6 @@
 package tmpdisk
 
 import (
-	"cmp"
 	"fmt"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/minfree"
@@ -17,7 +16,7 @@ func (x *liveExport) ensureSpace() error {
 	if s.sessions == nil {
 		return x.checkSpace()
 	}
-	return aboutMinFree(x.cfg.MinFree.Ensure(x.dirs(), cmp.Or(x.cfg.Session.Dir, s.tmpdir), s.sessions.DropOldest))
+	return aboutMinFree(x.cfg.MinFree.Ensure(x.dirs(), s.sessionDir, s.sessions.DropOldest))
 }
 
 // checkSpace is ensureSpace, but drops nothing.

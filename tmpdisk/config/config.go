@@ -74,7 +74,7 @@ func New(host Host) *Config {
 		Type:          mkfs.Default,
 		ClientTimeout: 2 * time.Minute,
 		TemplateKeep:  30 * day,
-		Session:       Session{Forget: day, Max: 1000},
+		Session:       Session{Max: 1000},
 		host:          host,
 		given:         map[string]string{},
 	}

@@ -6,7 +6,8 @@ package config
 // gone are the parameters that earlier versions had, and what to use instead. They
 // are refused by name: a server must not start with one of them without effect.
 var gone = map[string]string{
-	"command-uids": "use command-user=LOW-HIGH",
+	"session-forget": "it is known for a day that a session is lost: leave it out",
+	"command-uids":   "use command-user=LOW-HIGH",
 	"template-uuid": "each disk has a UUID of its own: leave it out, " +
 		"or give command= with mkfs -U for one UUID for all",
 }

@@ -11,20 +11,19 @@ import (
 	"strings"
 	"time"
 
-	"nbdkit-tmpdisk-plugin/tmpdisk/session"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
 )
 
 // Session is how disks wait for their clients. Without Grace there are no
 // sessions.
 type Session struct {
-	Grace    time.Duration
-	ByName   bool // whoever knows the name has the session
-	Conflict session.Conflict
-	Dir      string // absolute; "" keeps them in memory
-	Sync     bool
-	Fresh    bool // a lost session gets a fresh disk
-	Forget   time.Duration
-	Max      int
+	Grace  time.Duration
+	ByName bool   // whoever knows the name has the session
+	Share  bool   // all clients of a session go on
+	Dir    string // absolute; "" is where disks are made
+	Sync   bool
+	Fresh  bool // a lost session gets a fresh disk
+	Max    int
 }
 
 // oneOf returns the place of value among those that may be given.
@@ -44,6 +43,9 @@ func (c *Config) parseSessionGrace(value string) (err error) {
 // checkSession looks for parameters of sessions where there are none: a client
 // would lose what it was to keep.
 func (c *Config) checkSession() error {
+	if c.Session.Grace != 0 && c.CommandLinkShare {
+		return errors.New("a session cannot keep a file that all clients change (command-link=share): leave one of them out")
+	}
 	if c.Session.Grace != 0 {
 		return nil
 	}
@@ -66,30 +68,28 @@ func (c *Config) parseSessionKey(value string) error {
 }
 
 func (c *Config) parseSessionConflict(value string) error {
-	i, err := oneOf(value, "handover", "refuse", "share")
-	c.Session.Conflict = []session.Conflict{session.Handover, session.Refuse, session.Share}[i]
+	if value == "refuse" {
+		return errors.New("refuse: is no longer there: with handover, the default, a newcomer takes the session over, " +
+			"and a second client that must never have it needs a token of its own")
+	}
+	i, err := oneOf(value, "handover", "share")
+	c.Session.Share = i == 1
 	return err
 }
 
 func (c *Config) parseSessionDir(value string) error {
 	if value == "" {
-		return errors.New("empty: name a directory, or leave it out to keep sessions in memory")
+		return errors.New("empty: name a directory, or leave it out to keep sessions where disks are made (TMPDIR)")
 	}
 	c.Session.Dir = c.host.AbsolutePath(value)
 	return nil
 }
 
 func (c *Config) checkSessionDir() error {
-	if c.Session.Dir == "" {
+	if c.Session.Dir == "" || c.own != nil { // the command line has been checked
 		return nil
 	}
-	if c.CommandLinkShare && c.Session.Grace != 0 {
-		return errors.New("cannot keep a file that all clients change (command-link=share): leave one of them out")
-	}
-	if c.own != nil {
-		return nil // the command line has been checked
-	}
-	return session.Directories.Check(c.Session.Dir)
+	return files.Directories.Check(c.Session.Dir)
 }
 
 func (c *Config) parseSessionSync(value string) error {
@@ -101,13 +101,6 @@ func (c *Config) parseSessionSync(value string) error {
 func (c *Config) parseSessionLost(value string) error {
 	i, err := oneOf(value, "refuse", "fresh")
 	c.Session.Fresh = i == 1
-	return err
-}
-
-func (c *Config) parseSessionForget(value string) (err error) {
-	if c.Session.Forget, err = parseDays("session-forget", value); err == nil && c.Session.Forget == 0 {
-		return errors.New("0: use session-lost=fresh to give a lost session a fresh disk")
-	}
 	return err
 }
 

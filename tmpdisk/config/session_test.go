@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
-	"nbdkit-tmpdisk-plugin/tmpdisk/session"
 )
 
 // completed is what these parameters, and a size, come to.
@@ -39,7 +38,7 @@ func TestSessionParameters(t *testing.T) {
 		want  []string // nil if nothing is wrong
 	}{
 		{"all", []string{grace, "10m", "session-key", "name", "session-conflict", "share", "session-dir", dir,
-			"session-sync", "yes", "session-lost", "fresh", "session-forget", "7d", "session-max", "1"}, nil},
+			"session-sync", "yes", "session-lost", "fresh", "session-max", "1"}, nil},
 		{"in another order", []string{"session-sync", "no", "session-dir", dir, grace, "1"}, nil},
 		{"no grace", []string{grace, "0"}, nil},
 		{"grace of nothing", []string{grace, ""}, []string{"session-grace: ", "empty"}},
@@ -51,25 +50,24 @@ func TestSessionParameters(t *testing.T) {
 			[]string{"session-grace: 0", "session-dir is given"}},
 		{"odd key", []string{grace, "1m", "session-key", "Peer"}, []string{"session-key: ", `"Peer"`, "peer, name"}},
 		{"odd conflict", []string{grace, "1m", "session-conflict", "steal"},
-			[]string{"session-conflict: ", `"steal"`, "handover, refuse, share"}},
+			[]string{"session-conflict: ", `"steal"`, "handover, share"}},
+		{"conflict refuse", []string{grace, "1m", "session-conflict", "refuse"},
+			[]string{"session-conflict: refuse", "handover", "a token of its own"}},
 		{"odd sync", []string{grace, "1m", "session-dir", dir, "session-sync", "1"}, []string{"session-sync: ", `"1"`, "no, yes"}},
-		{"sync of memory", []string{grace, "1m", "session-sync", "yes"}, []string{"session-sync: only works with session-dir="}},
 		{"odd lost", []string{grace, "1m", "session-lost", ""}, []string{"session-lost: ", `""`, "refuse, fresh"}},
-		{"forget nothing", []string{grace, "1m", "session-forget", "0"}, []string{"session-forget: 0", "session-lost=fresh"}},
-		{"odd forget", []string{grace, "1m", "session-forget", "d"}, []string{"session-forget: "}},
 		{"max of none", []string{grace, "1m", "session-max", "0"}, []string{"session-max: "}},
 		{"odd max", []string{grace, "1m", "session-max", "many"}, []string{"session-max: ", "many"}},
 		{"no directory", []string{grace, "1m", "session-dir", ""}, []string{"session-dir: empty"}},
 		{"directory missing", []string{grace, "1m", "session-dir", filepath.Join(dir, "no")},
 			[]string{"session-dir: " + filepath.Join(dir, "no"), "create it"}},
 		{"directory of all", []string{grace, "1m", "session-dir", open}, []string{"session-dir: " + open, "mode 0777"}},
-		{"a shared link", []string{grace, "1m", "session-dir", dir, "command", "true", "command-link", "share"},
-			[]string{"session-dir: ", "command-link=share"}},
+		{"a shared link", []string{grace, "1m", "command", "true", "command-link", "share"},
+			[]string{"session-grace: ", "command-link=share"}},
 		{"a slip", []string{"session_grace", "1m"}, []string{"did you mean session-grace=?"}},
 	}
-	for _, name := range []string{"session-key", "session-conflict", "session-dir", "session-lost", "session-forget", "session-max"} {
+	for _, name := range []string{"session-key", "session-conflict", "session-dir", "session-sync", "session-lost", "session-max"} {
 		value := map[string]string{"session-key": "name", "session-conflict": "share", "session-dir": dir,
-			"session-lost": "fresh", "session-forget": "1h", "session-max": "5"}[name]
+			"session-sync": "yes", "session-lost": "fresh", "session-max": "5"}[name]
 		tests = append(tests, struct {
 			name  string
 			pairs []string
@@ -107,16 +105,15 @@ func TestSessionValues(t *testing.T) {
 		pairs []string
 		want  Session
 	}{
-		{"defaults", nil, Session{Forget: 24 * time.Hour, Max: 1000}},
+		{"defaults", nil, Session{Max: 1000}},
 		{"first choices", []string{"session-grace", "90", "session-key", "peer", "session-conflict", "handover",
 			"session-lost", "refuse", "session-dir", "sub", "session-sync", "no"},
-			Session{Grace: 90 * time.Second, Dir: filepath.Join(dir, "sub"), Forget: 24 * time.Hour, Max: 1000}},
-		{"other choices", []string{"session-grace", "2d", "session-key", "name", "session-conflict", "refuse",
-			"session-lost", "fresh", "session-dir", dir, "session-sync", "yes", "session-forget", "3h", "session-max", "1000000"},
-			Session{Grace: 48 * time.Hour, ByName: true, Conflict: session.Refuse, Dir: dir, Sync: true, Fresh: true,
-				Forget: 3 * time.Hour, Max: 1_000_000}},
-		{"the last counts", []string{"session-grace", "1s", "session-conflict", "refuse", "session-conflict", "share",
-			"session-grace", "2s"}, Session{Grace: 2 * time.Second, Conflict: session.Share, Forget: 24 * time.Hour, Max: 1000}},
+			Session{Grace: 90 * time.Second, Dir: filepath.Join(dir, "sub"), Max: 1000}},
+		{"other choices", []string{"session-grace", "2d", "session-key", "name", "session-conflict", "share",
+			"session-lost", "fresh", "session-dir", dir, "session-sync", "yes", "session-max", "1000000"},
+			Session{Grace: 48 * time.Hour, ByName: true, Share: true, Dir: dir, Sync: true, Fresh: true, Max: 1_000_000}},
+		{"the last counts", []string{"session-grace", "1s", "session-conflict", "handover", "session-conflict", "share",
+			"session-grace", "2s"}, Session{Grace: 2 * time.Second, Share: true, Max: 1000}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

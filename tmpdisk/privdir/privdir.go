@@ -155,9 +155,10 @@ func (d *Dir) Lock(name string, flags int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = sys.Flock(int(f.Fd())); err != nil {
+	err = sys.Flock(int(f.Fd()))
+	if err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
 		err = fmt.Errorf("%w: name a directory on a filesystem that has locks", err)
-	} else if !sys.SameFile(d.fd, name, int(f.Fd())) {
+	} else if err == nil && !sys.SameFile(d.fd, name, int(f.Fd())) {
 		err = ErrReplaced
 	}
 	if err != nil {
@@ -184,4 +185,15 @@ func (d *Dir) Remove(name string) error {
 		return fmt.Errorf("remove: %s: %w", d.Join(name), err)
 	}
 	return nil
+}
+
+// InPlace reports whether d is still the directory that its path leads to. Where that
+// cannot be known it is.
+func (d *Dir) InPlace() bool {
+	var byName, byFd unix.Stat_t
+	err := unix.Lstat(d.path, &byName)
+	if unix.Fstat(d.fd, &byFd) != nil || err != nil && err != unix.ENOENT {
+		return true
+	}
+	return err == nil && byName.Dev == byFd.Dev && byName.Ino == byFd.Ino
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 )
 
 // Gate gives the word that every request passes, and the bits that those that
@@ -20,7 +21,7 @@ import (
 // write is 0, which is never set, where a request that modifies must come to Do,
 // because the disk is the server's for a time only.
 func (c *Conn) Gate() (word *atomic.Uint64, read, write uint64) {
-	if c.session.held.lease != nil {
+	if c.session.claim.Lease != nil {
 		return &c.gate.word, mayRead, 0
 	}
 	return &c.gate.word, mayRead, mayWrite
@@ -30,13 +31,13 @@ func (c *Conn) Gate() (word *atomic.Uint64, read, write uint64) {
 func (c *Conn) Size() int64 { return c.disk.Size() }
 
 // Disk is the disk behind c, for what is not a request.
-func (c *Conn) Disk() Disk { return c.disk }
+func (c *Conn) Disk() keep.Disk { return c.disk }
 
 // Shared reports whether all connections to the session see one disk.
-func (c *Conn) Shared() bool { return c.session.policy.Conflict == Share }
+func (c *Conn) Shared() bool { return c.session.policy.Share }
 
 // Key is the session's.
-func (c *Conn) Key() Key { return c.session.key }
+func (c *Conn) Key() keep.Key { return c.session.key }
 
 // Fenced reports whether the session has gone over to a later connection: c's
 // requests fail with ErrFenced.
@@ -62,7 +63,7 @@ func (c *Conn) enter(bit uint64) error {
 				return err
 			}
 		}
-		if bit != mayWrite || c.session.held.lease.holds() {
+		if bit != mayWrite || c.session.claim.Lease.Holds() {
 			return nil
 		}
 		c.gate.leave() // a look may take long
@@ -86,7 +87,7 @@ const (
 // is written.
 func (c *Conn) Do(r disk.Request) error {
 	switch {
-	case c.session.held.lease == nil || !r.Op.Modifies():
+	case c.session.claim.Lease == nil || !r.Op.Modifies():
 		return c.piece(r)
 	case r.Op == disk.Zero && !r.Has(disk.Fast):
 		// Only what is not quick takes more than one system call.
@@ -131,7 +132,7 @@ func (c *Conn) piece(r disk.Request) error {
 	switch {
 	case err == nil && (r.Op == disk.Flush || r.Has(disk.FUA)):
 		err = s.flush()
-	case err != nil && r.Op.Modifies() && (s.sync && lost(err) || s.held.lease != nil && unreachable(err)):
+	case err != nil && r.Op.Modifies() && (s.sync && lost(err) || s.claim.Lease != nil && keep.CutOff(err)):
 		s.fail(err)
 	}
 	return known(err)
@@ -145,13 +146,13 @@ func (s *session) flush() error {
 	if !s.sync {
 		return nil
 	}
-	if err := s.held.disk.Sync(); err != nil {
+	if err := s.claim.Disk.Sync(); err != nil {
 		// The kernel tells of a page that it could not write only once.
 		s.fail(err)
 		return err
 	}
-	if err := s.keeper.newest(s.held); err != nil {
-		if !scarce(err) && !errors.Is(err, errElsewhere) { // which may only look
+	if err := s.claim.Verify(); err != nil {
+		if !keep.Scarce(err) && !errors.Is(err, keep.ErrElsewhere) { // which may only look
 			s.fail(err)
 		}
 		return err
@@ -162,8 +163,11 @@ func (s *session) flush() error {
 	return nil
 }
 
-// scarce reports whether this server, and not the filesystem, was short of
-// something, which says nothing of the disk.
-func scarce(err error) bool {
-	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
+// renew looks whether the session is still this server's.
+func (s *session) renew() error {
+	err := s.claim.Lease.Renew(s.claim.Verify)
+	if errors.Is(err, keep.ErrOvertaken) || keep.CutOff(err) {
+		s.fail(err)
+	}
+	return known(err)
 }

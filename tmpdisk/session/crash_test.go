@@ -4,36 +4,16 @@
 package session
 
 import (
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 )
-
-// mountImage mounts the filesystem in a file, until the test is over.
-func mountImage(t *testing.T, image, options string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-o", "loop"+options, image, dir).CombinedOutput(); err != nil {
-		t.Skipf("needs mount: %v: %s", err, out)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Errorf("unmount: %v", err)
-		}
-	})
-	chmodPrivate(t, dir)
-	return dir
-}
 
 // What is on the server's own disk at a moment is what a crash leaves: a copy of
 // the disk is the machine after it.
 func TestCrash(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to mount a filesystem")
-	}
 	tests := []struct {
 		name          string
 		first, second bool // session-sync of two servers, one after the other
@@ -46,41 +26,30 @@ func TestCrash(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			image := filepath.Join(t.TempDir(), "image")
-			if out, err := exec.Command("mkfs.ext4", "-q", image, "16M").CombinedOutput(); err != nil {
-				t.Skipf("needs mkfs.ext4: %v: %s", err, out)
-			}
-			parent := mountImage(t, image, ",commit=600")
-			o := dirOptions(t, nil, parent)
-			o.Sync = tt.first
+			image := kit.Image(t, "mkfs.ext4", "-qF")
+			o, _ := options(t)
+			o.Path, o.Sync = kit.Mount(t, "-o", "loop,commit=600", image), tt.first
 			s := started(t, o)
-			c := open(t, s, keyA, blank(t, parent, testSize))
-			put(t, c, 1, 1, 0)
-			s.Close(c)
-			closeKeeper(s)
+			used(t, s, keyA)
 
 			o.Sync = tt.second
 			s = started(t, o)
-			c = open(t, s, keyA, none)
+			c := resume(t, s, keyA)
 			put(t, c, 1, 2, 1)
 			if err := c.Flush(); err != nil {
 				t.Fatal(err)
 			}
 			crashed := filepath.Join(t.TempDir(), "crashed")
-			if out, err := exec.Command("cp", image, crashed).CombinedOutput(); err != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
+			kit.Run(t, "cp", "--sparse=always", image, crashed)
 			s.Close(c)
-			closeKeeper(s)
 
-			o.Dir, o.boot = mountImage(t, crashed, ",commit=600"), "another-boot"
+			o.Path, o.Boot = kit.Mount(t, "-o", "loop,commit=600", crashed), "another-boot"
 			s = started(t, o)
-			defer closeKeeper(s)
 			if tt.lost {
-				wantLost(t, s, keyA, Crashed)
+				wantLost(t, s, keep.Crashed, keyA)
 				return
 			}
-			c = open(t, s, keyA, none)
+			c = resume(t, s, keyA)
 			wantBlock(t, c, 1, 1, 0)
 			wantBlock(t, c, 1, 2, 1)
 			s.Close(c)

@@ -4,11 +4,17 @@
 package session
 
 import (
+	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
 )
 
 // withoutDescriptors runs f while no file can be opened.
@@ -25,115 +31,169 @@ func withoutDescriptors(t *testing.T, f func()) {
 	f()
 }
 
+// A server that is short of descriptors fails the flush, and not the session;
+// one whose filesystem failed does both.
+func TestFlushThatFails(t *testing.T) {
+	path := func(s *Sessions) string { return kit.Path(s.opts.Path, kit.RecordOf(keyA)) }
+	tests := []struct {
+		name   string
+		sync   error
+		before func(t *testing.T, s *Sessions)
+		want   error
+		cut    bool
+	}{
+		{"nothing", nil, nil, nil, false},
+		{"no record", nil, func(t *testing.T, s *Sessions) { os.Remove(path(s)) }, unix.ENOENT, true},
+		{"record unreadable", nil, func(t *testing.T, s *Sessions) { os.Truncate(path(s), 7) }, record.ErrDamaged, true},
+		{"overtaken", nil, func(t *testing.T, s *Sessions) { overtake(t, s) }, keep.ErrOvertaken, true},
+		{"page not written", unix.EIO, nil, unix.EIO, true},
+		{"no room for a page", unix.ENOSPC, nil, unix.ENOSPC, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o, _ := options(t)
+			o.Sync = true
+			s := started(t, o)
+			d := watch(t, s)
+			c := openAs(t, s, keyA, "", minute, fresh(d))
+			withoutDescriptors(t, func() {
+				if err := c.Flush(); !errors.Is(err, unix.EMFILE) || c.session.broken.Load() {
+					t.Errorf("without descriptors: got %v, cut off %v, want EMFILE", err, c.session.broken.Load())
+				}
+			})
+			d.syncErr = tt.sync
+			if tt.before != nil {
+				tt.before(t, s)
+			}
+			if err := c.Flush(); !errors.Is(err, tt.want) || tt.want == nil && err != nil {
+				t.Errorf("flush: got %v, want %v", err, tt.want)
+			}
+			if err := c.PWrite(kit.Block(1, 1), 0, true); (err == nil) != (tt.want == nil) {
+				t.Errorf("write with FUA: got %v, want %v", err, tt.want)
+			}
+			if got := c.session.broken.Load(); got != tt.cut {
+				t.Errorf("got the session cut off %v, want %v", got, tt.cut)
+			}
+			s.Close(c)
+		})
+	}
+}
+
 // A disk that lacks what was written does not come back only because no note
 // could be written when its client left.
 func TestFailedDiskWithoutNote(t *testing.T) {
-	parent := t.TempDir()
-	o := dirOptions(t, nil, parent)
+	o, _ := options(t)
 	o.Sync = true
 	s := started(t, o)
-	c := open(t, s, keyA, blank(t, parent, testSize))
-	put(t, c, 1, 1, 0)
+	c := written(t, s, keyA)
 	c.session.fail(unix.EIO)
 	withoutDescriptors(t, func() { s.Close(c) })
-	wantLost(t, s, keyA, Failed)
-	wantFiles(t, parent, recordOf(keyA))
+	wantLost(t, s, keep.Failed, keyA)
+	wantDisks(t, s, nil, keyA)
 
 	// Another disk of that name has not failed.
-	usedAs(t, s, keyA, "export", freshMinute, must(blank(t, parent, testSize)), 2)
-	c = open(t, s, keyA, none)
-	wantBlock(t, c, 2, 1, 0)
-	s.Close(c)
-}
-
-// What nobody used here may be another server's by now.
-func TestOvertakenUntouched(t *testing.T) {
-	a, b, parent := two(t, nil, true)
-	c := open(t, a, keyA, blank(t, parent, testSize))
-	change(t, parent, keyA, func(r *record) { r.Generation++ })
-	a.Close(c)
-	wantFiles(t, parent, diskOf(keyA), recordOf(keyA))
-	b.Close(open(t, b, keyA, none))
+	usedAs(t, s, keyA, "export", freshMinute)
+	wantResumed(t, s, keyA)
 }
 
 // A clock that is set back keeps no disk for good.
 func TestClockSetBack(t *testing.T) {
 	for name, by := range map[string]time.Duration{"a little": time.Second, "a grace": time.Minute, "a year": 365 * 24 * time.Hour} {
-		t.Run(name, func(t *testing.T) {
-			parent, now := t.TempDir(), newClock()
-			s := started(t, dirOptions(t, now, parent))
-			used(t, s, keyA, must(blank(t, parent, testSize)), 1)
-			change(t, parent, keyA, func(r *record) { r.Used = r.Used.Add(by) })
-			for range 3 {
-				now.pass(minute.Grace)
-			}
-			wantLost(t, s, keyA, Expired)
-			wantFiles(t, parent, recordOf(keyA))
-		})
+		for boot, uptime := range map[string]time.Duration{"since the boot": by, "unknown since the boot": 0} {
+			t.Run(name+", "+boot, func(t *testing.T) {
+				s, now := server(t)
+				used(t, s, keyA)
+				change(t, s, func(r *record.Record) {
+					r.Used = r.Used.Add(by)
+					if uptime == 0 {
+						r.Uptime = 0
+					}
+				})
+				for range 3 {
+					now.Pass(minute.Grace)
+				}
+				wantLost(t, s, keep.Expired, keyA)
+				wantDisks(t, s, nil, keyA)
+			})
+		}
 	}
 }
 
 // A clock that is set forward makes no server forget what it found.
 func TestClockSetForward(t *testing.T) {
-	parent := t.TempDir()
-	s := started(t, dirOptions(t, nil, parent))
-	used(t, s, keyA, must(blank(t, parent, testSize)), 1)
+	o, _ := options(t)
+	o.Clock = nil
+	s := started(t, o)
+	used(t, s, keyA)
 	s.DropOldest()
 	s.Stop()
-	s = started(t, dirOptions(t, nil, parent))
-	defer s.Stop()
-	e, ok := s.lost.oldest()
-	if !ok || !strings.Contains(e.since.String(), " m=") {
-		t.Errorf("got lost since %v, want a time of the monotonic clock", e.since)
+	s = started(t, o)
+	if _, since, ok := s.lost.first(); !ok || !strings.Contains(since.String(), " m=") {
+		t.Errorf("got lost since %v, want a time of the monotonic clock", since)
 	}
 }
 
 // A server that is short of descriptors when a disk expires drops it later.
 func TestDropWithoutDescriptors(t *testing.T) {
-	parent, now := t.TempDir(), newClock()
-	s := started(t, dirOptions(t, now, parent))
-	used(t, s, keyA, must(blank(t, parent, testSize)), 1)
-	withoutDescriptors(t, func() { now.pass(minute.Grace) })
-	wantFiles(t, parent, diskOf(keyA), recordOf(keyA))
-	now.pass(minute.Grace)
-	wantLost(t, s, keyA, Expired)
-	wantFiles(t, parent, recordOf(keyA))
+	s, now := server(t)
+	used(t, s, keyA)
+	withoutDescriptors(t, func() { now.Pass(minute.Grace) })
+	wantDisks(t, s, keys{keyA})
+	now.Pass(minute.Grace)
+	wantLost(t, s, keep.Expired, keyA)
+	wantDisks(t, s, nil, keyA)
 }
 
 // The disks of a server that is killed are dropped by those that go on, whether
 // they started before their clients came or after.
 func TestDropForTheDead(t *testing.T) {
-	parent, now := t.TempDir(), newClock()
-	a := started(t, dirOptions(t, now, parent))
-	put(t, open(t, a, keyA, blank(t, parent, testSize)), 1, 1, 0)
-	used(t, a, keyB, must(blank(t, parent, testSize)), 1)
-	b := started(t, dirOptions(t, now, parent))
-	open(t, a, keyB, none)
-	now.pass(minute.Grace)
-	wantFiles(t, parent, diskOf(keyA), recordOf(keyA), diskOf(keyB), recordOf(keyB))
+	o, now := options(t)
+	a := started(t, o)
+	written(t, a, keyA)
+	used(t, a, keyB)
+	b := started(t, o)
+	resume(t, a, keyB)
+	now.Pass(minute.Grace)
+	wantDisks(t, a, keys{keyA, keyB})
 	dies(a)
-	now.pass(minute.Grace) // is when b notices
-	c := open(t, b, keyA, none)
-	wantBlock(t, c, 1, 1, 0)
-	b.Close(c)
-	now.pass(minute.Grace)
-	wantLost(t, b, keyA, Expired)
-	wantLost(t, b, keyB, Expired)
-	now.pass(a.opts.Forget)
-	wantFiles(t, parent)
+	now.Pass(minute.Grace) // is when b notices
+	wantResumed(t, b, keyA)
+	now.Pass(minute.Grace)
+	wantLost(t, b, keep.Expired, keyA, keyB)
+	now.Pass(forgetAfter)
+	wantDisks(t, b, nil)
 }
 
 // To a server that starts later, the grace of the dead one's sessions begins then,
-// and it is no longer than others.
+// and it is no longer than others. It is over for a server that starts after it, however
+// many have looked meanwhile.
 func TestGraceAfterADeath(t *testing.T) {
-	parent, now := t.TempDir(), newClock()
-	a := started(t, dirOptions(t, now, parent))
-	put(t, open(t, a, keyA, blank(t, parent, testSize)), 1, 1, 0)
-	dies(a)
-	now.pass(2 * minute.Grace)
-	b := started(t, dirOptions(t, now, parent))
-	wantFiles(t, parent, diskOf(keyA), recordOf(keyA))
-	now.pass(minute.Grace)
-	wantFiles(t, parent, recordOf(keyA))
-	wantLost(t, b, keyA, Expired)
+	o, now := options(t)
+	s := started(t, o)
+	written(t, s, keyA)
+	now.Pass(24 * time.Hour)
+	dies(s)
+	now.Pass(2 * minute.Grace)
+	s = started(t, o)
+	now.Pass(minute.Grace / 2)
+	dies(s)
+	s = started(t, o)
+	wantResumed(t, s, keyA) // which begins it anew
+	now.Pass(minute.Grace - 1)
+	wantDisks(t, s, keys{keyA})
+
+	written(t, s, keyA)
+	dies(s)
+	s = started(t, o)
+	for range 3 { // servers come and die
+		now.Pass(minute.Grace / 3)
+		wantDisks(t, s, keys{keyA})
+		dies(s)
+		s = started(t, o)
+	}
+	now.Pass(1)
+	dies(s)
+	s = started(t, o)
+	wantDisks(t, s, nil, keyA)
+	wantLost(t, s, keep.Expired, keyA)
 }

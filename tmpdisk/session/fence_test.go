@@ -12,28 +12,19 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
 )
-
-// eventually waits for what must come.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for until := time.Now().Add(10 * time.Second); !ok(); time.Sleep(100 * time.Microsecond) {
-		if time.Now().After(until) {
-			t.Fatalf("%s: it does not come", what)
-		}
-	}
-}
 
 // requests are one of each kind.
 func requests(c *Conn) map[string]error {
 	return map[string]error{
-		"read":    c.PRead(make([]byte, blockSize), 0),
-		"write":   c.PWrite(block(99, 0), 0, false),
-		"trim":    c.Trim(1, 0, false),
-		"zero":    c.Zero(1, 0, 0, false),
+		"read":    c.PRead(make([]byte, kit.BlockSize), 0),
+		"write":   c.PWrite(kit.Block(99, 0), 0, false),
+		"trim":    c.Trim(1, false),
+		"zero":    c.Zero(1, 0, false),
 		"flush":   c.Flush(),
-		"extents": c.Do(disk.Request{Op: disk.Extents}),
-		"cache":   c.Do(disk.Request{Op: disk.Cache}),
+		"extents": c.Extents(),
+		"cache":   c.Do(disk.Request{Op: disk.Cache, Count: 1}),
 	}
 }
 
@@ -49,6 +40,7 @@ func wantFenced(t *testing.T, c *Conn) {
 // wantCut fails the test unless the disk of c has failed, which is no fencing.
 func wantCut(t *testing.T, c *Conn) {
 	t.Helper()
+	eventually(t, "the cut", c.gate.shut)
 	wantRefused(t, c, errBroken)
 	if c.Fenced() {
 		t.Error("a connection whose disk has failed says that it is fenced")
@@ -71,60 +63,44 @@ func wantRefused(t *testing.T, c *Conn, want error) {
 // None of 64 requests in progress may end after the newcomer's has begun.
 func TestFenceWaitsForRequestsInProgress(t *testing.T) {
 	const old, newcomer, depth = 1, 2, 64
-	d := newFake()
-	d.hold = make(chan struct{})
-	s := started(t, testOptions(t, nil))
-	a := open(t, s, keyA, fresh(d))
+	s, _ := server(t)
+	d := watch(t, s)
+	d.journal.hold = make(chan struct{})
+	a := openAs(t, s, keyA, "", minute, fresh(d))
 	var done sync.WaitGroup
-	for i := range depth {
-		spawn(&done, func() {
-			if err := a.PWrite(block(old, i), uint64(i*blockSize), false); err != nil {
-				t.Errorf("a write in progress: %v", err)
-			}
-		})
+	write := func(c *Conn, conn int) {
+		for i := range depth {
+			spawn(&done, func() {
+				if err := c.PWrite(kit.Block(conn, i), uint64(i*kit.BlockSize), false); err != nil {
+					t.Errorf("connection %d: %v", conn, err)
+				}
+			})
+		}
 	}
-	eventually(t, "64 writes", func() bool { return len(d.events()) == depth })
+	write(a, old)
+	eventually(t, "64 writes", func() bool { return len(d.journal.events()) == depth })
 
-	b := open(t, s, keyA, none)
+	b := resume(t, s, keyA)
 	for what, c := range map[string]*Conn{"older": a, "newcomer": b} {
-		if err := errors.Join(c.PRead(make([]byte, blockSize), 0), c.Flush()); err != nil {
+		if err := errors.Join(c.PRead(make([]byte, kit.BlockSize), 0), c.Flush()); err != nil {
 			t.Errorf("%s, before anything was written: %v", what, err)
 		}
 	}
-	for i := range depth {
-		spawn(&done, func() {
-			if err := b.PWrite(block(newcomer, i), uint64(i*blockSize), false); err != nil {
-				t.Errorf("newcomer: %v", err)
-			}
-		})
-	}
+	write(b, newcomer)
 	eventually(t, "the fence", a.gate.shut)
 	wantFenced(t, a)
 	time.Sleep(20 * time.Millisecond) // for a newcomer that does not wait
-	if got := len(d.events()); got != depth {
+	if got := len(d.journal.events()); got != depth {
 		t.Errorf("got %d writes of the newcomer before the older ones have ended", got-depth)
 	}
-	close(d.hold)
+	close(d.journal.hold)
 	done.Wait()
-	wantOrder(t, d.events())
+	wantOrder(t, d.journal.events())
 	for i := range depth {
 		wantBlock(t, b, newcomer, i, i)
 	}
 	s.Close(a)
 	s.Close(b)
-}
-
-// wantOrder fails the test if a connection wrote after one with a higher number
-// had begun to.
-func wantOrder(t *testing.T, log []event) {
-	t.Helper()
-	newest := 0
-	for i, e := range log {
-		if e.conn < newest {
-			t.Fatalf("event %d: %+v came after connection %d had begun to write", i, e, newest)
-		}
-		newest = max(newest, e.conn)
-	}
 }
 
 func TestFenceOfThree(t *testing.T) {
@@ -142,9 +118,9 @@ func TestFenceOfThree(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := started(t, testOptions(t, nil))
-			d := newFake()
-			conns := []*Conn{open(t, s, keyA, fresh(d)), open(t, s, keyA, none), open(t, s, keyA, none)}
+			s, _ := server(t)
+			d := watch(t, s)
+			conns := []*Conn{openAs(t, s, keyA, "", minute, fresh(d)), resume(t, s, keyA), resume(t, s, keyA)}
 			for _, i := range tt.writes {
 				put(t, conns[i], i, 1, 0)
 			}
@@ -154,18 +130,18 @@ func TestFenceOfThree(t *testing.T) {
 				wantFenced(t, conns[i])
 			}
 			for i, c := range conns {
-				if err := c.PRead(make([]byte, blockSize), 0); !fenced[i] && err != nil {
+				if err := c.PRead(make([]byte, kit.BlockSize), 0); !fenced[i] && err != nil {
 					t.Errorf("connection %d reads: %v", i, err)
 				}
 				if c.Fenced() != fenced[i] {
 					t.Errorf("connection %d: got fenced %v, want %v", i, c.Fenced(), fenced[i])
 				}
 			}
-			wantOrder(t, d.events())
+			wantOrder(t, d.journal.events())
 			for _, c := range conns {
 				s.Close(c)
 			}
-			c := open(t, s, keyA, none)
+			c := resume(t, s, keyA)
 			put(t, c, 9, 9, 9)
 			s.Close(c)
 		})
@@ -174,13 +150,12 @@ func TestFenceOfThree(t *testing.T) {
 
 // A fenced connection that stays holds nothing up, and does not come back.
 func TestFencedStaysFenced(t *testing.T) {
-	s := started(t, testOptions(t, nil))
-	a := open(t, s, keyA, fresh(newFake()))
-	b := open(t, s, keyA, none)
+	s, _ := server(t)
+	a, b := begin(t, s, keyA), resume(t, s, keyA)
 	put(t, b, 2, 1, 0)
 	s.Close(b)
 	wantFenced(t, a)
-	c := open(t, s, keyA, none)
+	c := resume(t, s, keyA)
 	put(t, c, 3, 1, 0)
 	wantFenced(t, a)
 	s.Close(c)
@@ -191,29 +166,26 @@ func TestFencedStaysFenced(t *testing.T) {
 	if c.Fenced() {
 		t.Error("a closed connection says that it is fenced")
 	}
-	wantBlock(t, open(t, s, keyA, none), 3, 1, 0)
+	wantBlock(t, resume(t, s, keyA), 3, 1, 0)
 }
 
 // A fenced connection is one, even if the disk fails after that.
 func TestFencedBeforeTheDiskFailed(t *testing.T) {
-	s := started(t, testOptions(t, nil))
-	a := open(t, s, keyA, fresh(newFake()))
-	b := open(t, s, keyA, none)
+	s, _ := server(t)
+	a, b := begin(t, s, keyA), resume(t, s, keyA)
 	put(t, b, 2, 1, 0)
 	b.session.fail(unix.EIO)
-	eventually(t, "the cut", b.gate.shut)
-	wantFenced(t, a)
 	wantCut(t, b)
+	wantFenced(t, a)
 	s.Close(a)
 	s.Close(b)
 }
 
 // A request that comes just when it is fenced is refused as any later one is.
 func TestFencedWhileAsking(t *testing.T) {
+	s, _ := server(t)
 	for range 200 {
-		s := started(t, testOptions(t, nil))
-		a := open(t, s, keyA, fresh(newFake()))
-		b := open(t, s, keyA, none)
+		a, b := begin(t, s, keyA), resume(t, s, keyA)
 		var all sync.WaitGroup
 		spawn(&all, func() {
 			for refused := false; !refused; {

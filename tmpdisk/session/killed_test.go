@@ -16,6 +16,9 @@ import (
 	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
+	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 )
 
 // childEnv has the test binary be a server that is to be killed, and names its
@@ -23,9 +26,15 @@ import (
 const childEnv = "TMPDISK_TEST_SESSION_DIR"
 
 // The child's keys; their number is in what it says.
-var childKeys = []Key{NewKey("k", "0", ""), NewKey("k", "1", ""), NewKey("k", "2", ""), NewKey("k", "3", "")}
+var childKeys = keys{keep.NewKey("k", "0", ""), keep.NewKey("k", "1", ""), keep.NewKey("k", "2", ""), keep.NewKey("k", "3", "")}
 
 const childBlocks = 4
+
+// childOptions are those of servers that are killed. Their time is the real one.
+func childOptions(parent string) Options {
+	return Options{Max: 100, Options: files.Options{Path: parent, Boot: "this-boot",
+		Grace: func(string) time.Duration { return time.Hour }, Debug: testkit.Quiet, LogError: testkit.Quiet}}
+}
 
 // beKilled serves one client after the other, until it is killed. It says which
 // write it is about to do (W), which is acknowledged (A), and that a disk may be
@@ -38,9 +47,7 @@ func beKilled(parent string) {
 			os.Exit(1)
 		}
 	}
-	hour := Policy{Grace: time.Hour}
-	s := New(Options{Grace: func(string) time.Duration { return hour.Grace }, Forget: time.Hour, Max: 100,
-		Dir: parent, boot: "this-boot", Debug: testkit.Quiet, LogError: testkit.Quiet})
+	s := New(childOptions(parent))
 	check(s.Start())
 	conns := map[int]*Conn{}
 	for seq := int(time.Now().UnixNano()); ; seq++ {
@@ -51,8 +58,8 @@ func beKilled(parent string) {
 			say("D")
 			s.DropOldest()
 		case c == nil:
-			c, err := s.Open(context.Background(), childKeys[k], "k", hour, blank(nil, parent, testSize))
-			if errors.As(err, new(*LostError)) {
+			c, err := s.Open(context.Background(), childKeys[k], "k", Policy{Grace: time.Hour}, blank(s))
+			if errors.As(err, new(*keep.LostError)) {
 				continue
 			}
 			check(err)
@@ -63,7 +70,7 @@ func beKilled(parent string) {
 		default:
 			at := rand.IntN(childBlocks)
 			say("W %d %d %d", k, at, seq)
-			check(c.PWrite(block(k, seq), uint64(at*blockSize), false))
+			check(c.PWrite(kit.Block(k, seq), uint64(at*kit.BlockSize), false))
 			say("A %d %d %d", k, at, seq)
 		}
 	}
@@ -126,24 +133,23 @@ func (v *survivor) hear(line string) {
 
 // check has a new server show that all that was promised is there.
 func (v *survivor) check() {
-	s := started(v.t, dirOptions(v.t, nil, v.parent))
+	s := started(v.t, childOptions(v.parent))
 	defer s.Stop()
-	s.opts.LogError = testkit.Quiet
 	for k, key := range childKeys {
 		c, err := s.Open(context.Background(), key, "k", minute, none)
 		used := false
 		for _, p := range v.blocks[k] {
 			used = used || p.acked != 0
 		}
-		var lost *LostError
+		var lost *keep.LostError
 		switch {
 		case err == nil:
 			v.resumed++
 			v.compare(k, c)
 			s.Close(c)
-		case errors.As(err, &lost) && lost.Reason == Evicted && v.dropped:
+		case errors.As(err, &lost) && lost.Reason == keep.Evicted && v.dropped:
 			v.lost++
-			if err := s.forget(key); err != nil {
+			if err := s.dir.Forget(context.Background(), key, anyTime); err != nil {
 				v.t.Error(err)
 			}
 			v.blocks[k] = [childBlocks]promised{}
@@ -151,17 +157,17 @@ func (v *survivor) check() {
 			v.t.Errorf("session %d: %v, and it was written to", k, err)
 		}
 	}
-	v.wantTidy()
+	wantTidy(v.t, v.parent)
 }
 
 func (v *survivor) compare(k int, c *Conn) {
 	for at := range v.blocks[k] {
-		buf := make([]byte, blockSize)
-		if err := c.PRead(buf, uint64(at*blockSize)); err != nil {
+		buf := make([]byte, kit.BlockSize)
+		if err := c.PRead(buf, uint64(at*kit.BlockSize)); err != nil {
 			v.t.Fatal(err)
 		}
 		p := &v.blocks[k][at]
-		switch of, got := unblock(buf); {
+		switch of, got := kit.Unblock(buf); {
 		case got != p.acked && got != p.tried:
 			v.t.Errorf("session %d, block %d: got write %d, want %d", k, at, got, p.acked)
 		case got != 0 && of != k:
@@ -173,15 +179,16 @@ func (v *survivor) compare(k int, c *Conn) {
 }
 
 // wantTidy fails the test if anything but sessions and notes is left.
-func (v *survivor) wantTidy() {
+func wantTidy(t *testing.T, parent string) {
+	t.Helper()
 	names := map[string]bool{}
-	for _, name := range testkit.Names(v.t, inParent(v.parent, "")) {
+	for _, name := range testkit.Names(t, kit.Path(parent, "")) {
 		names[name] = true
 	}
 	for name := range names {
 		key, isDisk := strings.CutSuffix(name, ".disk")
 		if isDisk && !names[key+".json"] || !isDisk && !strings.HasSuffix(name, ".json") {
-			v.t.Errorf("%s is left", name)
+			t.Errorf("%s is left", name)
 		}
 	}
 }

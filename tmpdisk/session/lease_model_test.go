@@ -4,14 +4,14 @@
 package session
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
 )
 
 // Whatever two servers do and whoever is cut off: what was acknowledged before a
@@ -20,17 +20,13 @@ func TestLeaseModel(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			rng := rand.New(rand.NewPCG(seed, 17))
-			now, parent := newClock(), t.TempDir()
-			servers := [2]*Sessions{}
-			for i := range servers {
-				servers[i] = started(t, leasedOptions(t, now, parent))
-			}
-			m := &leaseModel{t: t, path: inParent(parent, diskOf(keyA)), rng: rng, now: now}
+			o, now := leasedOptions(t)
+			servers := [2]*Sessions{started(t, o), started(t, o)}
+			m := &leaseModel{t: t, rng: rand.New(rand.NewPCG(seed, 17)), now: now}
 			for at := range m.content {
 				m.content[at] = []int{0}
 			}
-			m.conn = open(t, servers[0], keyA, blank(t, parent, testSize))
+			m.conn = begin(t, servers[0], keyA)
 			m.write(m.conn)
 			for range 12 {
 				m.round(servers)
@@ -44,23 +40,12 @@ func TestLeaseModel(t *testing.T) {
 	}
 }
 
-// isLocked reports whether somebody has the lock of a file.
-func isLocked(t testing.TB, path string) bool {
-	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == unix.EWOULDBLOCK
-}
-
 type leaseModel struct {
-	t    *testing.T
-	path string // of the disk
-	rng  *rand.Rand
-	now  *clock
-	seq  int
-	fua  bool // in this round; such a write would look for itself who has the session
+	t   *testing.T
+	rng *rand.Rand
+	now *testkit.Clock
+	seq int
+	fua bool // in this round; such a write would look for itself who has the session
 	// content is the last write that was acknowledged, and those after it that
 	// failed: what a failed one leaves nobody can say, until it is read.
 	content [modelBlocks][]int
@@ -74,7 +59,7 @@ type leaseModel struct {
 func (m *leaseModel) write(c *Conn) {
 	m.seq++
 	at := m.rng.IntN(modelBlocks)
-	err := c.PWrite(block(1, m.seq), uint64(at*blockSize), m.fua && m.rng.IntN(2) == 0)
+	err := c.PWrite(kit.Block(1, m.seq), uint64(at*kit.BlockSize), m.fua && m.rng.IntN(2) == 0)
 	switch {
 	case err == nil:
 		m.content[at] = []int{m.seq}
@@ -88,11 +73,11 @@ func (m *leaseModel) write(c *Conn) {
 func (m *leaseModel) check() {
 	m.t.Helper()
 	for at, may := range m.content {
-		buf := make([]byte, blockSize)
-		if err := m.conn.PRead(buf, uint64(at*blockSize)); err != nil {
+		buf := make([]byte, kit.BlockSize)
+		if err := m.conn.PRead(buf, uint64(at*kit.BlockSize)); err != nil {
 			m.t.Fatal(err)
 		}
-		_, seq := unblock(buf)
+		_, seq := kit.Unblock(buf)
 		if !slices.Contains(may, seq) {
 			m.t.Errorf("block %d: got write %d, want one of %v", at, seq, may)
 		}
@@ -104,7 +89,7 @@ func (m *leaseModel) round(servers [2]*Sessions) {
 	m.fua = m.rng.IntN(2) == 0
 	for range m.rng.IntN(5) {
 		m.write(m.conn)
-		m.now.pass(time.Duration(m.rng.IntN(8)) * time.Second)
+		m.now.Pass(time.Duration(m.rng.IntN(8)) * time.Second)
 	}
 	other := 1 - m.at
 	if c := m.old[other]; c != nil { // else it would come back to its own connection
@@ -119,9 +104,15 @@ func (m *leaseModel) round(servers [2]*Sessions) {
 	}
 	last := m.conn
 	m.conn = nil
-	o := beginOpen(context.Background(), servers[other])
+	o := beginOpen(servers[other])
 	if cut { // else the old server could have its lock again before the new one has it
-		eventually(m.t, "the other server's lock", func() bool { return isLocked(m.t, m.path) })
+		eventually(m.t, "the other server's lock", func() bool {
+			unlock, free := kit.Lock(m.t, diskPath(servers[0]))
+			if free {
+				unlock()
+			}
+			return !free
+		})
 	}
 	c := o.wait(m.t, m.now, func() {
 		if cut {
@@ -138,14 +129,14 @@ func (m *leaseModel) round(servers [2]*Sessions) {
 			m.lateWrite(last)
 		}
 		m.write(m.conn)
-		m.now.pass(time.Duration(m.rng.IntN(8)) * time.Second)
+		m.now.Pass(time.Duration(m.rng.IntN(8)) * time.Second)
 	}
 	m.check()
 }
 
 // lateWrite is one of a server that has been taken over from.
 func (m *leaseModel) lateWrite(c *Conn) {
-	if err := c.PWrite(block(9, 9), 0, false); err == nil {
+	if err := c.PWrite(kit.Block(9, 9), 0, false); err == nil {
 		m.t.Error("a server modifies what is another's now")
 	}
 }

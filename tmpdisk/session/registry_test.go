@@ -9,6 +9,9 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 )
 
 // registry counts disks as the package's contract says a caller may, and fails the
@@ -18,7 +21,7 @@ type registry struct {
 	s *Sessions
 
 	mu  sync.Mutex
-	of  map[Key]*count
+	of  map[keep.Key]*count
 	log []string // what it was told
 }
 
@@ -32,16 +35,17 @@ type count struct {
 // registered starts sessions that a registry watches.
 func registered(t testing.TB, o Options) (*Sessions, *registry) {
 	t.Helper()
-	r := &registry{t: t, of: map[Key]*count{}}
-	o.Waits = func(key Key) { r.told("waits", key, true) }
-	o.Gone = func(key Key) { r.told("gone", key, false) }
-	o.Found = func(w Waiting) {
+	r := &registry{t: t, of: map[keep.Key]*count{}}
+	o.Waits = func(key keep.Key) { r.told("waits", key, true) }
+	o.Gone = func(key keep.Key) { r.told("gone", key, false) }
+	o.Found = func(w keep.Waiting) {
 		r.told("found", w.Key, true)
-		if w.Export != "export" || w.Size != testSize || w.Since.After(o.now()) {
-			t.Errorf("found: got %+v, want export %q and %d bytes, not from the future", w, "export", testSize)
+		if w.Export != "export" || w.Size != kit.Size && w.Size != 0 || w.Since.After(o.Clock.Now()) {
+			t.Errorf("found: got %+v, want export %q and %d bytes (or damaged), not from the future", w, "export", kit.Size)
 		}
 	}
 	r.s = New(o)
+	t.Cleanup(r.s.Stop)
 	if err := r.s.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +54,7 @@ func registered(t testing.TB, o Options) (*Sessions, *registry) {
 
 // told is called as Waits, Found and Gone are: without locks, when nobody is
 // connected, and only with news.
-func (r *registry) told(what string, key Key, waits bool) {
+func (r *registry) told(what string, key keep.Key, waits bool) {
 	if _, ok := r.s.Space(key); ok && !waits {
 		r.t.Errorf("session %s: %s, and takes space", key.Short(), what)
 	}
@@ -66,35 +70,36 @@ func (r *registry) told(what string, key Key, waits bool) {
 }
 
 // names are those of keys in a log.
-var names = map[Key]string{keyA: "a", keyB: "b", keyC: "c"}
+var names = map[keep.Key]string{keyA: "a", keyB: "b", keyC: "c"}
 
 // at is with mu, as is tidy.
-func (r *registry) at(key Key) *count {
+func (r *registry) at(key keep.Key) *count {
 	if r.of[key] == nil {
 		r.of[key] = &count{}
 	}
 	return r.of[key]
 }
 
-func (r *registry) tidy(key Key) {
+func (r *registry) tidy(key keep.Key) {
 	if c := r.of[key]; c.refs == 0 && !c.waits {
 		delete(r.of, key)
 	}
 }
 
-func (r *registry) open(ctx context.Context, key Key, export string, policy Policy, make func(context.Context) (Disk, error)) (*Conn, error) {
+func (r *registry) open(ctx context.Context, key keep.Key, export string, policy Policy, make kit.Maker) (*Conn, error) {
 	r.mu.Lock()
 	r.at(key).refs++
 	r.mu.Unlock()
 	made := false
-	c, err := r.s.Open(ctx, key, export, policy, func(ctx context.Context) (Disk, error) {
+	c, err := r.s.Open(ctx, key, export, policy, func(ctx context.Context) (keep.Disk, error) {
 		made = true
 		return make(ctx)
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	known := r.at(key)
-	if known.waits && (made || errors.As(err, new(*LostError))) {
+	var lost *keep.LostError
+	if known.waits && (made || errors.As(err, &lost) && !lost.Kept) {
 		r.t.Errorf("session %s: a fresh disk, or %v, while the old one is said to wait", key.Short(), err)
 	}
 	if err != nil {
@@ -123,10 +128,10 @@ func (r *registry) close(c *Conn) {
 }
 
 // waiting are the keys that wait as far as the registry was told.
-func (r *registry) waiting() []Key {
+func (r *registry) waiting() []keep.Key {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var keys []Key
+	var keys []keep.Key
 	for key, c := range r.of {
 		if c.waits {
 			keys = append(keys, key)
@@ -137,11 +142,11 @@ func (r *registry) waiting() []Key {
 }
 
 // lined are the keys that the sessions have in line to be dropped.
-func lined(s *Sessions) []Key {
+func lined(s *Sessions) []keep.Key {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var keys []Key
-	for key := range s.waiting.at {
+	var keys []keep.Key
+	for key := range s.waiting.all {
 		keys = append(keys, key)
 	}
 	slices.Sort(keys)

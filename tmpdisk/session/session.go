@@ -12,37 +12,30 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 )
-
-// Disk is what a session needs of a disk: see package disk.
-type Disk interface {
-	Size() int64
-	Space() uint64
-	FD() int
-	Touched() bool
-	Close() error
-	Sync() error
-	Do(disk.Request) error
-}
 
 // A Conn is one client's connection to a session. Requests may come from any
 // number of goroutines at once; Sessions.Close must come after the last.
 type Conn struct {
 	session *session
-	disk    Disk
+	disk    keep.Disk
 	gate    gate
 	fenced  atomic.Bool // by a later connection
 }
 
 // session is one that clients are connected to, or are about to be.
 type session struct {
-	key      Key
+	key      keep.Key
 	policy   Policy
 	sync     bool
-	keeper   keeper
-	held     *held // once ready
+	claim    *files.Claim // once ready
 	logError func(string)
+
+	waiter waiter // that it was, if it has waited
+	waited bool
+	known  bool // there was such a session, as far as this server knows
 
 	// Closed when the disk is there, or cannot be had (ended is then set), and
 	// when the session is no longer in anybody's hands.
@@ -72,12 +65,10 @@ func (s *session) attach() (*Conn, error) {
 		return nil, errEnded
 	case s.broken.Load():
 		return nil, fmt.Errorf("session %s: %w", s.key.Short(), errBroken)
-	case s.policy.Conflict == Refuse && len(s.conns) > 0:
-		return nil, fmt.Errorf("session %s: another client is connected (session-conflict=refuse): %w", s.key.Short(), unix.EBUSY)
 	}
-	c := &Conn{session: s, disk: s.held.disk}
+	c := &Conn{session: s, disk: s.claim.Disk}
 	bits := mayRead
-	if s.policy.Conflict == Share || len(s.conns) == 0 {
+	if s.policy.Share || len(s.conns) == 0 {
 		bits |= mayWrite
 	}
 	c.gate.open(bits)
@@ -126,7 +117,7 @@ var errBroken = fmt.Errorf("the session's disk has failed, or is another server'
 // fail keeps everybody from the disk, for good. It is called in the middle of a
 // request, for which somebody with the lock may be waiting.
 func (s *session) fail(why error) {
-	if errors.Is(why, errOvertaken) || s.held.lease != nil && unreachable(why) {
+	if errors.Is(why, keep.ErrOvertaken) || s.claim.Lease != nil && keep.CutOff(why) {
 		s.overtaken.Store(true)
 	}
 	if s.broken.Swap(true) {
@@ -144,15 +135,8 @@ func (s *session) fail(why error) {
 
 // known makes an error that clients know of one that nbdkit would call EINVAL.
 func known(err error) error {
-	if unreachable(err) {
+	if keep.CutOff(err) {
 		return fmt.Errorf("%v: %w", err, unix.EIO)
 	}
 	return err
-}
-
-// unreachable reports whether this server is cut off from a filesystem that other
-// machines have as well: what was flushed is there for them.
-func unreachable(err error) bool {
-	return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.EBADFD) ||
-		errors.Is(err, unix.ETIMEDOUT) || errors.Is(err, unix.EHOSTUNREACH)
 }

@@ -10,74 +10,96 @@ import (
 	"sync"
 	"time"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/fsprobe"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // Sessions are those of one server.
 type Sessions struct {
-	opts   Options
-	keeper keeper
-	drops  sync.WaitGroup // that go on
+	opts  Options
+	dir   *files.Dir
+	drops sync.WaitGroup // that go on
 
-	looking sync.Mutex // before a lease's: see watch.go
+	looking sync.Mutex // see keep.Lease.Watch
 
-	mu      sync.Mutex
-	stopped bool
-	ticking bool             // a tick goes on: one at a time, however many disks are due
-	live    map[Key]*session // in somebody's hands: clients', or a drop's
-	waiting *lines
-	lost    *line        // since when
-	told    map[Key]bool // see told.go
-	stop    func()       // the timer's
+	mu                 sync.Mutex
+	stopped            bool
+	ticking            bool                  // a tick goes on: one at a time, however many disks are due
+	live               map[keep.Key]*session // in somebody's hands: clients', or a drop's
+	waiting            *waiters              // in nobody's
+	lost               *queue                // since when
+	told               map[keep.Key]bool     // see told.go
+	stop, stopTouching func()                // the timers'
 }
 
 // New returns sessions. It touches nothing yet.
 func New(opts Options) *Sessions {
-	if opts.now == nil {
-		opts.now = time.Now
-	}
+	opts.Clock = sys.ClockOr(opts.Clock)
 	if opts.maxLost == 0 {
 		opts.maxLost = maxLost
 	}
-	if opts.clock == nil {
-		opts.clock = sys.ClockOr(nil).SinceBoot
+	return &Sessions{
+		opts: opts, dir: files.New(opts.Options), live: map[keep.Key]*session{}, waiting: newWaiters(), lost: newQueue(),
+		told: map[keep.Key]bool{}, stop: func() {}, stopTouching: func() {},
 	}
-	if opts.after == nil {
-		opts.after = func(d time.Duration, f func()) func() {
-			t := time.AfterFunc(d, f)
-			return func() { t.Stop() }
-		}
-	}
-	s := &Sessions{opts: opts, live: map[Key]*session{}, waiting: newLines(), lost: newLine(), told: map[Key]bool{}, stop: func() {}}
-	if opts.Dir == "" {
-		s.keeper = newMemory()
-	} else {
-		s.keeper = &dir{opts: opts, name: sys.RandomName(), failed: generations{}, orphans: generations{}, takeovers: map[Key]takeover{}}
-	}
-	return s
 }
 
 // Start finds what earlier servers have left: their sessions' grace begins anew.
-// It removes what is out of date. It must come before any other method.
+// It removes what is out of date. It must come before any other method. If the directory
+// cannot be read, Start tries again later, until it can.
 func (s *Sessions) Start() error {
-	found, lost, err := s.keeper.begin()
+	err := s.find()
 	if err != nil {
-		return fmt.Errorf("parameter session-dir: %w", err)
-	}
-	for _, w := range found {
-		if w.waits != nil {
-			s.tellFound(*w.waits)
-		}
+		s.findLater(&sys.Backoff{First: 10 * time.Second, Last: 10 * time.Minute})
 	}
 	s.mu.Lock()
-	now := s.opts.now()
-	for _, w := range found {
-		s.waiting.push(w.key, now, w.grace)
+	defer s.mu.Unlock()
+	s.keepTouching()
+	return err
+}
+
+func (s *Sessions) findLater(pause *sys.Backoff) {
+	s.opts.Clock.AfterFunc(pause.Next(), func() {
+		s.mu.Lock()
+		stopped := s.stopped
+		s.mu.Unlock()
+		if !stopped && s.find() != nil {
+			s.findLater(pause)
+		}
+	})
+}
+
+// find begins to count what is in the directory, but for what this server has in hand
+// by now.
+func (s *Sessions) find() error {
+	found, lost, err := s.dir.Begin()
+	if err != nil {
+		return err
 	}
-	for _, e := range lost {
+	for _, f := range found {
+		s.mu.Lock()
+		if _, waits := s.waiting.all[f.Key]; waits || s.live[f.Key] != nil {
+			s.mu.Unlock()
+			continue
+		}
+		mine := s.takeIdle(f.Key)
+		s.mu.Unlock()
+		if f.Here {
+			s.tellFound(f.Waiting)
+		}
+		s.mu.Lock()
+		s.waiting.push(waiter{key: f.Key, since: f.Since, grace: f.Grace, until: s.opts.Clock.Now().Add(f.Grace), elsewhere: !f.Here})
+		s.mu.Unlock()
+		s.giveBack(mine)
+	}
+	s.mu.Lock()
+	now := s.opts.Clock.Now()
+	for _, n := range lost {
 		// By the monotonic clock: a clock that is set forward later, as after
 		// a boot, forgets nothing.
-		s.lost.push(e.key, now.Add(-max(now.Sub(e.since), 0)))
+		s.lost.push(n.Key, now.Add(-max(now.Sub(n.Since), 0)))
 	}
 	s.schedule()
 	s.mu.Unlock()
@@ -87,13 +109,13 @@ func (s *Sessions) Start() error {
 }
 
 // Open connects a client to the session of key, which is in export. The disk is
-// what fresh returns if the session is new. The error is a *LostError if the
+// what fresh returns if the session is new. The error is a *keep.LostError if the
 // session's disk is gone, and else fresh's, or says why the client must not
 // come in now. It is ctx's if that ends first.
 //
 // The policy holds until the disk waits again. A client that comes while others
 // are connected joins under theirs.
-func (s *Sessions) Open(ctx context.Context, key Key, export string, policy Policy, fresh func(context.Context) (Disk, error)) (*Conn, error) {
+func (s *Sessions) Open(ctx context.Context, key keep.Key, export string, policy Policy, fresh func(context.Context) (keep.Disk, error)) (*Conn, error) {
 	for {
 		mine, first, err := s.join(key, policy)
 		if err != nil {
@@ -125,7 +147,7 @@ func wait(ctx context.Context, done <-chan struct{}) error {
 }
 
 // join returns the session of key, or a new one that the caller has to fill.
-func (s *Sessions) join(key Key, policy Policy) (_ *session, first bool, _ error) {
+func (s *Sessions) join(key keep.Key, policy Policy) (_ *session, first bool, _ error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
@@ -138,11 +160,13 @@ func (s *Sessions) join(key Key, policy Policy) (_ *session, first bool, _ error
 }
 
 // take puts key into the caller's hands, until release. With mu.
-func (s *Sessions) take(key Key, policy Policy) *session {
+func (s *Sessions) take(key keep.Key, policy Policy) *session {
 	mine := &session{
-		key: key, policy: policy, sync: s.opts.Sync, keeper: s.keeper, logError: s.opts.LogError,
+		key: key, policy: policy, sync: s.opts.Sync, logError: s.opts.LogError,
 		ready: make(chan struct{}), gone: make(chan struct{}),
 	}
+	mine.waiter, mine.waited = s.waiting.take(key)
+	mine.known = mine.waited || s.lost.has(key)
 	s.live[key] = mine
 	return mine
 }
@@ -154,53 +178,61 @@ func (s *Sessions) release(mine *session) {
 }
 
 // begin fills mine with its disk, and connects its first client.
-func (s *Sessions) begin(ctx context.Context, mine *session, export string, fresh func(context.Context) (Disk, error)) (c *Conn, err error) {
+func (s *Sessions) begin(ctx context.Context, mine *session, export string, fresh func(context.Context) (keep.Disk, error)) (c *Conn, err error) {
 	err = errors.New("session: the disk's maker did not return") // it panicked
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if err != nil {
 			mine.ended = true // which nobody has seen yet
+			if mine.waited {
+				s.waiting.push(mine.waiter)
+			}
 			s.release(mine)
 		} else {
-			s.waiting.remove(mine.key)
 			delete(s.told, mine.key)
+			s.lost.remove(mine.key)
 		}
-		s.schedule() // which looks at nothing that is in somebody's hands
+		s.schedule()
 		close(mine.ready)
 	}()
-	held, got := s.obtain(ctx, mine, export, fresh)
+	claim, got := s.obtain(ctx, mine, export, fresh)
 	if err = got; err != nil {
 		return nil, err
 	}
-	mine.held = held
-	s.watch(mine)
+	mine.claim = claim
+	claim.Lease.Watch(max(mine.policy.Grace/3, keep.LeaseTime), &s.looking, func() error { return s.look(mine) })
 	return mine.attach()
 }
 
+// look looks after the lock of a disk, see keep.Lease.Watch.
+func (s *Sessions) look(mine *session) error {
+	err := mine.claim.Verify()
+	if errors.Is(err, keep.ErrOvertaken) {
+		mine.fail(err)
+	} else if err != nil {
+		s.debugf(mine.key, "%v (ignored)", err)
+	}
+	return err
+}
+
 // obtain returns the disk that waits, or a fresh one.
-func (s *Sessions) obtain(ctx context.Context, mine *session, export string, fresh func(context.Context) (Disk, error)) (*held, error) {
+func (s *Sessions) obtain(ctx context.Context, mine *session, export string, fresh func(context.Context) (keep.Disk, error)) (*files.Claim, error) {
 	key := mine.key
-	h, err := s.keeper.resume(ctx, key)
-	var gone *LostError
+	claim, err := s.dir.Resume(ctx, key, mine.known)
+	var gone *keep.LostError
 	switch {
 	case err == nil:
 		s.debugf(key, "resumed")
-		return h, nil
+		return claim, nil
 	case errors.As(err, &gone):
-		s.isLost(key)
-		if !mine.policy.Fresh {
+		if err := s.lose(ctx, mine, gone); err != nil {
 			return nil, err
 		}
-		s.opts.LogError(fmt.Sprintf("session %s: a fresh disk (session-lost=fresh): the old one is gone: %s", key.Short(), reasons[gone.Reason]))
-		if err := s.forget(key); err != nil {
-			return nil, err
-		}
-	case errors.Is(err, errElsewhere):
+	case errors.Is(err, keep.ErrElsewhere):
 		s.tellGone(key)
 		return nil, err
-	case errors.Is(err, errUnknown):
-		s.tellGone(key) // another server has dropped it and forgotten it
+	case errors.Is(err, keep.ErrUnknown):
 	default:
 		return nil, err
 	}
@@ -208,36 +240,61 @@ func (s *Sessions) obtain(ctx context.Context, mine *session, export string, fre
 	if err != nil {
 		return nil, err
 	}
-	h, err = s.keeper.create(ctx, key, export, d)
+	claim, err = s.dir.Create(ctx, key, export, d)
 	if err != nil {
 		return nil, err
 	}
 	s.debugf(key, "begun, in export %q", export)
-	return h, nil
+	return claim, nil
 }
 
-// Close disconnects a client. After the last one the disk waits, unless no
-// client has ever used it; Options.Waits is called before Close returns.
+// lose returns gone, unless mine is to get a fresh disk in place of the lost one.
+func (s *Sessions) lose(ctx context.Context, mine *session, gone *keep.LostError) error {
+	switch {
+	case !gone.Kept:
+		mine.waited = false
+		s.isLost(mine.key)
+	case !mine.waited: // its grace begins now
+		now := s.opts.Clock.Now()
+		mine.waited, mine.waiter = true, waiter{key: mine.key, since: now, grace: mine.policy.Grace, until: now.Add(mine.policy.Grace)}
+	}
+	if !mine.policy.Fresh {
+		return gone
+	}
+	s.opts.LogError(fmt.Sprintf("session %s: a fresh disk (session-lost=fresh): the old one is gone: %s", mine.key.Short(), gone.Reason))
+	if err := s.dir.Replace(ctx, mine.key); err != nil {
+		return err
+	}
+	mine.waited = false
+	s.mu.Lock()
+	s.lost.remove(mine.key)
+	s.mu.Unlock()
+	s.tellGone(mine.key)
+	return nil
+}
+
+// Close disconnects a client. After the last one the disk waits, unless no client has
+// ever used it; Options.Waits is called before Close returns.
 func (s *Sessions) Close(c *Conn) {
 	mine := c.session
 	if !mine.detach(c) {
 		return
 	}
-	h := mine.held
-	h.lease.end()
+	claim := mine.claim
+	claim.Lease.End()
 	waits := false
 	var err error
 	switch {
 	case mine.overtaken.Load():
-		err = s.keeper.abandon(h, "")
+		err = claim.Abandon("")
 	case mine.broken.Load():
-		err = s.keeper.abandon(h, Failed)
+		err = claim.Abandon(keep.Failed)
 		s.isLost(mine.key)
-	case !h.used && !h.disk.Touched() && !mine.asked.Load():
-		err = s.keeper.discard(h)
+	case !claim.Used && !claim.Disk.Touched() && !mine.asked.Load():
+		err = claim.Discard()
 	default:
-		h.used, waits = true, true
-		if err = s.keeper.release(h); !errors.Is(err, errOvertaken) {
+		waits = true
+		if err = claim.Release(); !errors.Is(err, keep.ErrOvertaken) {
 			s.tellWaits(mine.key)
 		}
 	}
@@ -245,9 +302,10 @@ func (s *Sessions) Close(c *Conn) {
 		s.debugf(mine.key, "close: %v (ignored)", err)
 	}
 	s.mu.Lock()
-	if waits {
-		s.debugf(mine.key, "waits for its client for %v", mine.policy.Grace)
-		s.waiting.push(mine.key, s.opts.now(), mine.policy.Grace)
+	if grace := mine.policy.Grace; waits {
+		s.debugf(mine.key, "waits for its client for %v", grace)
+		now := s.opts.Clock.Now()
+		s.waiting.push(waiter{key: mine.key, since: now, grace: grace, until: now.Add(grace)})
 	}
 	s.release(mine)
 	s.schedule()
@@ -255,18 +313,22 @@ func (s *Sessions) Close(c *Conn) {
 	s.dropBeyond(s.opts.Max)
 }
 
-// Stop ends the sessions: those in memory are gone, those in a Dir wait there
-// for the next server. The caller is told nothing more, but a call that has begun
-// may still end.
+// Filesystem returns what that of the directory can do. ok is false if it could not be
+// tried yet.
+func (s *Sessions) Filesystem() (r fsprobe.Result, ok bool) { return s.dir.Filesystem() }
+
+// Stop ends the sessions: their disks wait for the next server. The caller is told
+// nothing more, but a call that has begun may still end.
 func (s *Sessions) Stop() {
 	s.mu.Lock()
 	s.stopped = true
 	s.stop()
+	s.stopTouching()
 	s.mu.Unlock()
 	s.drops.Wait()
-	s.keeper.stop()
+	s.dir.Close()
 }
 
-func (s *Sessions) debugf(key Key, format string, args ...any) {
+func (s *Sessions) debugf(key keep.Key, format string, args ...any) {
 	s.opts.Debug("session " + key.Short() + ": " + fmt.Sprintf(format, args...))
 }

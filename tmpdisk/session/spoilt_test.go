@@ -4,7 +4,6 @@
 package session
 
 import (
-	"context"
 	"errors"
 	"os"
 	"strings"
@@ -12,25 +11,40 @@ import (
 	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
 )
 
 // spoilt is what may be wrong with a file of a session.
 type spoilt struct {
-	name   string
-	record bool                    // the record, else the disk
-	spoil  func(path string) error // makes it so
-	lost   bool                    // and it is removed; else it is left alone
-	says   string                  // in the error, or in the log if it is lost
-	root   bool                    // needs root
+	name    string
+	spoil   func(path string) error // makes it so
+	says    string                  // in the error or the log
+	damaged bool                    // it is lost, and goes when its grace is over; else it is left alone
+	root    bool                    // needs root
 }
 
+// rewrite replaces something in both slots.
 func rewrite(from, to string) func(string) error {
 	return func(path string) error {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(path, []byte(strings.Replace(string(text), from, to, 1)), 0o600)
+		return os.WriteFile(path, []byte(strings.ReplaceAll(string(text), from, to)), 0o600)
+	}
+}
+
+// asRecord puts another record there.
+func asRecord(r record.Record) func(string) error {
+	return func(path string) error {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_TRUNC, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return record.Fill(f, &r)
 	}
 }
 
@@ -50,111 +64,131 @@ func symlink(path string) error {
 	return errors.Join(os.Rename(path, path+"-elsewhere"), os.Symlink(path+"-elsewhere", path))
 }
 
-var spoilts = []spoilt{
-	{name: "record empty", record: true, spoil: content(""), lost: true, says: "damaged"},
-	{name: "record cut short", record: true, spoil: size(40), lost: true, says: "damaged"},
-	{name: "record garbage", record: true, spoil: content("\x00\xff{"), lost: true, says: "damaged"},
-	{name: "record too long", record: true, spoil: size(maxRecord + 1), lost: true, says: "too long"},
-	{name: "record of another key", record: true, spoil: rewrite(string(keyA), string(keyB)), lost: true, says: "another session's"},
-	{name: "record of generation 0", record: true, spoil: rewrite(`"generation":1`, `"generation":0`), lost: true, says: "generation 0"},
-	{name: "record of a newer format", record: true, spoil: rewrite(`"format":1`, `"format":2,"new":1`), says: "newer version"},
-	{name: "record a symlink", record: true, spoil: symlink, says: "is a symbolic link"},
-	{name: "record for all to read", record: true, spoil: mode, says: "has mode 0644"},
-	{name: "record of another owner", record: true, spoil: owner, says: "is owned by user 12345", root: true},
-	{name: "disk shorter", spoil: size(testSize - 1), lost: true, says: "has 1048575 bytes, not 1048576"},
-	{name: "disk longer", spoil: size(testSize + 1), lost: true, says: "has 1048577 bytes, not 1048576"},
-	{name: "disk missing", spoil: os.Remove, lost: true, says: "damaged"},
-	{name: "disk a symlink", spoil: symlink, says: "is a symbolic link"},
-	{name: "disk for all to read", spoil: mode, says: "has mode 0644"},
-	{name: "disk of another owner", spoil: owner, says: "is owned by user 12345", root: true},
-}
-
-func (b spoilt) path(parent string) string {
-	if b.record {
-		return inParent(parent, recordOf(keyA))
-	}
-	return inParent(parent, diskOf(keyA))
-}
-
 // Whether a server finds it as it starts, or when the client comes.
 func TestSpoiltFiles(t *testing.T) {
-	for _, tt := range spoilts {
-		for when, start := range map[string]bool{"at start": true, "for a client": false} {
-			t.Run(tt.name+", "+when, func(t *testing.T) {
-				if tt.root && os.Geteuid() != 0 {
-					t.Skip("needs root")
-				}
-				tt.test(t, start)
-			})
+	records := []spoilt{
+		{name: "empty", spoil: content(""), damaged: true, says: "damaged"},
+		{name: "cut short", spoil: size(40), damaged: true, says: "damaged"},
+		{name: "garbage", spoil: content("\x00\xff{"), damaged: true, says: "damaged"},
+		{name: "too long", spoil: size(1 << 20), damaged: true, says: "too long"},
+		{name: "of another key", spoil: asRecord(record.Record{Key: keyB, Generation: 1}), damaged: true, says: "another session's"},
+		{name: "of generation 0", spoil: asRecord(record.Record{Key: keyA}), damaged: true, says: "generation 0"},
+		{name: "of a newer format", spoil: rewrite(`"format":2`, `"format":3,"new":1`), says: "newer version"},
+		{name: "a symlink", spoil: symlink, says: "is a symbolic link"},
+		{name: "for all to read", spoil: mode, says: "has mode 0644"},
+		{name: "of another owner", spoil: owner, says: "is owned by user 12345", root: true},
+	}
+	disks := []spoilt{
+		{name: "shorter", spoil: size(kit.Size - 1), damaged: true, says: "has 1048575 bytes, not 1048576"},
+		{name: "longer", spoil: size(kit.Size + 1), damaged: true, says: "has 1048577 bytes, not 1048576"},
+		{name: "a symlink", spoil: symlink, says: "is a symbolic link"},
+		{name: "for all to read", spoil: mode, says: "has mode 0644"},
+		{name: "of another owner", spoil: owner, says: "is owned by user 12345", root: true},
+	}
+	for file, list := range map[string][]spoilt{kit.RecordOf(keyA): records, kit.DiskOf(keyA): disks} {
+		for _, tt := range list {
+			for when, start := range map[string]bool{"at start": true, "for a client": false} {
+				t.Run(file[65:]+" "+tt.name+", "+when, func(t *testing.T) {
+					if tt.root && os.Geteuid() != 0 {
+						t.Skip("needs root")
+					}
+					tt.test(t, file, start)
+				})
+			}
 		}
 	}
 }
 
-func (b spoilt) test(t *testing.T, start bool) {
-	parent := t.TempDir()
+func (b spoilt) test(t *testing.T, file string, start bool) {
+	o, now := options(t)
 	var log strings.Builder
-	o := dirOptions(t, nil, parent)
 	o.LogError = func(msg string) { log.WriteString(msg + "\n") }
 	s := started(t, o)
-	used(t, s, keyA, must(blank(t, parent, testSize)), 1)
-	used(t, s, keyB, must(blank(t, parent, testSize)), 2)
-	if err := b.spoil(b.path(parent)); err != nil {
+	used(t, s, keyA, keyB)
+	path := kit.Path(o.Path, file)
+	if err := b.spoil(path); err != nil {
 		t.Fatal(err)
 	}
 	if start {
 		s.Stop()
 		s = started(t, o)
 	}
-	_, err := s.Open(context.Background(), keyA, "", minute, none)
-	said := log.String() + err.Error()
-	for _, want := range []string{b.says, b.path(parent)} {
-		if !strings.Contains(said, want) {
-			t.Errorf("got %q, want %q in it", said, want)
+	wantResumed(t, s, keyB)
+	for when, at := range []time.Duration{0, minute.Grace / 2, minute.Grace/2 - 1} {
+		now.Pass(at)
+		err := refused(t, s, keyA)
+		said := log.String() + err.Error()
+		for _, want := range []string{b.says, path} {
+			if !strings.Contains(said, want) {
+				t.Errorf("got %q, want %q in it", said, want)
+			}
+		}
+		var lost *keep.LostError
+		if got := errors.As(err, &lost); got != b.damaged || got && (lost.Reason != keep.Damaged || !lost.Kept) {
+			t.Errorf("time %d: got %v, want it damaged and kept: %v", when, err, b.damaged)
+		}
+		if !kit.Exists(o.Path, kit.DiskOf(keyA)) {
+			t.Error("the disk is gone before its grace is over")
 		}
 	}
-	if got := errors.As(err, new(*LostError)); got != b.lost {
-		t.Errorf("got %v, want it lost: %v", err, b.lost)
+	usedAs(t, s, keyB, "export", seconds(7200)) // it is only in the way
+	now.Pass(1)
+	if got := kit.Exists(o.Path, kit.DiskOf(keyA)); got == b.damaged {
+		t.Errorf("after its grace: got the disk there %v, want %v", got, !b.damaged)
 	}
-	if _, err := os.Lstat(inParent(parent, diskOf(keyA))); (err == nil) == b.lost {
-		t.Errorf("the disk: got %v, want it there: %v", err, !b.lost)
+	if b.damaged {
+		wantLost(t, s, keep.Expired, keyA)
+		usedAs(t, s, keyA, "export", freshMinute)
+		wantResumed(t, s, keyA)
+		return
 	}
-	if b.lost {
-		wantLost(t, s, keyA, Damaged)
+	// What was left alone is not overwritten either, nor forgotten.
+	now.Pass(forgetAfter + time.Hour)
+	if !kit.Exists(o.Path, kit.DiskOf(keyA)) || !kit.Exists(o.Path, kit.RecordOf(keyA)) {
+		t.Error("got files removed that are left alone")
 	}
-	c := open(t, s, keyB, none)
-	wantBlock(t, c, 2, 1, 0)
-	s.Close(c)
+	testkit.Contains(t, refused(t, s, keyA), b.says)
 }
 
-// What was left alone is not overwritten either, once it would have expired.
-func TestNewerIsLeftAlone(t *testing.T) {
-	parent, now := t.TempDir(), newClock()
-	s := started(t, dirOptions(t, now, parent))
-	used(t, s, keyA, must(blank(t, parent, testSize)), 1)
-	if err := rewrite(`"format":1`, `"format":2`)(inParent(parent, recordOf(keyA))); err != nil {
-		t.Fatal(err)
+// session-lost=fresh puts a fresh disk in place of a damaged one at once.
+func TestFreshInPlaceOfDamaged(t *testing.T) {
+	for name, file := range map[string]string{"record": kit.RecordOf(keyA), "disk": kit.DiskOf(keyA)} {
+		t.Run(name, func(t *testing.T) {
+			s, now := server(t)
+			used(t, s, keyA)
+			if err := os.Truncate(kit.Path(s.opts.Path, file), 100); err != nil {
+				t.Fatal(err)
+			}
+			c := openAs(t, s, keyA, "export", freshMinute, blank(s))
+			wantBlock(t, c, 0, 0, 0)
+			now.Pass(time.Hour)
+			put(t, c, 1, 1, 0)
+			s.Close(c)
+			wantResumed(t, s, keyA)
+			wantDisks(t, s, keys{keyA})
+		})
 	}
-	now.pass(minute.Grace)
-	now.pass(s.opts.Forget)
-	now.pass(time.Hour)
-	wantFiles(t, parent, diskOf(keyA), recordOf(keyA))
-	_, err := s.Open(context.Background(), keyA, "", minute, none)
-	testkit.Contains(t, err, inParent(parent, recordOf(keyA)), "newer version")
 }
 
 // A maker that died leaves what nobody was told of.
 func TestLeftByAMaker(t *testing.T) {
-	parent := t.TempDir()
-	s := started(t, dirOptions(t, nil, parent))
-	used(t, s, keyA, must(blank(t, parent, testSize)), 1)
-	temp := string(keyB) + ".tmp.0123456789abcdef0123"
-	for _, name := range []string{diskOf(keyB), temp, "README"} {
-		if err := content("left")(inParent(parent, name)); err != nil {
-			t.Fatal(err)
-		}
+	for name, start := range map[string]bool{"at start": true, "for a client": false} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := server(t)
+			used(t, s, keyA)
+			path := func(name string) string { return kit.Path(s.opts.Path, name) }
+			temp := path(string(keyB) + ".tmp.0123456789abcdef0123")
+			err := errors.Join(content("left")(temp), os.Link(temp, path(kit.DiskOf(keyB))), content("left")(path("README")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if start {
+				s.Stop()
+				s = started(t, s.opts)
+				kit.WantFiles(t, s.opts.Path, kit.DiskOf(keyA), kit.RecordOf(keyA), "README")
+			}
+			used(t, s, keyB)
+			kit.WantFiles(t, s.opts.Path, kit.DiskOf(keyA), kit.RecordOf(keyA), kit.DiskOf(keyB), kit.RecordOf(keyB), "README")
+		})
 	}
-	s.Stop()
-	s = started(t, dirOptions(t, nil, parent))
-	wantFiles(t, parent, diskOf(keyA), recordOf(keyA), "README")
-	used(t, s, keyB, must(blank(t, parent, testSize)), 2)
 }

@@ -5,10 +5,10 @@ package session
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"os"
-	"runtime"
+	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,6 +16,9 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
+	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 )
 
 func TestMain(m *testing.M) {
@@ -25,154 +28,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const blockSize = 16
-
-// block is what a test writes: who did it, and which of its writes it was.
-func block(conn, seq int) []byte {
-	b := binary.BigEndian.AppendUint64(nil, uint64(conn))
-	return binary.BigEndian.AppendUint64(b, uint64(seq))
-}
-
-func unblock(b []byte) (conn, seq int) {
-	return int(binary.BigEndian.Uint64(b)), int(binary.BigEndian.Uint64(b[8:]))
-}
-
-// event is the beginning or the end of a write.
-type event struct {
-	conn, seq int
-	ends      bool
-}
-
-// fakeDisk has blocks in memory, and a log of who wrote.
-type fakeDisk struct {
-	Disk    // nil: what is not below is not called
-	mu      sync.Mutex
-	content []byte
-	log     []event
-	hold    chan struct{} // writes wait until it is closed, unless it is nil
-	syncErr error
-
-	touched, closed atomic.Bool
-}
-
-func newFake() *fakeDisk { return &fakeDisk{content: make([]byte, 64*blockSize)} }
-
-func (d *fakeDisk) Size() int64   { return int64(len(d.content)) }
-func (d *fakeDisk) Space() uint64 { return uint64(len(d.content)) }
-func (d *fakeDisk) Touched() bool { return d.touched.Load() }
-func (d *fakeDisk) Sync() error   { return d.syncErr }
-
-func (d *fakeDisk) Close() error {
-	if d.closed.Swap(true) {
-		return errors.New("closed twice")
-	}
-	return nil
-}
-
-func (d *fakeDisk) Do(r disk.Request) error {
-	switch r.Op {
-	case disk.Read:
-		return d.read(r.Buf, r.Offset)
-	case disk.Write:
-		return d.write(r.Buf, r.Offset)
-	}
-	return nil
-}
-
-func (d *fakeDisk) read(buf []byte, off uint64) error {
-	d.use()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	copy(buf, d.content[off:])
-	return nil
-}
-
-func (d *fakeDisk) write(buf []byte, off uint64) error {
-	d.use()
-	conn, seq := unblock(buf)
-	d.mu.Lock()
-	d.log = append(d.log, event{conn, seq, false})
-	hold := d.hold
-	d.mu.Unlock()
-	if hold != nil {
-		<-hold
-	}
-	runtime.Gosched()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	copy(d.content[off:], buf)
-	d.log = append(d.log, event{conn, seq, true})
-	return nil
-}
-
-func (d *fakeDisk) use() {
-	d.touched.Store(true)
-	if d.closed.Load() {
-		panic("a request came after the disk was closed")
-	}
-}
-
-func (d *fakeDisk) events() []event {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return append([]event(nil), d.log...)
-}
-
-// clock is a time that passes when it is told to.
-type clock struct {
-	mu     sync.Mutex
-	at     time.Time
-	timers map[int]timer
-	next   int
-}
-
-type timer struct {
-	at time.Time
-	f  func()
-}
-
-func newClock() *clock { return &clock{at: time.Unix(1e9, 0), timers: map[int]timer{}} }
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) after(d time.Duration, f func()) func() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := c.next
-	c.next++
-	c.timers[n] = timer{c.at.Add(d), f}
-	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.timers, n)
-	}
-}
-
-// pass lets d pass, and returns when everything that was due has been done.
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	c.at = c.at.Add(d)
-	for {
-		var due func()
-		for n, t := range c.timers {
-			if !t.at.After(c.at) {
-				due = t.f
-				delete(c.timers, n)
-				break
-			}
-		}
-		c.mu.Unlock()
-		if due == nil {
-			return
-		}
-		due()
-		c.mu.Lock()
-	}
-}
+var (
+	keyA, keyB, keyC = kit.A, kit.B, kit.C
+	keyD             = keep.NewKey("e", "d", "")
+)
 
 // minute is the policy that tests have where it does not matter.
 var minute = Policy{Grace: time.Minute}
@@ -180,41 +39,68 @@ var minute = Policy{Grace: time.Minute}
 // freshMinute has a fresh disk take a lost one's place.
 var freshMinute = Policy{Grace: time.Minute, Fresh: true}
 
-// testOptions are a server's in a test, with every limit out of reach.
-func testOptions(t testing.TB, c *clock) Options {
-	o := Options{
-		Grace: func(string) time.Duration { return minute.Grace }, Forget: time.Hour, Max: 1000,
+// seconds is a policy of that grace.
+func seconds(n time.Duration) Policy { return Policy{Grace: n * time.Second} }
+
+// options are a server's in a test, with a session-dir and a time of its own, and every
+// limit out of reach.
+func options(t testing.TB) (Options, *testkit.Clock) {
+	now := testkit.NewClockAt(time.Now()) // files have the real time
+	return Options{Max: 1000, Options: files.Options{
+		Path: t.TempDir(), Boot: "this-boot", Clock: now, Grace: func(string) time.Duration { return minute.Grace },
 		Debug: testkit.Quiet, LogError: func(msg string) { t.Log("error: " + msg) },
-	}
-	if c != nil {
-		o.now, o.after = c.now, c.after
-	}
-	return o
+	}}, now
 }
 
+// started returns a server, which is stopped at the end of the test.
 func started(t testing.TB, o Options) *Sessions {
 	t.Helper()
 	s := New(o)
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(s.Stop)
 	return s
 }
 
-// fresh makes d.
-func fresh(d Disk) func(context.Context) (Disk, error) {
-	return func(context.Context) (Disk, error) { return d, nil }
+func server(t testing.TB) (*Sessions, *testkit.Clock) {
+	t.Helper()
+	o, now := options(t)
+	return started(t, o), now
+}
+
+// two are servers that share a directory.
+func two(t testing.TB, sync bool) (a, b *Sessions, now *testkit.Clock) {
+	t.Helper()
+	o, now := options(t)
+	o.Sync = sync
+	return started(t, o), started(t, o), now
+}
+
+// dies drops a server as kill -9 does: nothing is written, and the kernel closes
+// its files.
+func dies(s *Sessions) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
+	s.stop()
+	s.stopTouching()
+	for _, mine := range s.live {
+		mine.claim.Disk.Close()
+	}
 }
 
 // none fails: there is to be no fresh disk.
-func none(context.Context) (Disk, error) { return nil, errors.New("a fresh disk was asked for") }
+func none(context.Context) (keep.Disk, error) { return nil, errors.New("a fresh disk was asked for") }
 
-func open(t testing.TB, s *Sessions, key Key, make func(context.Context) (Disk, error)) *Conn {
-	t.Helper()
-	return openAs(t, s, key, "export", minute, make)
+// blank makes a disk for s.
+func blank(s *Sessions) kit.Maker { return kit.Blank(s.opts.Path, kit.Size) }
+
+func fresh(d keep.Disk) kit.Maker {
+	return func(context.Context) (keep.Disk, error) { return d, nil }
 }
 
-func openAs(t testing.TB, s *Sessions, key Key, export string, policy Policy, make func(context.Context) (Disk, error)) *Conn {
+func openAs(t testing.TB, s *Sessions, key keep.Key, export string, policy Policy, make kit.Maker) *Conn {
 	t.Helper()
 	c, err := s.Open(context.Background(), key, export, policy, make)
 	if err != nil {
@@ -223,7 +109,40 @@ func openAs(t testing.TB, s *Sessions, key Key, export string, policy Policy, ma
 	return c
 }
 
-// Requests as tests make them.
+// begin connects a client to key, which gets a fresh disk if it has none.
+func begin(t testing.TB, s *Sessions, key keep.Key) *Conn {
+	t.Helper()
+	return openAs(t, s, key, "export", minute, blank(s))
+}
+
+// written is begin, and block 0 is written.
+func written(t testing.TB, s *Sessions, key keep.Key) *Conn {
+	t.Helper()
+	c := begin(t, s, key)
+	put(t, c, 1, 1, 0)
+	return c
+}
+
+// resume connects a client to key, which must have a disk.
+func resume(t testing.TB, s *Sessions, key keep.Key) *Conn {
+	t.Helper()
+	return openAs(t, s, key, "export", minute, none)
+}
+
+// used has a session's disk written to, and lets it wait.
+func used(t testing.TB, s *Sessions, keys ...keep.Key) {
+	t.Helper()
+	for _, key := range keys {
+		usedAs(t, s, key, "export", minute)
+	}
+}
+
+func usedAs(t testing.TB, s *Sessions, key keep.Key, export string, policy Policy) {
+	t.Helper()
+	c := openAs(t, s, key, export, policy, blank(s))
+	put(t, c, 1, 1, 0)
+	s.Close(c)
+}
 
 func flags(fua bool) disk.Flags {
 	if fua {
@@ -231,6 +150,8 @@ func flags(fua bool) disk.Flags {
 	}
 	return 0
 }
+
+// Requests, as the server makes them of what nbdkit says.
 
 func (c *Conn) PRead(buf []byte, off uint64) error {
 	return c.Do(disk.Request{Op: disk.Read, Buf: buf, Offset: off})
@@ -240,20 +161,23 @@ func (c *Conn) PWrite(buf []byte, off uint64, fua bool) error {
 	return c.Do(disk.Request{Op: disk.Write, Flags: flags(fua), Buf: buf, Offset: off})
 }
 
-func (c *Conn) Trim(count uint32, off uint64, fua bool) error {
-	return c.Do(disk.Request{Op: disk.Trim, Flags: flags(fua), Count: count, Offset: off})
+func (c *Conn) Trim(count uint32, fua bool) error {
+	return c.Do(disk.Request{Op: disk.Trim, Flags: flags(fua), Count: count})
 }
 
-// Zero may trim.
-func (c *Conn) Zero(count uint32, off uint64, fast disk.Flags, fua bool) error {
-	return c.Do(disk.Request{Op: disk.Zero, Flags: disk.MayTrim | fast | flags(fua), Count: count, Offset: off})
+func (c *Conn) Zero(count uint32, fast disk.Flags, fua bool) error {
+	return c.Do(disk.Request{Op: disk.Zero, Flags: disk.MayTrim | fast | flags(fua), Count: count})
+}
+
+func (c *Conn) Extents() error {
+	return c.Do(disk.Request{Op: disk.Extents, Count: 1, Add: func(uint64, uint64, bool) error { return nil }})
 }
 
 func (c *Conn) Flush() error { return c.Do(disk.Request{Op: disk.Flush}) }
 
 func put(t testing.TB, c *Conn, conn, seq, at int) {
 	t.Helper()
-	if err := c.PWrite(block(conn, seq), uint64(at*blockSize), false); err != nil {
+	if err := c.PWrite(kit.Block(conn, seq), uint64(at*kit.BlockSize), false); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -261,29 +185,180 @@ func put(t testing.TB, c *Conn, conn, seq, at int) {
 // wantBlock reads what put wrote.
 func wantBlock(t testing.TB, c *Conn, conn, seq, at int) {
 	t.Helper()
-	buf := make([]byte, blockSize)
-	if err := c.PRead(buf, uint64(at*blockSize)); err != nil {
+	buf := make([]byte, kit.BlockSize)
+	if err := c.PRead(buf, uint64(at*kit.BlockSize)); err != nil {
 		t.Fatal(err)
 	}
-	if gotConn, gotSeq := unblock(buf); gotConn != conn || gotSeq != seq {
+	if gotConn, gotSeq := kit.Unblock(buf); gotConn != conn || gotSeq != seq {
 		t.Errorf("block %d: got %d/%d, want %d/%d", at, gotConn, gotSeq, conn, seq)
 	}
 }
 
-// wantLost fails the test unless key is refused for why.
-func wantLost(t testing.TB, s *Sessions, key Key, why Reason) {
+// wantResumed fails the test unless the disk of key comes back with what used wrote.
+func wantResumed(t testing.TB, s *Sessions, keys ...keep.Key) {
 	t.Helper()
-	c, err := s.Open(context.Background(), key, "export", minute, none)
-	var lost *LostError
-	if !errors.As(err, &lost) || lost.Reason != why {
-		t.Errorf("session %s: got %v, want it lost: %s", key.Short(), err, why)
-	}
-	if err == nil {
+	for _, key := range keys {
+		c := resume(t, s, key)
+		wantBlock(t, c, 1, 1, 0)
 		s.Close(c)
 	}
 }
 
-var keyA, keyB, keyC = NewKey("e", "a", ""), NewKey("e", "b", ""), NewKey("e", "c", "")
+// refused is the error that a client of key gets, who must not get a disk.
+func refused(t testing.TB, s *Sessions, key keep.Key) error {
+	t.Helper()
+	c, err := s.Open(context.Background(), key, "export", minute, none)
+	if err == nil {
+		s.Close(c)
+		t.Fatalf("session %s: got a disk", key.Short())
+	}
+	return err
+}
+
+// wantLost fails the test unless keys are refused for why.
+func wantLost(t testing.TB, s *Sessions, why keep.Reason, keys ...keep.Key) {
+	t.Helper()
+	for _, key := range keys {
+		var lost *keep.LostError
+		if err := refused(t, s, key); !errors.As(err, &lost) || lost.Reason != why {
+			t.Errorf("session %s: got %v, want it lost: %s", key.Short(), err, why)
+		}
+	}
+}
+
+// wantWaiting fails the test unless these wait, and no others.
+func wantWaiting(t *testing.T, s *Sessions, when string, want ...keep.Key) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, key := range want {
+		if _, ok := s.waiting.all[key]; !ok {
+			t.Errorf("%s: session %s does not wait", when, key.Short())
+		}
+	}
+	if got := len(s.waiting.all); got != len(want) || s.waiting.byEnd.len() != got {
+		t.Errorf("%s: got %d that wait, want %d", when, got, len(want))
+	}
+}
+
+// wantDisks fails the test unless these sessions have their disk and record, the others
+// that are named a note, and there is nothing else.
+func wantDisks(t testing.TB, s *Sessions, disks []keep.Key, notes ...keep.Key) {
+	t.Helper()
+	var want []string
+	for _, key := range disks {
+		want = append(want, kit.DiskOf(key), kit.RecordOf(key))
+	}
+	for _, key := range notes {
+		want = append(want, kit.RecordOf(key))
+	}
+	if s.dir.Shared() {
+		want = append(want, "lock")
+	}
+	kit.WantFiles(t, s.opts.Path, want...)
+}
+
+type keys = []keep.Key
+
+// wantClosed fails the test if this process has a disk of s open.
+func wantClosed(t testing.TB, s *Sessions) {
+	t.Helper()
+	for _, fd := range testkit.Names(t, "/proc/self/fd") {
+		if to, _ := os.Readlink(filepath.Join("/proc/self/fd", fd)); strings.HasPrefix(to, s.opts.Path) && strings.Contains(to, ".disk") {
+			t.Errorf("%s is still open", to)
+		}
+	}
+}
+
+// event is the beginning or the end of a write.
+type event struct {
+	conn, seq int
+	ends      bool
+}
+
+// journal is a log of who wrote.
+type journal struct {
+	mu   sync.Mutex
+	log  []event
+	hold chan struct{} // writes wait until it is closed, unless it is nil
+}
+
+func (j *journal) add(e event) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.log = append(j.log, e)
+}
+
+func (j *journal) events() []event {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return append([]event(nil), j.log...)
+}
+
+// watched is a disk that keeps a journal.
+type watched struct {
+	keep.Disk
+	journal *journal
+	syncErr error
+	closed  atomic.Bool
+}
+
+// watch returns a fresh disk for s.
+func watch(t testing.TB, s *Sessions) *watched {
+	t.Helper()
+	d, err := blank(s)(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &watched{Disk: d, journal: &journal{}}
+}
+
+func (d *watched) Close() error {
+	if d.closed.Swap(true) {
+		return errors.New("closed twice")
+	}
+	return d.Disk.Close()
+}
+
+func (d *watched) Sync() error { return errors.Join(d.syncErr, d.Disk.Sync()) }
+
+func (d *watched) Do(r disk.Request) error {
+	if d.closed.Load() {
+		panic("a request came after the disk was closed")
+	}
+	if r.Op == disk.Write {
+		conn, seq := kit.Unblock(r.Buf)
+		d.journal.add(event{conn, seq, false})
+		defer d.journal.add(event{conn, seq, true})
+		if d.journal.hold != nil {
+			<-d.journal.hold
+		}
+	}
+	return d.Disk.Do(r)
+}
+
+// wantOrder fails the test if a connection wrote after one with a higher number
+// had begun to.
+func wantOrder(t *testing.T, log []event) {
+	t.Helper()
+	newest := 0
+	for i, e := range log {
+		if e.conn < newest {
+			t.Fatalf("event %d: %+v came after connection %d had begun to write", i, e, newest)
+		}
+		newest = max(newest, e.conn)
+	}
+}
+
+// eventually waits for what must come.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for until := time.Now().Add(10 * time.Second); !ok(); time.Sleep(100 * time.Microsecond) {
+		if time.Now().After(until) {
+			t.Fatalf("%s: it does not come", what)
+		}
+	}
+}
 
 // spawn runs f on a goroutine of all's.
 func spawn(all *sync.WaitGroup, f func()) {

@@ -5,17 +5,15 @@ package session
 
 import (
 	"bytes"
-	"context"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 )
 
 // A disk that was given back to this server is had at once; so is one on a
@@ -23,35 +21,27 @@ import (
 func TestNobodyWaitsWithoutNeed(t *testing.T) {
 	for name, shared := range map[string]bool{"given back here": true, "killed, and not shared": false} {
 		t.Run(name, func(t *testing.T) {
-			now, parent := newClock(), t.TempDir()
-			o := leasedOptions(t, now, parent)
-			o.shared = shared
+			o, _ := leasedOptions(t)
+			o.Shared = shared
 			a, b := started(t, o), started(t, o)
-			c := open(t, a, keyA, blank(t, parent, testSize))
-			put(t, c, 1, 1, 0)
+			c := written(t, a, keyA)
 			if shared {
 				a.Close(c)
 				b = a
 			} else {
 				dies(a)
 			}
-			c = open(t, b, keyA, none) // hangs if it waits: no time passes
-			wantBlock(t, c, 1, 1, 0)
-			b.Close(c)
+			wantResumed(t, b, keyA) // hangs if it waits: no time passes
 		})
 	}
 }
 
 // What another server gave back is had when no cache can be from before that.
 func TestCachesAreWaitedFor(t *testing.T) {
-	now, _, a, b, c := twoLeased(t)
+	now, a, b, c := twoLeased(t)
 	a.Close(c)
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := b.Open(ctx, keyA, "", minute, none); err == nil {
-		t.Error("the client is let in at once")
-	}
-	c = beginOpen(context.Background(), b).wait(t, now, nothing)
+	impatient(t, b)
+	c = taken(t, b, now)
 	wantBlock(t, c, 1, 1, 0)
 	b.Close(c)
 }
@@ -59,145 +49,124 @@ func TestCachesAreWaitedFor(t *testing.T) {
 // A client that does not wait for long gets in after all, if it comes again. Not
 // so on a third server, which does not know since when.
 func TestImpatientClient(t *testing.T) {
-	now, parent := newClock(), t.TempDir()
-	o := leasedOptions(t, now, parent)
-	a, b, third := started(t, o), started(t, o), started(t, o)
-	c := open(t, a, keyA, blank(t, parent, testSize))
-	put(t, c, 1, 1, 0)
+	now, a, b, c := twoLeased(t)
+	third := started(t, a.opts)
 	cutOff(t, c)
-	for waited := time.Duration(0); waited < leaseWait; waited += 5 * time.Second {
-		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-		if _, err := b.Open(ctx, keyA, "", minute, none); err == nil {
-			t.Fatalf("the client is let in after %v", waited)
-		}
-		cancel()
-		now.pass(5 * time.Second)
+	for waited := time.Duration(0); waited < keep.LeaseWait; waited += 5 * time.Second {
+		impatient(t, b)
+		now.Pass(5 * time.Second)
 	}
 	waits := false
-	d := beginOpen(context.Background(), third).wait(t, now, func() { waits = true })
+	d := beginOpen(third).wait(t, now, func() { waits = true })
 	if !waits {
 		t.Error("the third server does not wait")
 	}
 	third.Close(d)
-	d = beginOpen(context.Background(), b).wait(t, now, nothing)
+	d = taken(t, b, now)
 	wantBlock(t, d, 1, 1, 0)
 	b.Close(d)
 	a.Close(c)
 }
 
 func TestImpatientClientComesAgain(t *testing.T) {
-	now, _, a, b, c := twoLeased(t)
+	now, a, b, c := twoLeased(t)
 	cutOff(t, c)
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := b.Open(ctx, keyA, "", minute, none); err == nil {
-		t.Fatal("the client is let in at once")
-	}
-	now.pass(leaseWait)
-	d := open(t, b, keyA, none) // hangs if it waits once more
-	wantBlock(t, d, 1, 1, 0)
-	b.Close(d)
+	impatient(t, b)
+	now.Pass(keep.LeaseWait)
+	wantResumed(t, b, keyA) // hangs if it waits once more
 	a.Close(c)
 }
 
-// A session that a sweep has looked after while its server was cut off is not
-// taken for one that was given back.
-func TestBuriedIsNotSettled(t *testing.T) {
-	now, parent := newClock(), t.TempDir()
-	o := leasedOptions(t, now, parent)
-	a := started(t, o)
-	c := open(t, a, keyA, blank(t, parent, testSize))
-	put(t, c, 1, 1, 0)
-	b := started(t, o)
-	c.session.held.lease.end() // a hangs, and does not look
+// A session whose server a sweep has found dead, while it was cut off, is not taken for
+// one that was given back.
+func TestOrphanIsNotSettled(t *testing.T) {
+	now, a, c := leased(t)
+	started(t, a.opts)
+	c.session.claim.Lease.End() // a hangs, and does not look
 	cutOff(t, c)
-	now.pass(2 * time.Minute) // b buries it
-	change(t, parent, keyA, func(r *record) {
-		if r.Connected || !r.Unsettled {
-			t.Errorf("got record %+v, want it given back, and unsettled", *r)
-		}
-	})
-	third := started(t, o)
+	now.Pass(time.Minute) // the other finds out
+	if r := kit.RecordIn(t, a.opts.Path, keyA); !r.Connected || !r.Orphaned {
+		t.Errorf("got record %+v, want an orphan's", r)
+	}
+	third := started(t, a.opts)
 	waits := false
-	d := beginOpen(context.Background(), third).wait(t, now, func() { waits = true })
+	d := beginOpen(third).wait(t, now, func() { waits = true })
 	if !waits {
 		t.Error("nobody waits for the server that was cut off")
 	}
 	wantBlock(t, d, 1, 1, 0)
 	third.Close(d)
 	a.Close(c)
-	b.Stop()
+}
+
+// A server that was found dead, and is not, takes that back when it looks.
+func TestOrphanComesBack(t *testing.T) {
+	now, a, c := leased(t)
+	cutOff(t, c)
+	started(t, a.opts)
+	if r := kit.RecordIn(t, a.opts.Path, keyA); !r.Orphaned {
+		t.Fatalf("got record %+v, want an orphan's", r)
+	}
+	for range 10 {
+		now.Pass(minute.Grace / 3)
+	}
+	if r := kit.RecordIn(t, a.opts.Path, keyA); r.Orphaned || !r.Connected || r.Lost != "" {
+		t.Errorf("got record %+v, want it connected", r)
+	}
+	a.Close(c)
+	wantResumed(t, a, keyA)
 }
 
 // What the old server's kernel had and could not write lands in a file that nobody
 // has any more.
 func TestStuckWrite(t *testing.T) {
-	t.Run("copied", func(t *testing.T) { stuckWrite(t, t.TempDir()) })
-	for _, fs := range []string{"xfs", "btrfs"} {
-		t.Run(fs, func(t *testing.T) {
-			if os.Geteuid() != 0 {
-				t.Skip("needs root to mount a filesystem")
+	for name, mkfs := range map[string][]string{"here": nil, "xfs": {"mkfs.xfs", "-q"}, "btrfs": {"mkfs.btrfs", "-q"}} {
+		t.Run(name, func(t *testing.T) {
+			o, now := leasedOptions(t)
+			if mkfs != nil {
+				o.Path = kit.Mount(t, "-o", "loop", kit.Image(t, mkfs...))
 			}
-			image := filepath.Join(t.TempDir(), "image")
-			if err := os.WriteFile(image, nil, 0o600); err != nil {
+			a, b := started(t, o), started(t, o)
+			c := written(t, a, keyA)
+			stuck, err := os.OpenFile(diskPath(a), os.O_RDWR, 0)
+			if err != nil {
 				t.Fatal(err)
 			}
-			if err := os.Truncate(image, 400<<20); err != nil {
+			defer stuck.Close()
+			cutOff(t, c)
+			d := taken(t, b, now)
+			if _, err := unix.Pwrite(int(stuck.Fd()), kit.Block(9, 9), 0); err != nil {
 				t.Fatal(err)
 			}
-			if out, err := exec.Command("mkfs."+fs, "-q", image).CombinedOutput(); err != nil {
-				t.Skipf("needs mkfs.%s: %v: %s", fs, err, out)
-			}
-			stuckWrite(t, mountImage(t, image, ""))
+			wantBlock(t, d, 1, 1, 0)
+			put(t, d, 2, 1, 1)
+			b.Close(d)
+			a.Close(c)
+			wantDisks(t, a, keys{keyA})
+			d = resume(t, b, keyA)
+			wantBlock(t, d, 1, 1, 0)
+			wantBlock(t, d, 2, 1, 1)
+			b.Close(d)
 		})
 	}
-}
-
-func stuckWrite(t *testing.T, parent string) {
-	now := newClock()
-	o := leasedOptions(t, now, parent)
-	a, b := started(t, o), started(t, o)
-	c := open(t, a, keyA, blank(t, parent, testSize))
-	put(t, c, 1, 1, 0)
-	stuck, err := unix.Open(inParent(parent, diskOf(keyA)), unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cutOff(t, c)
-	d := beginOpen(context.Background(), b).wait(t, now, nothing)
-	if _, err := unix.Pwrite(stuck, block(9, 9), 0); err != nil {
-		t.Fatal(err)
-	}
-	unix.Close(stuck)
-	wantBlock(t, d, 1, 1, 0)
-	put(t, d, 2, 1, 1)
-	b.Close(d)
-	a.Close(c)
-	wantFiles(t, parent, diskOf(keyA), recordOf(keyA), lockName)
-	d = open(t, b, keyA, none)
-	wantBlock(t, d, 1, 1, 0)
-	wantBlock(t, d, 2, 1, 1)
-	b.Close(d)
-	closeKeeper(a)
-	closeKeeper(b)
 }
 
 // Where there is no room for a copy the client gets its disk all the same, and the
 // log says so.
 func TestNoRoomForACopy(t *testing.T) {
-	now, parent := newClock(), testkit.Tmpfs(t, "1536k")
-	o := leasedOptions(t, now, parent)
+	o, now := leasedOptions(t)
+	o.Path = kit.Mount(t, "-t", "tmpfs", "-o", "size=1536k", "tmpdisk-test")
 	said := make(chan string, 10)
 	o.LogError = func(line string) { said <- line }
 	a, b := started(t, o), started(t, o)
-	c := open(t, a, keyA, blank(t, parent, testSize))
-	data := bytes.Repeat([]byte{1}, testSize)
+	c := begin(t, a, keyA)
+	data := bytes.Repeat([]byte{1}, kit.Size)
 	if err := c.PWrite(data, 0, false); err != nil {
 		t.Fatal(err)
 	}
 	cutOff(t, c)
-	d := beginOpen(context.Background(), b).wait(t, now, nothing)
-	got := make([]byte, testSize)
+	d := taken(t, b, now)
+	got := make([]byte, kit.Size)
 	if err := d.PRead(got, 0); err != nil || !bytes.Equal(got, data) {
 		t.Errorf("got another content, or %v", err)
 	}
@@ -210,7 +179,5 @@ func TestNoRoomForACopy(t *testing.T) {
 	}
 	b.Close(d)
 	a.Close(c)
-	wantFiles(t, parent, diskOf(keyA), recordOf(keyA), lockName)
-	closeKeeper(a)
-	closeKeeper(b)
+	wantDisks(t, a, keys{keyA})
 }

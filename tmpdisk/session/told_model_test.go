@@ -6,25 +6,31 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 )
 
-// household is few servers with one Dir, or one in memory, and few clients, who do
-// one thing at a time.
+// household is few servers with one directory, and few clients, who do one thing at a
+// time.
 type household struct {
 	*scene
-	o       Options
 	rng     *rand.Rand
-	keys    []Key
+	keys    []keep.Key
 	servers []*registry
 	conns   []*Conn
 	of      map[*Conn]*registry
-	last    map[Key]*registry // whose client had it last; nil after that one died
-	seen    map[string]int    // how often what happened
+	last    map[keep.Key]*registry // whose client had it last; nil after that one died
+	seen    map[string]int         // how often what happened
 }
 
 // step does anything.
@@ -36,28 +42,27 @@ func (h *household) step() {
 	case n < 24 && len(h.conns) > 0:
 		h.leave(h.rng.IntN(len(h.conns)))
 	case n < 36:
-		h.now.pass(time.Duration(h.rng.IntN(8)) * time.Second)
+		h.now.Pass(time.Duration(h.rng.IntN(8)) * time.Second)
 	case n < 37:
 		r.s.DropOldest()
-	case n < 38 && h.parent != "" && len(h.servers) == 1:
-		h.spoilAny(key)
-	case n < 39 && h.parent != "":
+	case n < 38 && len(h.servers) == 1 && h.really(key) && kit.Exists(h.o.Path, kit.RecordOf(key)):
+		h.spoil(key)
+	case n < 39:
 		h.restart(r)
 	}
 }
 
-func (h *household) come(r *registry, key Key) {
+func (h *household) come(r *registry, key keep.Key) {
 	// One that another server has would be waited for.
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if h.elsewhere(r, key) {
+	if at := h.connected(key); at != nil && at != r {
 		cancel()
 	}
 	policy := Policy{Grace: time.Duration(h.rng.IntN(4)*5) * time.Second, Fresh: h.rng.IntN(2) == 0}
-	c, err := r.open(ctx, key, "export", policy, func(context.Context) (Disk, error) { return h.disk(), nil })
-	var lost *LostError
+	c, err := r.open(ctx, key, "export", policy, blank(r.s))
 	switch {
-	case errors.As(err, &lost):
+	case errors.As(err, new(*keep.LostError)):
 		h.seen["lost"]++
 	case err != nil && ctx.Err() == nil:
 		h.Errorf("open: %v", err)
@@ -65,7 +70,7 @@ func (h *household) come(r *registry, key Key) {
 		h.conns = append(h.conns, c)
 		h.of[c] = r
 		h.last[key] = r
-		if h.rng.IntN(4) > 0 && c.PWrite(block(1, 1), 0, false) == nil {
+		if h.rng.IntN(4) > 0 && c.PWrite(kit.Block(1, 1), 0, false) == nil {
 			h.seen["written"]++
 		}
 	}
@@ -78,30 +83,13 @@ func (h *household) leave(i int) {
 	delete(h.of, c)
 }
 
-func (h *household) connected(key Key) *registry {
+func (h *household) connected(key keep.Key) *registry {
 	for _, c := range h.conns {
 		if c.Key() == key {
 			return h.of[c]
 		}
 	}
 	return nil
-}
-
-func (h *household) elsewhere(r *registry, key Key) bool {
-	at := h.connected(key)
-	return at != nil && at != r
-}
-
-// inDir reports whether key has a disk there.
-func (h *household) inDir(key Key) bool {
-	_, err := os.Stat(inParent(h.parent, diskOf(key)))
-	return err == nil
-}
-
-func (h *household) spoilAny(key Key) {
-	if h.connected(key) == nil && h.inDir(key) {
-		h.spoil(key)
-	}
 }
 
 // restart has another server in the place of one that dies, or stops.
@@ -114,10 +102,10 @@ func (h *household) restart(r *registry) {
 		}
 	}
 	i := slices.Index(h.servers, r)
-	_, h.servers[i] = registered(h.T, h.o)
-	var want []Key
+	h.servers[i] = h.another()
+	var want []keep.Key
 	for _, key := range h.keys {
-		if h.connected(key) == nil && h.inDir(key) {
+		if h.really(key) {
 			want = append(want, key)
 		}
 	}
@@ -139,7 +127,7 @@ func (h *household) check(when int) {
 		for _, key := range h.keys {
 			waits := slices.Contains(waiting, key)
 			_, space := r.s.Space(key)
-			switch really := h.really(r, key); {
+			switch really := h.really(key); {
 			case waits && !slices.Contains(all, key):
 				h.Fatalf("step %d: session %s is said to wait, and nothing will ever drop it", when, key.Short())
 			case waits && len(h.servers) == 1 && !really:
@@ -154,43 +142,23 @@ func (h *household) check(when int) {
 }
 
 // really reports whether the disk of key is there, and nobody is connected.
-func (h *household) really(r *registry, key Key) bool {
-	if h.parent != "" {
-		return h.connected(key) == nil && h.inDir(key)
-	}
-	return r.s.keeper.(*memory).waiting[key] != nil
+func (h *household) really(key keep.Key) bool {
+	return h.connected(key) == nil && kit.Exists(h.o.Path, kit.DiskOf(key))
 }
 
 // A registry that goes by what it is told has what waits, at each step.
 func TestToldModel(t *testing.T) {
-	for name, tt := range map[string]struct {
-		dir     bool
-		servers int
-		seen    []string
-	}{
-		"memory":      {false, 1, []string{"lost", "written"}},
-		"dir":         {true, 1, []string{"lost", "written", "found"}},
-		"dir of two":  {true, 2, []string{"lost", "written", "found"}},
-		"dir of four": {true, 4, []string{"lost", "written", "found"}},
-	} {
-		t.Run(name, func(t *testing.T) {
+	for _, servers := range []int{1, 2, 4} {
+		t.Run(fmt.Sprintf("%d servers", servers), func(t *testing.T) {
 			const steps = 1000
-			now := newClock()
-			h := &household{scene: &scene{T: t, now: now}, rng: rand.New(rand.NewPCG(1, uint64(tt.servers))),
-				keys: []Key{keyA, keyB, keyC, NewKey("e", "d", "")},
-				of:   map[*Conn]*registry{}, last: map[Key]*registry{}, seen: map[string]int{}}
-			h.o = testOptions(t, now)
-			h.disk = func() Disk { return newFake() }
-			if tt.dir {
-				h.parent = t.TempDir()
-				h.o = dirOptions(t, now, h.parent)
-				h.disk = func() Disk { return must(blank(t, h.parent, testSize)) }
-			}
-			h.o.Max, h.o.LogError = 3, func(string) {}
-			h.o.Grace = func(string) time.Duration { return 10 * time.Second }
-			for range tt.servers {
-				_, r := registered(t, h.o)
-				h.servers = append(h.servers, r)
+			o, now := options(t)
+			o.Max, o.LogError = 3, func(string) {}
+			o.Grace = func(string) time.Duration { return 10 * time.Second }
+			h := &household{scene: &scene{T: t, o: o, now: now}, rng: rand.New(rand.NewPCG(1, uint64(servers))),
+				keys: keys{keyA, keyB, keyC, keyD},
+				of:   map[*Conn]*registry{}, last: map[keep.Key]*registry{}, seen: map[string]int{}}
+			for range servers {
+				h.servers = append(h.servers, h.another())
 			}
 			for i := range steps {
 				h.step()
@@ -200,19 +168,102 @@ func TestToldModel(t *testing.T) {
 				h.leave(0)
 			}
 			for range 10 {
-				now.pass(time.Minute)
+				now.Pass(time.Minute)
 			}
 			for _, r := range h.servers {
 				if len(r.of) > 0 {
 					t.Errorf("in the end: the registry has %v", r.of)
 				}
 			}
-			for _, what := range tt.seen {
+			for _, what := range []string{"lost", "written", "found"} {
 				if h.seen[what] == 0 {
 					t.Errorf("never %s: the test has found out nothing", what)
 				}
 			}
 			t.Log(h.seen)
+		})
+	}
+}
+
+// hustle is many clients of few sessions, on servers that share a directory.
+type hustle struct {
+	*scene
+	servers []*registry
+	taken   atomic.Int32 // connections that came in
+	refused atomic.Int32
+}
+
+func (h *hustle) client(rng *rand.Rand, key keep.Key) {
+	r := h.servers[rng.IntN(len(h.servers))]
+	switch rng.IntN(20) {
+	case 0:
+		h.now.Pass(time.Second)
+		return
+	case 1:
+		r.s.DropOldest()
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	policy := Policy{Grace: time.Duration(rng.IntN(3)*5) * time.Second, Share: rng.IntN(2) == 0}
+	c, err := r.open(ctx, key, "export", policy, blank(r.s))
+	switch {
+	case err == nil:
+		h.taken.Add(1)
+	case errors.As(err, new(*keep.LostError)), errors.Is(err, unix.EBUSY), ctx.Err() != nil:
+		h.refused.Add(1)
+		return
+	default:
+		h.Errorf("open: %v", err)
+		return
+	}
+	if rng.IntN(4) > 0 {
+		if err := c.PWrite(kit.Block(1, 1), 0, false); err != nil && (!errors.Is(err, ErrFenced) || !c.Fenced()) {
+			h.Errorf("write: got %v, fenced %v, want ErrFenced", err, c.Fenced())
+		}
+	}
+	r.s.Space(key)
+	r.close(c)
+}
+
+// Whoever comes when and where, registries that go by what they are told know what
+// waits, and in the end that nothing does.
+func TestToldStress(t *testing.T) {
+	const goroutines, rounds = 8, 250
+	for name, count := range map[string]int{"one server": 1, "two servers": 2} {
+		t.Run(name, func(t *testing.T) {
+			o, now := options(t)
+			o.Max, o.LogError = 3, func(string) {}
+			h := &hustle{scene: &scene{T: t, o: o, now: now}}
+			for range count {
+				h.servers = append(h.servers, h.another())
+			}
+			var all sync.WaitGroup
+			for g := range goroutines {
+				rng := rand.New(rand.NewPCG(uint64(g), uint64(count)))
+				spawn(&all, func() {
+					for i := range rounds {
+						h.client(rng, keep.NewKey("hustle", string(rune('a'+rng.IntN(4))), string(rune(i/8))))
+					}
+				})
+			}
+			all.Wait()
+			if count == 1 {
+				h.servers[0].wantAgreed("when all have left")
+			}
+			for range 10 {
+				now.Pass(time.Minute)
+			}
+			for _, r := range h.servers {
+				if len(r.of) > 0 {
+					t.Errorf("in the end: the registry has %v", r.of)
+				}
+				r.wantAgreed("in the end")
+			}
+			t.Logf("%d came in, %d were refused", h.taken.Load(), h.refused.Load())
+			if h.taken.Load() == 0 || h.refused.Load() == 0 {
+				t.Error("nobody came in, or everybody: the test has found out nothing")
+			}
 		})
 	}
 }

@@ -13,26 +13,39 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
 )
 
-// two are servers that share a directory.
-func two(t testing.TB, now *clock, sync bool) (a, b *Sessions, parent string) {
-	parent = t.TempDir()
-	o := dirOptions(t, now, parent)
-	o.Sync = sync
-	return started(t, o), started(t, o), parent
+// change rewrites the record of keyA as another server could.
+func change(t testing.TB, s *Sessions, f func(*record.Record)) {
+	t.Helper()
+	kit.Change(t, s.opts.Path, keyA, f)
+}
+
+// overtake is what another server does that takes keyA.
+func overtake(t testing.TB, s *Sessions) {
+	t.Helper()
+	change(t, s, func(r *record.Record) { r.Generation++ })
+}
+
+func wantGeneration(t testing.TB, s *Sessions, want uint64) {
+	t.Helper()
+	if got := kit.RecordIn(t, s.opts.Path, keyA).Generation; got != want {
+		t.Errorf("got generation %d, want %d", got, want)
+	}
 }
 
 func TestConnectedElsewhere(t *testing.T) {
-	a, b, parent := two(t, nil, false)
-	c := open(t, a, keyA, blank(t, parent, testSize))
-	put(t, c, 1, 1, 0)
+	a, b, _ := two(t, false)
+	c := written(t, a, keyA)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
 	if _, err := b.Open(ctx, keyA, "", minute, none); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, unix.ETIMEDOUT) {
 		t.Errorf("a client that does not wait: got %v, want its timeout", err)
 	}
-	if _, err := b.Open(context.Background(), keyA, "", minute, none); !errors.Is(err, unix.EBUSY) {
+	if err := refused(t, b, keyA); !errors.Is(err, unix.EBUSY) {
 		t.Errorf("got %v, want EBUSY", err)
 	}
 	put(t, c, 1, 2, 0)
@@ -51,105 +64,104 @@ func TestConnectedElsewhere(t *testing.T) {
 		return
 	}
 	wantBlock(t, c, 1, 2, 0)
-	if got := c.session.held.Generation; got != 2 {
-		t.Errorf("got generation %d, want 2", got)
-	}
+	wantGeneration(t, b, 2)
 	b.Close(c)
-	c = open(t, a, keyA, none)
-	if got := c.session.held.Generation; got != 3 {
-		t.Errorf("got generation %d, want 3", got)
-	}
+	c = resume(t, a, keyA)
+	wantGeneration(t, a, 3)
 	a.Close(c)
 }
 
 // What one drops, the other knows to be lost; what is connected there it does not
 // drop.
 func TestDropsOfTwo(t *testing.T) {
-	now := newClock()
-	a, b, parent := two(t, now, false)
-	used(t, a, keyA, must(blank(t, parent, testSize)), 1)
-	now.pass(time.Minute / 2)
-	c := open(t, b, keyA, none)
-	now.pass(time.Minute) // over for a
+	a, b, now := two(t, false)
+	used(t, a, keyA)
+	now.Pass(time.Minute / 2)
+	c := resume(t, b, keyA)
+	now.Pass(time.Minute) // over for a
 	wantBlock(t, c, 1, 1, 0)
-	wantFiles(t, parent, diskOf(keyA), recordOf(keyA))
+	wantDisks(t, a, keys{keyA})
 	b.Close(c)
 	if _, ok := b.DropOldest(); !ok {
 		t.Error("got nothing dropped")
 	}
-	wantLost(t, a, keyA, Evicted)
-	wantFiles(t, parent, recordOf(keyA))
+	wantLost(t, a, keep.Evicted, keyA)
+	wantDisks(t, a, nil, keyA)
 }
 
 // The grace begins when a client leaves, whichever server it leaves.
 func TestGraceOfTwo(t *testing.T) {
-	now := newClock()
-	a, b, parent := two(t, now, false)
-	used(t, a, keyA, must(blank(t, parent, testSize)), 1)
-	now.pass(time.Minute / 2)
-	b.Close(open(t, b, keyA, none))
-	now.pass(time.Minute / 2) // over for a
-	wantFiles(t, parent, diskOf(keyA), recordOf(keyA))
-	now.pass(time.Minute / 2) // and for b
-	wantLost(t, a, keyA, Expired)
+	a, b, now := two(t, false)
+	used(t, a, keyA)
+	now.Pass(time.Minute / 2)
+	b.Close(resume(t, b, keyA))
+	now.Pass(time.Minute / 2) // over for a
+	wantDisks(t, a, keys{keyA})
+	now.Pass(time.Minute / 2) // and for b
+	wantLost(t, a, keep.Expired, keyA)
 }
 
 // One forgets no note that another has just made anew.
 func TestForgetOfTwo(t *testing.T) {
-	now := newClock()
-	a, b, parent := two(t, now, false)
-	used(t, a, keyA, must(blank(t, parent, testSize)), 1)
-	a.DropOldest()
-	now.pass(a.opts.Forget - time.Minute)
-	usedAs(t, b, keyA, "export", freshMinute, must(blank(t, parent, testSize)), 2)
-	b.DropOldest()
-	now.pass(time.Minute) // a's time is over
-	wantLost(t, a, keyA, Evicted)
-	now.pass(a.opts.Forget)
-	wantFiles(t, parent)
+	a, b, now := two(t, false)
+	drop := func(s *Sessions, policy Policy) {
+		t.Helper()
+		usedAs(t, s, keyA, "export", policy)
+		if _, ok := s.DropOldest(); !ok {
+			t.Error("got nothing dropped")
+		}
+		path := kit.Path(s.opts.Path, kit.RecordOf(keyA))
+		if err := os.Chtimes(path, now.Now(), now.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drop(a, minute)
+	now.Pass(forgetAfter - time.Minute)
+	drop(b, freshMinute)
+	now.Pass(time.Minute) // a's time is over
+	wantLost(t, a, keep.Evicted, keyA)
+	now.Pass(forgetAfter)
+	wantDisks(t, a, nil)
 }
 
 // An overtaken server cannot tell its client that anything is kept, and changes
 // nothing of what is another's now.
 func TestOvertaken(t *testing.T) {
-	a, _, parent := two(t, nil, true)
-	c := open(t, a, keyA, blank(t, parent, testSize))
-	put(t, c, 1, 1, 0)
+	a, _, _ := two(t, true)
+	c := written(t, a, keyA)
 	if err := c.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	change(t, parent, keyA, func(r *record) { r.Generation++ })
-	if err := c.Flush(); !errors.Is(err, errOvertaken) {
+	overtake(t, a)
+	if err := c.Flush(); !errors.Is(err, keep.ErrOvertaken) {
 		t.Errorf("flush: got %v, want it overtaken", err)
 	}
-	eventually(t, "the cut", c.gate.shut)
 	wantCut(t, c)
 	c.session.fail(unix.EIO) // and another request finds something else
 	if !c.session.overtaken.Load() {
 		t.Error("a later failure hides that the session was overtaken")
 	}
 	a.Close(c)
-	wantFiles(t, parent, diskOf(keyA), recordOf(keyA))
-	c = open(t, a, keyA, none)
-	wantBlock(t, c, 1, 1, 0)
-	if got := c.session.held.Generation; got != 3 {
-		t.Errorf("got generation %d, want 3", got)
-	}
-	a.Close(c)
+	wantDisks(t, a, keys{keyA})
+	wantResumed(t, a, keyA)
+	wantGeneration(t, a, 3)
 }
 
-// Without sync, an overtaken server at least leaves the record alone.
+// Without sync, an overtaken server at least leaves the record alone, and the disk, even
+// if nobody used it here.
 func TestOvertakenWithoutSync(t *testing.T) {
-	a, _, parent := two(t, nil, false)
-	c := open(t, a, keyA, blank(t, parent, testSize))
-	put(t, c, 1, 1, 0)
-	change(t, parent, keyA, func(r *record) { r.Generation, r.Host = 7, "other" })
-	a.Close(c)
-	change(t, parent, keyA, func(r *record) {
-		if r.Generation != 7 || r.Host != "other" {
-			t.Errorf("got record %+v, want the other server's", r)
-		}
-	})
+	for name, connect := range map[string]func(testing.TB, *Sessions, keep.Key) *Conn{"used": written, "untouched": begin} {
+		t.Run(name, func(t *testing.T) {
+			a, b, _ := two(t, false)
+			c := connect(t, a, keyA)
+			change(t, a, func(r *record.Record) { r.Generation, r.Host = 7, "other" })
+			a.Close(c)
+			if r := kit.RecordIn(t, a.opts.Path, keyA); r.Generation != 7 || r.Host != "other" {
+				t.Errorf("got record %+v, want the other server's", r)
+			}
+			b.Close(resume(t, b, keyA))
+		})
+	}
 }
 
 // A disk that the filesystem failed is nobody's any more, unless another server
@@ -157,76 +169,56 @@ func TestOvertakenWithoutSync(t *testing.T) {
 func TestFailedDisk(t *testing.T) {
 	for name, overtaken := range map[string]bool{"its own": false, "another's": true} {
 		t.Run(name, func(t *testing.T) {
-			a, b, parent := two(t, nil, true)
-			c := open(t, a, keyA, blank(t, parent, testSize))
-			put(t, c, 1, 1, 0)
-			d := open(t, a, keyA, none)
+			a, b, _ := two(t, true)
+			c := written(t, a, keyA)
+			d := resume(t, a, keyA)
 			if overtaken {
-				change(t, parent, keyA, func(r *record) { r.Generation++ })
+				overtake(t, a)
 			}
 			c.session.fail(unix.EIO)
 			for _, c := range []*Conn{c, d} {
-				eventually(t, "the cut", c.gate.shut)
 				wantCut(t, c)
 			}
-			if _, err := a.Open(context.Background(), keyA, "", minute, none); !errors.Is(err, unix.ESHUTDOWN) {
+			if err := refused(t, a, keyA); !errors.Is(err, unix.ESHUTDOWN) {
 				t.Errorf("got %v, want ESHUTDOWN", err)
 			}
 			a.Close(c)
 			a.Close(d)
-			if !overtaken {
-				wantLost(t, b, keyA, Failed)
-				return
+			if overtaken {
+				wantResumed(t, b, keyA)
+			} else {
+				wantLost(t, b, keep.Failed, keyA)
 			}
-			c = open(t, b, keyA, none)
-			wantBlock(t, c, 1, 1, 0)
-			b.Close(c)
 		})
 	}
 }
 
-// A server that looks for a session while another one makes it must not take the
-// record for one whose disk is gone.
-func TestRecordComesBeforeItsDiskIsSeen(t *testing.T) {
-	a, b, parent := two(t, nil, false)
-	c := open(t, a, keyA, blank(t, parent, testSize))
-	put(t, c, 1, 1, 0)
-	k := b.keeper.(*dir)
-	if _, _, err := k.look(k.open, keyA, false); !errors.Is(err, errElsewhere) {
-		t.Errorf("got %v, want it elsewhere", err)
-	}
-	wantFiles(t, parent, diskOf(keyA), recordOf(keyA))
-	a.Close(c)
-}
-
 // While a fresh disk was being made, another server had the session and lost it.
 func TestFreshComesTooLate(t *testing.T) {
-	a, b, parent := two(t, nil, false)
-	_, err := a.Open(context.Background(), keyA, "", minute, func(ctx context.Context) (Disk, error) {
-		used(t, b, keyA, must(blank(t, parent, testSize)), 1)
+	a, b, _ := two(t, false)
+	_, err := a.Open(context.Background(), keyA, "", minute, func(ctx context.Context) (keep.Disk, error) {
+		used(t, b, keyA)
 		b.DropOldest()
-		return blank(t, parent, testSize)(ctx)
+		return blank(a)(ctx)
 	})
 	if !errors.Is(err, unix.EBUSY) {
 		t.Errorf("got %v, want EBUSY", err)
 	}
-	testkit.Contains(t, err, inParent(parent, recordOf(keyA)))
-	wantLost(t, a, keyA, Evicted)
-	if _, err := os.Stat(inParent(parent, diskOf(keyA))); err == nil {
-		t.Error("the fresh disk is left")
-	}
+	testkit.Contains(t, err, kit.Path(a.opts.Path, kit.RecordOf(keyA)))
+	wantLost(t, a, keep.Evicted, keyA)
+	wantDisks(t, a, nil, keyA)
 }
 
 // A server that starts, and sweeps, disturbs nobody.
 func TestSweepDisturbsNobody(t *testing.T) {
-	a, b, parent := two(t, nil, false)
+	a, b, _ := two(t, false)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for i := range 200 {
-			c, err := a.Open(context.Background(), keyA, "", minute, blank(t, parent, testSize))
+			c, err := a.Open(context.Background(), keyA, "", minute, blank(a))
 			if err == nil {
-				err = c.PWrite(block(1, i), 0, false)
+				err = c.PWrite(kit.Block(1, i), 0, false)
 				a.Close(c)
 			}
 			if err != nil {
@@ -240,12 +232,12 @@ func TestSweepDisturbsNobody(t *testing.T) {
 		case <-done:
 			running = false
 		default:
-			if _, _, err := b.keeper.begin(); err != nil {
+			if _, _, err := b.dir.Begin(); err != nil {
 				t.Error(err)
 			}
 		}
 	}
-	c := open(t, a, keyA, none)
+	c := resume(t, a, keyA)
 	wantBlock(t, c, 1, 199, 0)
 	a.Close(c)
 }

@@ -4,10 +4,53 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 )
+
+// A waiter is a disk that waits for its client, and that nobody has in hand.
+type waiter struct {
+	key    keep.Key
+	since  time.Time     // its client left: whoever left first makes room first
+	grace  time.Duration // of its export
+	until  time.Time     // its grace is over
+	failed bool          // to drop it has failed, which is in the log
+	// elsewhere says that another server has it, which may die. It does not make room.
+	elsewhere bool
+}
+
+// waiters are disks that wait, in the order in which they make room, and in that in
+// which their grace is over.
+type waiters struct {
+	all          map[keep.Key]waiter
+	byAge, byEnd *queue
+}
+
+func newWaiters() *waiters {
+	return &waiters{all: map[keep.Key]waiter{}, byAge: newQueue(), byEnd: newQueue()}
+}
+
+func (l *waiters) push(w waiter) {
+	l.all[w.key] = w
+	if !w.elsewhere {
+		l.byAge.push(w.key, w.since)
+	}
+	l.byEnd.push(w.key, w.until)
+}
+
+// take removes and returns the waiter of key; ok is false if there is none.
+func (l *waiters) take(key keep.Key) (w waiter, ok bool) {
+	w, ok = l.all[key]
+	delete(l.all, key)
+	l.byAge.remove(key)
+	l.byEnd.remove(key)
+	return w, ok
+}
 
 // One timer is set to the first moment at which something is to be done, with what
 // waits or with what is lost.
@@ -18,15 +61,14 @@ func (s *Sessions) schedule() {
 	if s.stopped || s.ticking { // a tick ends with this
 		return
 	}
-	w, any := s.firstIdle(expires)
-	next := w.until()
-	if e, ok := s.lost.oldest(); ok {
-		if forget := e.since.Add(s.opts.Forget); !any || forget.Before(next) {
+	_, next, any := s.waiting.byEnd.first()
+	if _, since, ok := s.lost.first(); ok {
+		if forget := since.Add(forgetAfter); !any || forget.Before(next) {
 			next, any = forget, true
 		}
 	}
 	if any {
-		s.stop = s.opts.after(max(next.Sub(s.opts.now()), 0), s.tick)
+		s.stop = s.opts.Clock.AfterFunc(max(next.Sub(s.opts.Clock.Now()), 0), s.tick)
 	}
 }
 
@@ -39,102 +81,147 @@ func (s *Sessions) tick() {
 	}
 	s.ticking = true
 	s.mu.Unlock()
-	now := s.opts.now()
-	for dropped := true; dropped; {
-		_, dropped = s.dropOne(Expired, func() (waiter, bool) {
-			w, ok := s.firstIdle(expires)
-			return w, ok && !w.until().After(now)
+	now := s.opts.Clock.Now()
+	for tried := true; tried; {
+		_, _, tried = s.dropFirst(keep.Expired, func() (keep.Key, bool) {
+			key, until, ok := s.waiting.byEnd.first()
+			return key, ok && !until.After(now)
 		})
 	}
-	old := now.Add(-s.opts.Forget)
-	s.forgetIf(old, func(e entry) bool { return !e.since.After(old) })
+	old := now.Add(-forgetAfter)
+	s.forgetIf(old, func(since time.Time) bool { return !since.After(old) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ticking = false
 	s.schedule()
 }
 
-// DropOldest drops the disk that has waited for the longest time, to make room.
-// It returns what that frees, in bytes, now or soon; ok is false if none waits.
-func (s *Sessions) DropOldest() (freed uint64, ok bool) {
-	return s.dropOne(Evicted, func() (waiter, bool) { return s.firstIdle(came) })
+// touchEvery is far less than the age at which files of /var/tmp and the like are
+// removed.
+const touchEvery = 24 * time.Hour
+
+// keepTouching keeps the files of disks from looking old. With mu.
+func (s *Sessions) keepTouching() {
+	s.stopTouching = s.opts.Clock.AfterFunc(touchEvery, func() {
+		s.mu.Lock()
+		var keys []keep.Key
+		for key := range s.waiting.all {
+			keys = append(keys, key)
+		}
+		for key := range s.live {
+			keys = append(keys, key)
+		}
+		s.mu.Unlock()
+		for _, key := range keys {
+			if err := s.dir.Touch(key); err != nil {
+				s.debugf(key, "%v (ignored)", err)
+			}
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.stopped {
+			s.keepTouching()
+		}
+	})
+}
+
+// DropOldest drops the disk that has waited for the longest time, to make room. It
+// returns what that frees, in bytes, now or soon; ok is false if none can be dropped.
+func (s *Sessions) DropOldest() (freed uint64, ok bool) { return s.evict(0) }
+
+// evict drops the oldest disk if more than limit wait; or the next one, while one cannot
+// be dropped.
+func (s *Sessions) evict(limit int) (freed uint64, ok bool) {
+	s.mu.Lock()
+	tries := s.waiting.byAge.len()
+	s.mu.Unlock()
+	for range tries {
+		freed, dropped, tried := s.dropFirst(keep.Evicted, func() (keep.Key, bool) {
+			key, _, ok := s.waiting.byAge.first()
+			return key, ok && s.waiting.byAge.len() > limit
+		})
+		if dropped || !tried {
+			return freed, dropped
+		}
+	}
+	return 0, false
 }
 
 func (s *Sessions) dropBeyond(limit int) {
 	for dropped := true; dropped; {
-		_, dropped = s.dropOne(Evicted, func() (waiter, bool) {
-			if s.waiting.len() <= limit {
-				return waiter{}, false
-			}
-			return s.firstIdle(came)
-		})
+		_, dropped = s.evict(limit)
 	}
 }
 
-// leastPause is how long a disk that could not be dropped is left alone at least:
-// its export may have no grace any more.
-const leastPause = time.Second
+const (
+	// leastPause is how long a disk that could not be dropped is left alone at least:
+	// its export may have no grace any more.
+	leastPause = time.Second
+	// mostPause is how long one is left alone at most that the filesystem does not let
+	// go.
+	mostPause = 5 * time.Minute
+)
 
-// dropOne drops the disk that choose, which is called with mu, returns.
-func (s *Sessions) dropOne(why Reason, choose func() (waiter, bool)) (freed uint64, ok bool) {
+// dropFirst drops the disk of the key that choose, which is called with mu, returns.
+// tried is false if there is none, dropped if the disk is there still.
+func (s *Sessions) dropFirst(why keep.Reason, choose func() (keep.Key, bool)) (freed uint64, dropped, tried bool) {
 	s.mu.Lock()
-	w, ok := choose()
+	key, ok := choose()
 	if !ok || s.stopped {
 		s.mu.Unlock()
-		return 0, false
+		return 0, false, false
 	}
-	s.waiting.remove(w.key)
-	mine := s.takeIdle(w.key)
+	w, _ := s.waiting.take(key)
+	mine := s.takeIdle(key)
 	s.mu.Unlock()
-
 	defer s.giveBack(mine)
-	freed, err := s.keeper.drop(w, why)
-	var early *tooEarly
-	switch {
-	case errors.As(err, &early):
-		s.notYet(w.key, early.grace, err)
-		if early.waits != nil {
-			s.tellFound(*early.waits)
-		} else {
-			s.tellGone(w.key)
-		}
-		return 0, true
-	case scarce(err):
-		s.notYet(w.key, w.grace, err)
-		return 0, false
-	case errors.Is(err, errElsewhere):
-		s.debugf(w.key, "%v", err)
-		s.tellGone(w.key)
-		return 0, true
-	case err != nil:
-		freed = 0
-		s.opts.LogError(fmt.Sprintf("session %s: %v", w.key.Short(), err))
-	default:
-		s.debugf(w.key, "dropped: %s", reasons[why])
+	freed, err := s.dir.Drop(key, why, w.since, w.grace)
+	if err == nil {
+		s.debugf(key, "dropped: %s", why)
+		s.isLost(key)
+		return freed, true, true
 	}
-	s.isLost(w.key)
-	return freed, true
+	s.notYet(w, err)
+	return 0, false, true
 }
 
-// notYet has the disk of key, which is in the caller's hands, dropped later.
-func (s *Sessions) notYet(key Key, grace time.Duration, why error) {
-	s.debugf(key, "not dropped yet: %v", why)
+// notYet has the disk of w, which could not be dropped, wait again.
+func (s *Sessions) notYet(w waiter, why error) {
+	s.debugf(w.key, "not dropped yet: %v", why)
+	now := s.opts.Clock.Now()
+	w.since = now // else it would be the next to make room, at once
+	w.elsewhere = false
+	var early *files.NotYet
+	switch {
+	case errors.As(why, &early) && early.Waits != nil:
+		w.since, w.grace = early.Waits.Since, early.Grace
+		w.until = w.since.Add(w.grace)
+		s.tellFound(*early.Waits)
+	case early != nil:
+		w.until, w.elsewhere = now.Add(early.Grace), true
+		s.tellGone(w.key)
+	default:
+		w.until = now.Add(min(w.grace, mostPause))
+		if !w.failed {
+			s.opts.LogError(fmt.Sprintf("session %s: cannot be dropped, and is tried again: %v", w.key.Short(), why))
+		}
+		w.failed = true
+	}
+	if soonest := now.Add(leastPause); w.until.Before(soonest) {
+		w.until = soonest
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waiting.push(key, s.opts.now(), max(grace, leastPause))
-}
-
-// firstIdle is the first in an order that nobody is just taking. With mu.
-func (s *Sessions) firstIdle(before order) (waiter, bool) {
-	return s.waiting.first(before, func(key Key) bool { return s.live[key] == nil })
+	s.waiting.push(w)
+	s.schedule()
 }
 
 // isLost notes that the disk of key, which is in the caller's hands, is gone.
-func (s *Sessions) isLost(key Key) {
+func (s *Sessions) isLost(key keep.Key) {
 	s.mu.Lock()
-	s.waiting.remove(key)
-	if _, known := s.lost.at[key]; !known {
-		s.lost.push(key, s.opts.now())
+	s.waiting.take(key)
+	if !s.lost.has(key) {
+		s.lost.push(key, s.opts.Clock.Now())
 	}
 	s.schedule()
 	s.mu.Unlock()
@@ -147,37 +234,37 @@ var anyTime = time.Unix(1<<40, 0)
 
 // forgetBeyond forgets what is lost and too much.
 func (s *Sessions) forgetBeyond() {
-	s.forgetIf(anyTime, func(entry) bool { return s.lost.len() > s.opts.maxLost })
+	s.forgetIf(anyTime, func(time.Time) bool { return s.lost.len() > s.opts.maxLost })
 }
 
-// forgetIf forgets the oldest losses as long as the condition, which is called
-// with mu, holds. A note that is from after before is another server's, and stays.
-func (s *Sessions) forgetIf(before time.Time, condition func(entry) bool) {
+// forgetIf forgets the oldest losses as long as the condition, which is called with mu,
+// holds. A note that is from after before is another server's, and stays.
+func (s *Sessions) forgetIf(before time.Time, condition func(since time.Time) bool) {
 	for {
 		s.mu.Lock()
-		e, ok := s.lost.oldest()
-		if !ok || s.stopped || !condition(e) {
+		key, since, ok := s.lost.first()
+		if !ok || s.stopped || !condition(since) {
 			s.mu.Unlock()
 			return
 		}
-		if s.live[e.key] != nil { // somebody is just asking for it
-			s.lost.push(e.key, s.opts.now())
+		if s.live[key] != nil { // somebody is just asking for it
+			s.lost.push(key, s.opts.Clock.Now())
 			s.mu.Unlock()
 			return
 		}
-		s.lost.remove(e.key)
-		mine := s.takeIdle(e.key)
+		s.lost.remove(key)
+		mine := s.takeIdle(key)
 		s.mu.Unlock()
-		if err := s.keeper.forget(e.key, before); err != nil {
-			s.debugf(e.key, "%v (ignored)", err)
+		if err := s.dir.Forget(context.Background(), key, before); err != nil {
+			s.debugf(key, "%v (ignored)", err)
 		}
 		s.giveBack(mine)
 	}
 }
 
-// takeIdle puts key into the caller's hands, until giveBack, to change what is
-// known of it. Clients that come wait. With mu.
-func (s *Sessions) takeIdle(key Key) *session {
+// takeIdle puts key into the caller's hands, until giveBack, to change what is known
+// of it. Clients that come wait. With mu.
+func (s *Sessions) takeIdle(key keep.Key) *session {
 	mine := s.take(key, Policy{}) // of which a drop needs nothing
 	mine.ended = true
 	close(mine.ready)
@@ -190,12 +277,4 @@ func (s *Sessions) giveBack(mine *session) {
 	s.release(mine)
 	s.mu.Unlock()
 	s.drops.Done()
-}
-
-// forget makes key one that was never known.
-func (s *Sessions) forget(key Key) error {
-	s.mu.Lock()
-	s.lost.remove(key)
-	s.mu.Unlock()
-	return s.keeper.forget(key, anyTime)
 }

@@ -1,0 +1,263 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+)
+
+// A Claim is an open, locked disk and its record. As long as one server has it, no
+// other one serves the disk.
+type Claim struct {
+	Key keep.Key
+	// Disk is nil until the session is this server's.
+	Disk  keep.Disk
+	Lease *keep.Lease // nil where no other machine can have the disk
+	// Used says that a client may know what is on the disk, even if none has used it
+	// since it was opened.
+	Used bool
+
+	dir    *Dir
+	at     *privdir.Dir  // has the files
+	file   *os.File      // the disk, until Disk is there
+	record record.Record // as this server read or wrote it last
+	unread error         // why there is no record; nil if there is
+	others bool          // another server had the session last
+}
+
+// claim opens and locks the disk of key, and reads its record. The error wraps ENOENT
+// if there is no disk, and ErrElsewhere if it stays locked.
+func (d *Dir) claim(ctx context.Context, key keep.Key, patience time.Duration) (*Claim, error) {
+	p, err := d.private(false)
+	if err != nil {
+		return nil, err
+	}
+	c := &Claim{Key: key, dir: d, at: p}
+	err = privdir.UntilFree(ctx, patience, func() (err error) {
+		c.file, err = p.Lock(diskName(key), unix.O_RDWR)
+		return err
+	})
+	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, privdir.ErrReplaced) {
+		return nil, fmt.Errorf("session %s: %w, and nobody can take it from a client that is connected there", key.Short(), keep.ErrElsewhere)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.record, c.unread = record.Load(p, key)
+	return c, nil
+}
+
+// Close closes the disk, and gives back its lock. Nothing is written.
+func (c *Claim) Close() error {
+	if c.Disk != nil {
+		return c.Disk.Close()
+	}
+	return c.file.Close()
+}
+
+func (c *Claim) fd() int {
+	if c.Disk != nil {
+		return c.Disk.FD()
+	}
+	return int(c.file.Fd())
+}
+
+func (c *Claim) diskPath() string { return c.at.Join(diskName(c.Key)) }
+
+// verdict says whether the disk may be served. It is ErrUnknown for a disk that was
+// never a client's, and a *LostError for one that is lost. What is damaged stays where
+// it is until its grace is over: somebody may want to look at it.
+func (c *Claim) verdict() error {
+	var st unix.Stat_t
+	if err := unix.Fstat(c.fd(), &st); err != nil {
+		return fmt.Errorf("fstat: %s: %w", c.diskPath(), err)
+	}
+	r := &c.record
+	switch {
+	case errors.Is(c.unread, unix.ENOENT) && st.Nlink > 1:
+		// Its temporary name is still there: its maker died before anybody was told.
+		return errors.Join(keep.ErrUnknown, c.at.Remove(diskName(c.Key)), removeTemps(c.at, c.Key))
+	case errors.Is(c.unread, unix.ENOENT), errors.Is(c.unread, record.ErrDamaged):
+		return c.damaged(c.unread.Error())
+	case c.unread != nil:
+		return c.unread
+	case r.Lost != "": // whoever wrote so died before it removed the disk
+		return c.lose(r.Lost)
+	case c.dir.hasFailed(r):
+		return c.lose(keep.Failed)
+	case r.Boot != c.dir.server.Boot && !r.Sync:
+		return c.lose(keep.Crashed)
+	case st.Size != r.Size:
+		return c.damaged(fmt.Sprintf("%s: has %d bytes, not %d", c.diskPath(), st.Size, r.Size))
+	}
+	return nil
+}
+
+func (c *Claim) damaged(why string) error {
+	return &keep.LostError{Key: c.Key, Reason: keep.Damaged, Detail: why, Kept: true}
+}
+
+// take makes the session this server's.
+func (c *Claim) take() error {
+	d, r := c.dir, c.record
+	if d.opts.Sync && !r.Sync {
+		if err := sys.Retry(func() error { return unix.Fdatasync(c.fd()) }); err != nil {
+			// The kernel tells of a page that it could not write only once.
+			d.opts.LogError(fmt.Sprintf("sync: %s: %v", c.diskPath(), err))
+			return c.lose(keep.Failed)
+		}
+	}
+	opened, err := fromFile(c.file, d.opts.Debug)
+	if err != nil {
+		return err
+	}
+	before := c.record
+	c.Disk, c.Used, c.others = opened, true, before.Server != d.server.Name
+	r.Unsettled = d.Shared() && (r.Unsettled || r.Connected)
+	r.Generation++
+	r.Connected, r.Orphaned = true, false
+	d.server.Stamp(&r)
+	if err := record.Update(c.at, &r, c.unchanged); err != nil {
+		return err
+	}
+	c.record = r
+	if r.Unsettled {
+		d.tookOver(&r, &before)
+	}
+	c.Lease = d.newLease()
+	return nil
+}
+
+// unchanged fails if another server has written the record since c read it.
+func (c *Claim) unchanged(now record.Record) error {
+	if now.Generation != c.record.Generation || now.Server != c.record.Server || now.Lost != c.record.Lost {
+		return fmt.Errorf("session %s: %w", c.Key.Short(), keep.ErrElsewhere)
+	}
+	return nil
+}
+
+// orphan writes that the server of the client that had the disk is dead: the grace
+// begins now, and does not begin anew at the next look.
+func (c *Claim) orphan() error {
+	r := c.record
+	r.Orphaned = true
+	r.Used, r.Uptime = c.dir.opts.Clock.Now().UTC(), c.dir.opts.Clock.SinceBoot()
+	if err := record.Update(c.at, &r, c.unchanged); err != nil {
+		return err
+	}
+	c.record = r
+	return nil
+}
+
+// isOrphan reports whether a client had the disk when its server died, and nobody has
+// written so yet.
+func (c *Claim) isOrphan() bool {
+	return c.unread == nil && c.record.Connected && !c.record.Orphaned && c.record.Lost == ""
+}
+
+// lose leaves a note in place of the disk. The error is a *LostError, or says why that
+// was not possible: then the disk stays.
+func (c *Claim) lose(why keep.Reason) error {
+	note := c.record
+	note.Key, note.Lost = c.Key, why
+	c.dir.server.Stamp(&note)
+	var err error
+	switch {
+	case c.unread == nil && c.record.Lost == why: // it is there
+	case c.unread == nil:
+		if err = c.still(); err == nil {
+			err = record.Update(c.at, &note, c.unchanged)
+		}
+	default:
+		err = record.Replace(c.at, &note, c.still)
+		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+			// The disk that is to go has all the room that its note needs.
+			if err = c.still(); err == nil {
+				err = unix.Ftruncate(c.fd(), 0)
+			}
+			if err == nil {
+				err = record.Replace(c.at, &note, c.still)
+			}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	c.dir.opts.LogError(fmt.Sprintf("session %s: its disk %s is removed: %s", c.Key.Short(), c.diskPath(), why))
+	if err := c.at.Remove(diskName(c.Key)); err != nil {
+		if c.unread == nil && c.record.Lost == "" { // the disk is its client's still
+			back := c.record
+			err = errors.Join(err, record.Update(c.at, &back, func(now record.Record) error {
+				if now.Lost != why || now.Server != note.Server {
+					return keep.ErrElsewhere
+				}
+				return nil
+			}))
+		}
+		return err
+	}
+	c.dir.forgetMarks(c.Key)
+	return &keep.LostError{Key: c.Key, Reason: why}
+}
+
+// meant takes a loss for no error.
+func meant(err error) error {
+	if errors.As(err, new(*keep.LostError)) {
+		return nil
+	}
+	return err
+}
+
+func (d *Dir) markFailed(r *record.Record) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.failed[r.Key] = r.Generation
+}
+
+func (d *Dir) hasFailed(r *record.Record) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.failed[r.Key] == r.Generation // of a record, which is never 0
+}
+
+// forgetMarks is for a session whose note says it now.
+func (d *Dir) forgetMarks(key keep.Key) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.failed, key)
+	delete(d.takeovers, key)
+}
+
+// newLease returns nil where no other machine can have the disk.
+func (d *Dir) newLease() *keep.Lease {
+	if !d.Shared() {
+		return nil
+	}
+	return keep.NewLease(d.opts.Clock)
+}
+
+// fromFile returns the disk that is f, which is closed. The lock goes with it.
+func fromFile(f *os.File, debug func(string)) (*disk.Disk, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("duplicate descriptor: %w", err)
+	}
+	d, err := disk.FromFD(fd, debug)
+	if err == nil {
+		f.Close()
+	}
+	return d, err
+}

@@ -1,0 +1,216 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/fsprobe"
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+)
+
+// Directories are the private directories in a session-dir.
+var Directories = privdir.Kind{Parameter: "session-dir", Name: "nbdkit-tmpdisk-sessions"}
+
+// Options are those of a Dir.
+type Options struct {
+	Path string // in which the private directory is; absolute
+	// AtStart has Begin make the directory and try its filesystem, so that what is wrong
+	// with it is said then.
+	AtStart bool
+	Sync    bool // flush and FUA are real
+	// Grace is how long a disk of export waits that another server had last. It is
+	// called from any number of goroutines, and for exports that are there no longer
+	// as well: 0 is no grace.
+	Grace    func(export string) time.Duration
+	Debug    func(string) // a line for nbdkit -v
+	LogError func(string) // a line for the log
+
+	Clock  sys.Clock // nil is the machine's
+	Boot   string    // for tests; "" is the kernel's boot ID
+	Shared bool      // for tests: as if other machines had the directory as well
+}
+
+// Dir has the disks of sessions, and notes of those that are gone.
+type Dir struct {
+	opts Options
+	mu   sync.Mutex
+	open *privdir.Dir // nil until it could be opened
+	// server is what this one writes into records; its Boot and Host are known once the
+	// directory is open.
+	server record.Server
+	// failed are the sessions, with their generation, whose disks the filesystem
+	// failed and for which no note could be left. They must not be resumed here.
+	failed map[keep.Key]uint64
+	// takeovers are those that this server's clients have not waited for.
+	takeovers map[keep.Key]takeover
+	shared    bool // other machines may have the same directory
+
+	naming chan struct{} // full while somebody here has the lock of the directory
+
+	filesystem atomic.Pointer[fsprobe.Result] // nil until it was tried
+}
+
+// New returns a Dir. It touches nothing yet.
+func New(o Options) *Dir {
+	o.Clock = sys.ClockOr(o.Clock)
+	return &Dir{
+		opts: o, server: record.Server{Name: sys.RandomName(), Sync: o.Sync, Clock: o.Clock}, failed: map[keep.Key]uint64{}, takeovers: map[keep.Key]takeover{},
+		naming: make(chan struct{}, 1),
+	}
+}
+
+// private returns the directory. The error is privdir.ErrNone if there is none and it
+// is not to be made. A directory that was removed or renamed is opened anew.
+func (d *Dir) private(make bool) (*privdir.Dir, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.open != nil && d.open.InPlace() {
+		return d.open, nil
+	}
+	boot, err := []byte(d.opts.Boot), error(nil)
+	if d.opts.Boot == "" {
+		boot, err = os.ReadFile("/proc/sys/kernel/random/boot_id")
+	}
+	if err != nil && !d.opts.Sync {
+		return nil, fmt.Errorf("find out whether the machine has crashed: %w: mount /proc, or give session-sync=yes", err)
+	}
+	p, err := Directories.Open(d.opts.Path, make)
+	if err != nil {
+		return nil, err
+	}
+	t, err := sys.FSTypeOf(p.FD())
+	if err == nil {
+		d.shared = d.opts.Shared || t.Shared()
+		err = d.tryFilesystem(p)
+	}
+	if err != nil {
+		p.Close()
+		return nil, named(err)
+	}
+	if d.open != nil {
+		// What is connected goes on in the old one, which stays open for it.
+		d.opts.LogError(fmt.Sprintf("session-dir: %s: removed or renamed by somebody: begun anew", d.open.Path()))
+	}
+	if d.open == nil { // once: others read them without the lock
+		d.server.Boot = strings.TrimSpace(string(boot))
+		d.server.Host, _ = os.Hostname()
+	}
+	d.open = p
+	return p, nil
+}
+
+// Close removes the directory if nothing is in it.
+func (d *Dir) Close() {
+	if p, err := d.private(false); err == nil {
+		unix.Rmdir(p.Path())
+	}
+}
+
+// Shared reports whether other machines may have the directory as well.
+func (d *Dir) Shared() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.shared
+}
+
+// named is err with the parameter that it is about, once.
+func named(err error) error {
+	const parameter = "parameter session-dir: "
+	if strings.Contains(err.Error(), parameter) {
+		return err
+	}
+	return fmt.Errorf("%s%w", parameter, err)
+}
+
+func diskName(key keep.Key) string { return string(key) + ".disk" }
+
+// lockName is that of the file whose lock is the directory's, where the directory
+// itself cannot be locked for other machines.
+const lockName = "lock"
+
+// patience is how long a newcomer waits for a server that is just ending, and for
+// the lock of the directory.
+const patience = 2 * time.Second
+
+// exclusively runs f while nobody else names or forgets anything.
+func (d *Dir) exclusively(ctx context.Context, p *privdir.Dir, f func() error) error {
+	select {
+	case d.naming <- struct{}{}:
+		defer func() { <-d.naming }()
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the directory: %w", sys.ContextError(ctx))
+	}
+	fd := p.FD()
+	if d.Shared() {
+		// NFS and FUSE keep the lock of a directory on this machine.
+		f, err := p.Open(lockName, unix.O_RDWR|unix.O_CREAT)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		fd = int(f.Fd())
+	}
+	err := privdir.UntilFree(ctx, 5*patience, func() error { return sys.Flock(fd) })
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return fmt.Errorf("lock: %s: another server has the directory's lock, and does not give it back: %w", p.Path(), unix.EBUSY)
+	}
+	if err != nil {
+		return fmt.Errorf("lock: %s: %w", p.Path(), err)
+	}
+	defer unix.Flock(fd, unix.LOCK_UN)
+	return f()
+}
+
+func exists(p *privdir.Dir, name string) bool {
+	var st unix.Stat_t
+	return unix.Fstatat(p.FD(), name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
+}
+
+// Space is what the disk of key takes, in bytes. It waits for nobody but the
+// filesystem.
+func (d *Dir) Space(key keep.Key) (allocated uint64, ok bool) {
+	p, err := d.private(false)
+	var st unix.Stat_t
+	if err != nil || unix.Fstatat(p.FD(), diskName(key), &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+		return 0, false
+	}
+	return uint64(st.Blocks) * 512, true
+}
+
+// Touch makes the files of key as young as they can be, for the sake of whoever
+// removes old files from directories like /var/tmp.
+func (d *Dir) Touch(key keep.Key) error {
+	p, err := d.private(false)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{diskName(key), record.FileName(key)} {
+		if err := unix.UtimesNanoAt(p.FD(), name, nil, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return fmt.Errorf("touch: %s: %w", p.Join(name), err)
+		}
+	}
+	return nil
+}
+
+// Filesystem returns what that of the directory can do. ok is false if it could not
+// be tried yet.
+func (d *Dir) Filesystem() (r fsprobe.Result, ok bool) {
+	if found := d.filesystem.Load(); found != nil {
+		return *found, true
+	}
+	return r, false
+}

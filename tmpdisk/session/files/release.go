@@ -1,0 +1,164 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package files
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
+)
+
+// Release lets the disk wait. The disk stays even if that fails.
+func (c *Claim) Release() error {
+	var err error
+	if c.Lease != nil {
+		// What failed while this server was cut off may be sent once more when the
+		// file is closed. Then the disk is not given back: whoever has it next waits,
+		// and goes on with a copy.
+		err = c.Disk.Sync()
+		if err == nil {
+			err = c.Verify()
+		}
+	}
+	if err == nil {
+		r := c.record
+		r.Connected = false
+		c.dir.server.Stamp(&r)
+		err = record.Update(c.at, &r, c.isOurs)
+	}
+	return errors.Join(err, c.Disk.Close())
+}
+
+// Discard removes a disk that no client has used, and all that is known of it.
+func (c *Claim) Discard() error {
+	err := c.Verify()
+	if err == nil {
+		err = c.unpublish()
+	}
+	return errors.Join(err, c.Disk.Close())
+}
+
+// Abandon closes the disk. With a reason it is lost.
+func (c *Claim) Abandon(why keep.Reason) error {
+	var err error
+	if why != "" {
+		// A filesystem that fails may have let another server in meanwhile.
+		if err = c.Verify(); err == nil {
+			err = meant(c.lose(why))
+		}
+		if err != nil && !errors.Is(err, keep.ErrOvertaken) {
+			c.dir.markFailed(&c.record)
+		}
+	}
+	return errors.Join(err, c.Disk.Close())
+}
+
+// NotYet says that a disk was not dropped, because it has not waited for as long as the
+// caller thinks.
+type NotYet struct {
+	Grace time.Duration // of its export
+	Waits *keep.Waiting // nil if another server has it
+}
+
+func (*NotYet) Error() string { return "another server's client uses it, or has used it since" }
+
+// Drop removes the disk of key that waits since, for a reason which becomes its note,
+// and returns what that frees, in bytes. It looks at the record first: the error is a
+// *NotYet if another server has the disk, or its client left after since, or if it
+// has not waited for grace and is to be Expired. After any other error the disk is
+// there still.
+func (d *Dir) Drop(key keep.Key, why keep.Reason, since time.Time, grace time.Duration) (uint64, error) {
+	c, err := d.claim(context.Background(), key, 0)
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, privdir.ErrNone): // another server has dropped it
+		return 0, nil
+	case errors.Is(err, keep.ErrElsewhere): // that server may die, or only look
+		return 0, &NotYet{Grace: grace}
+	case err != nil:
+		return 0, err
+	}
+	defer c.Close()
+	if err := c.early(why, since, grace); err != nil {
+		return 0, err
+	}
+	freed, _ := d.Space(key)
+	return freed, meant(c.lose(why))
+}
+
+// early is a *NotYet if the disk is not to be dropped now, or says why that cannot be
+// known.
+func (c *Claim) early(why keep.Reason, since time.Time, grace time.Duration) error {
+	d, r := c.dir, &c.record
+	switch orphan := c.isOrphan(); {
+	case errors.Is(c.unread, unix.ENOENT), errors.Is(c.unread, record.ErrDamaged):
+		return nil // there is nothing to go by but what the caller says
+	case c.unread != nil:
+		return c.unread
+	case r.Lost != "":
+		return nil // whoever wrote so died, or could not remove the disk
+	case orphan, d.server.Left(r).After(since.Add(slack)): // by another server's client
+		if orphan {
+			if err := c.orphan(); err != nil {
+				return err
+			}
+		}
+		return &NotYet{d.opts.Grace(r.Export), d.server.Waiting(r)}
+	case why == keep.Expired && d.server.Since(r) < grace:
+		return &NotYet{grace, d.server.Waiting(r)}
+	}
+	return nil
+}
+
+// slack is by how much two looks at one time may differ: at a clock and the other one.
+const slack = 10 * time.Millisecond
+
+// Replace removes what there is of key, whose disk is lost, so that it can have a fresh
+// one.
+func (d *Dir) Replace(ctx context.Context, key keep.Key) error {
+	c, err := d.claim(ctx, key, patience)
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, privdir.ErrNone):
+		return d.Forget(ctx, key, anyTime)
+	case err != nil:
+		return err
+	}
+	defer c.Close()
+	var lost *keep.LostError
+	if err := c.verdict(); !errors.As(err, &lost) {
+		return errors.Join(err, errors.New("its disk is there"))
+	}
+	return c.unpublish()
+}
+
+// anyTime is later than what any server's clock says.
+var anyTime = time.Unix(1<<40, 0)
+
+// Forget removes the note of key, unless it was made after before.
+func (d *Dir) Forget(ctx context.Context, key keep.Key, before time.Time) error {
+	p, err := d.private(false)
+	if errors.Is(err, privdir.ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return d.exclusively(ctx, p, func() error {
+		if exists(p, diskName(key)) {
+			return nil // the session is there again
+		}
+		if _, err := record.Load(p, key); errors.Is(err, record.ErrNewer) {
+			return err
+		}
+		if since, ok := written(p, key); ok && since.After(before) {
+			return nil // another server has lost it once more
+		}
+		return p.Remove(record.FileName(key))
+	})
+}

@@ -1,0 +1,135 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package files
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+)
+
+// Found is a disk that is there.
+type Found struct {
+	keep.Waiting
+	Grace time.Duration // of its export
+	Here  bool          // nobody has it; else another server does, which may die
+}
+
+// Note says since when a session is lost.
+type Note struct {
+	Key   keep.Key
+	Since time.Time
+}
+
+// Begin lists what waits, and what is lost, oldest first. It removes what servers left
+// that were killed. What it does not understand, or must not touch, it says.
+//
+// Whose client was connected when its server died has waited for the shortest time,
+// because it worked until then. Notes are not read before somebody asks for them: there
+// may be very many.
+func (d *Dir) Begin() (found []Found, lost []Note, err error) {
+	p, err := d.private(d.opts.AtStart)
+	if errors.Is(err, privdir.ErrNone) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	names, err := p.Names()
+	if err != nil {
+		return nil, nil, named(fmt.Errorf("%s: %w", p.Path(), err))
+	}
+	hasDisk := map[keep.Key]bool{}
+	var temps []string
+	for _, name := range names {
+		key, kind, ok := privdir.SplitName(name)
+		switch {
+		case ok && kind == privdir.TempKind, sys.StandsForRemoved(name):
+			temps = append(temps, name)
+		case ok && (kind == "disk" || kind == "json"):
+			hasDisk[keep.Key(key)] = hasDisk[keep.Key(key)] || kind == "disk"
+		}
+	}
+	for key, disk := range hasDisk {
+		if !disk {
+			if since, ok := written(p, key); ok {
+				lost = append(lost, Note{key, since})
+			}
+			continue
+		}
+		f, err := d.look(key)
+		switch {
+		case err == nil:
+			found = append(found, f)
+		case errors.As(err, new(*keep.LostError)):
+			lost = append(lost, Note{key, d.opts.Clock.Now()})
+		case !errors.Is(err, keep.ErrUnknown):
+			d.opts.LogError(fmt.Sprintf("session %s: left alone: %v", key.Short(), err))
+		}
+	}
+	// After the disks: one whose temporary name is there was nobody's.
+	for _, name := range temps {
+		if err := p.SweepTemp(name); err != nil {
+			d.opts.LogError(fmt.Sprintf("left alone: %v", err))
+		}
+	}
+	slices.SortFunc(found, func(a, b Found) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key)) })
+	slices.SortFunc(lost, func(a, b Note) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key)) })
+	return found, lost, nil
+}
+
+// written is when the record of key was changed last, which needs no reading.
+func written(p *privdir.Dir, key keep.Key) (t time.Time, ok bool) {
+	var st unix.Stat_t
+	err := unix.Fstatat(p.FD(), record.FileName(key), &st, unix.AT_SYMLINK_NOFOLLOW)
+	return time.Unix(st.Mtim.Unix()), err == nil
+}
+
+// look finds out what has become of the disk of key. The error is that of a verdict.
+func (d *Dir) look(key keep.Key) (Found, error) {
+	c, err := d.claim(context.Background(), key, 0)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return Found{}, keep.ErrUnknown
+	case errors.Is(err, keep.ErrElsewhere):
+		w := keep.Waiting{Key: key, Since: d.opts.Clock.Now()}
+		if p, err := d.private(false); err == nil {
+			r, _ := record.Load(p, key)
+			w.Export = r.Export
+		}
+		return Found{Waiting: w, Grace: d.opts.Grace(w.Export)}, nil
+	case err != nil:
+		return Found{}, err
+	}
+	defer c.Close()
+	r := &c.record
+	grace := d.opts.Grace(r.Export)
+	var lost *keep.LostError
+	switch err = c.verdict(); {
+	case errors.As(err, &lost) && lost.Reason == keep.Damaged:
+		// It is there until its grace is over.
+		d.opts.LogError(fmt.Sprintf("session %s: left alone for %v: %s", key.Short(), grace, lost.Detail))
+		return Found{Waiting: keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now()}, Grace: grace, Here: true}, nil
+	case err != nil:
+		return Found{}, err
+	}
+	if c.isOrphan() {
+		if err := c.orphan(); err != nil {
+			d.opts.Debug(fmt.Sprintf("session %s: %v (ignored)", key.Short(), err))
+		}
+	} else if d.server.Since(r) > grace {
+		return Found{}, c.lose(keep.Expired)
+	}
+	return Found{*d.server.Waiting(r), grace, true}, nil
+}

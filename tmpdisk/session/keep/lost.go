@@ -1,0 +1,78 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package keep
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// What the directory answers for a key.
+var (
+	// ErrUnknown says that there never was such a session, or that it has been
+	// forgotten.
+	ErrUnknown = errors.New("no such session")
+	// ErrElsewhere says that another server has the session now.
+	ErrElsewhere = fmt.Errorf("another server has it: %w", unix.EBUSY)
+	// ErrOvertaken says that another server has taken it from this one.
+	ErrOvertaken = fmt.Errorf("another server has taken it over: %w", unix.ESHUTDOWN)
+)
+
+// Waiting is a disk that waits for its client.
+type Waiting struct {
+	Key    Key
+	Export string
+	Size   int64     // in bytes
+	Since  time.Time // when its client left, or its server was found dead
+}
+
+// A Reason is why the disk of a session is gone.
+type Reason string
+
+// The reasons. They are in the records of sessions.
+const (
+	Expired Reason = "expired" // nobody came for it in time
+	Evicted Reason = "evicted" // it had to make room
+	Crashed Reason = "crashed" // the machine crashed
+	Damaged Reason = "damaged" // its files are
+	Failed  Reason = "failed"  // the filesystem failed it
+)
+
+var reasons = map[Reason]string{
+	Expired: "it waited longer than session-grace",
+	Evicted: "it had to make room for others (session-max, min-free)",
+	Crashed: "the machine has been started again, or it is another one, and without session-sync=yes what was written may be missing",
+	Damaged: "its files in session-dir were damaged, or somebody removed them",
+	Failed:  "the filesystem that it was on failed",
+}
+
+// Known reports whether r is one of the reasons.
+func (r Reason) Known() bool { _, ok := reasons[r]; return ok }
+
+// String says it in words.
+func (r Reason) String() string { return reasons[r] }
+
+// A LostError says that the disk of a session is gone.
+type LostError struct {
+	Key    Key
+	Reason Reason
+	Detail string // what was found, if that says more; else ""
+	Kept   bool   // the disk is there until its grace is over
+}
+
+func (e *LostError) Error() string {
+	detail := ""
+	if e.Detail != "" {
+		detail = " (" + e.Detail + ")"
+	}
+	return fmt.Sprintf("session %s: its disk is gone: %s%s. A client that has mounted it must not get another one in its place: "+
+		"give each boot of the client a token of its own (or, if its clients never have anything mounted then, session-lost=fresh)",
+		e.Key.Short(), e.Reason, detail)
+}
+
+// Unwrap makes it ESTALE to a client that can be told.
+func (e *LostError) Unwrap() error { return unix.ESTALE }

@@ -1,0 +1,57 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package session
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+)
+
+// Waiters are found as a look at all would find them; those with one time, in the order
+// of their arrival.
+func TestWaiters(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	l, now := newWaiters(), time.Unix(1e9, 0)
+	var all []waiter
+	first := func(at func(waiter) time.Time) (key keep.Key, first time.Time, ok bool) {
+		for _, w := range all {
+			if !ok || at(w).Before(first) {
+				key, first, ok = w.key, at(w), true
+			}
+		}
+		return key, first, ok
+	}
+	for step := range 20_000 {
+		key := keep.Key(rune('a' + rng.IntN(26)))
+		i := slices.IndexFunc(all, func(w waiter) bool { return w.key == key })
+		was := slices.Clone(all)
+		all = slices.DeleteFunc(all, func(w waiter) bool { return w.key == key })
+		if rng.IntN(3) == 0 {
+			if w, ok := l.take(key); ok != (i >= 0) || ok && w != was[i] {
+				t.Fatalf("step %d: take: got %v, %v, of %v", step, w, ok, was)
+			}
+		} else { // wherever it was before
+			w := waiter{key: key, since: now, until: now.Add(time.Duration(rng.IntN(6)) * 10 * time.Second)}
+			l.push(w)
+			all = append(all, w)
+		}
+		now = now.Add(time.Duration(rng.IntN(3)) * time.Second)
+		for what, tt := range map[string]struct {
+			q  *queue
+			at func(waiter) time.Time
+		}{
+			"age": {l.byAge, func(w waiter) time.Time { return w.since }},
+			"end": {l.byEnd, func(w waiter) time.Time { return w.until }},
+		} {
+			wantKey, wantTime, wantOK := first(tt.at)
+			if key, at, ok := tt.q.first(); key != wantKey || !at.Equal(wantTime) || ok != wantOK || tt.q.len() != len(all) || tt.q.has(key) != ok {
+				t.Fatalf("step %d: by %s: got %v, %v, %v of %d, want %v, %v, %v of %d", step, what, key, at, ok, tt.q.len(), wantKey, wantTime, wantOK, len(all))
+			}
+		}
+	}
+}

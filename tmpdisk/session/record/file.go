@@ -1,0 +1,92 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package record
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
+)
+
+// FileName is that of key's record.
+func FileName(key keep.Key) string { return string(key) + ".json" }
+
+// Load returns the record of key in p. The error wraps ENOENT if there is none.
+func Load(p *privdir.Dir, key keep.Key) (Record, error) {
+	f, err := p.Open(FileName(key), unix.O_RDONLY)
+	if err != nil {
+		return Record{}, err
+	}
+	defer f.Close()
+	return Read(f, key)
+}
+
+// Update changes the record of r's key in place, if check finds nothing wrong with what
+// is there.
+func Update(p *privdir.Dir, r *Record, check func(now Record) error) error {
+	f, err := p.Open(FileName(r.Key), unix.O_RDWR)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	err = Change(f, r, check)
+	if errors.Is(err, ErrOld) {
+		return Replace(p, r, func() error { return nil })
+	}
+	return err
+}
+
+// Create writes r to a temporary file in p, locked and synced, which the caller
+// publishes.
+func Create(p *privdir.Dir, r *Record) (*os.File, error) {
+	f, err := Temp(p, r.Key)
+	if err != nil {
+		return nil, err
+	}
+	sparse.WriteInPlace(int(f.Fd())) // on btrfs, else each change would take new space
+	if err = Fill(f, r); err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		p.Discard(f)
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// Temp makes a temporary file of key, and locks it.
+func Temp(p *privdir.Dir, key keep.Key) (*os.File, error) {
+	f, unlocked, err := p.Temp(string(key))
+	if err != nil {
+		return nil, err
+	}
+	if unlocked != nil {
+		p.Discard(f)
+		f.Close()
+		return nil, fmt.Errorf("lock: %s: %w", f.Name(), unlocked)
+	}
+	return f, nil
+}
+
+// Replace puts r into a new file in place of what there is, if check finds nothing wrong
+// at the last moment.
+func Replace(p *privdir.Dir, r *Record, check func() error) error {
+	f, err := Create(p, r)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := check(); err != nil {
+		p.Discard(f)
+		return err
+	}
+	return p.Publish(f, FileName(r.Key), r.Sync)
+}

@@ -1,0 +1,207 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+)
+
+// The file of a record is one JSON object of two halves, each of so many blocks of
+// 4 KiB, padded with spaces:
+//
+//	{"format":2,"slots":[{"sum":"0a1b2c3d","number":4,"record":{...}}
+//	,{"sum":"...","number":5,"record":{...}}]}
+//
+// The slot with the higher number counts. A record is changed by writing the other
+// half: that needs no new space, and whoever is killed meanwhile, even with the whole
+// machine, leaves the one that counted before. sum is the CRC-32 (IEEE) of number and
+// record, in hexadecimal.
+//
+// Version 0.2 had one record in place of the object ("format":1), which is read only.
+const (
+	recordFormat = 2
+	slotsHead    = `{"format":2,"slots":[`
+	slotsMiddle  = `,`
+	slotsTail    = "]}\n"
+	slotBlock    = 4096
+	// growth is what a record may become longer by when it is changed.
+	growth = 512
+	// maxSize is more than a record's file has: names of exports have 4 KiB at most.
+	maxSize = 128 << 10
+)
+
+type slot struct {
+	Sum    string          `json:"sum"`
+	Number uint64          `json:"number"`
+	Record json.RawMessage `json:"record"`
+}
+
+func (s *slot) sum() string {
+	return fmt.Sprintf("%08x", crc32.ChecksumIEEE(fmt.Appendf(nil, "%d %s", s.Number, s.Record)))
+}
+
+// slots is where the file of a record has what.
+type slots struct {
+	half   int64  // bytes
+	newest int    // 0 or 1
+	number uint64 // of that
+}
+
+// half is how long one must be for r to fit in, and to grow.
+func half(r *Record) int64 {
+	n := int64(len(slotsHead) + len(slotsTail) + len(r.encode()) + 80 + growth)
+	return (n + slotBlock - 1) / slotBlock * slotBlock
+}
+
+// encodeHalf is the half i of so many bytes, with r as its number'th record; with none if
+// number is 0.
+func encodeHalf(i int, size int64, number uint64, r *Record) ([]byte, error) {
+	text := []byte("null")
+	if number > 0 {
+		s := slot{Number: number, Record: r.encode()}
+		s.Sum = s.sum()
+		var err error
+		if text, err = json.Marshal(s); err != nil {
+			panic(err) // of plain fields: cannot be
+		}
+	}
+	head, tail := slotsHead, ""
+	if i == 1 {
+		head, tail = slotsMiddle, slotsTail
+	}
+	room := int(size) - len(head) - len(tail)
+	if len(text) > room {
+		return nil, fmt.Errorf("a record of %d bytes: %w", len(text), unix.EFBIG)
+	}
+	return fmt.Appendf(nil, "%s%s%*s%s", head, text, room-len(text), "", tail), nil
+}
+
+// decodeHalf is the slot in the half i; nil if there is none that is whole.
+func decodeHalf(i int, text []byte) *slot {
+	head, tail := slotsHead, ""
+	if i == 1 {
+		head, tail = slotsMiddle, slotsTail
+	}
+	text, ok := bytes.CutPrefix(text, []byte(head))
+	text, ok2 := bytes.CutSuffix(text, []byte(tail))
+	var s *slot
+	if !ok || !ok2 || json.Unmarshal(text, &s) != nil || s == nil || s.Sum != s.sum() {
+		return nil
+	}
+	return s
+}
+
+// read reads the record of key from f. The error wraps ErrDamaged, or ErrNewer.
+func read(f *os.File, key keep.Key) (Record, slots, error) {
+	text, err := io.ReadAll(io.NewSectionReader(f, 0, maxSize+1))
+	if err != nil {
+		return Record{}, slots{}, fmt.Errorf("read: %s: %w", f.Name(), err)
+	}
+	r, s, err := parseSlots(text, key)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return r, s, err
+}
+
+func parseSlots(text []byte, key keep.Key) (Record, slots, error) {
+	if len(text) > maxSize {
+		return Record{}, slots{}, damaged("too long")
+	}
+	if !bytes.HasPrefix(text, []byte(slotsHead)) && json.Valid(text) {
+		r, err := parseOther(text, key)
+		return r, slots{}, err
+	}
+	var s slots
+	var newest *slot
+	// The second half may have been cut.
+	for half := (len(text)/2 + slotBlock - 1) / slotBlock * slotBlock; newest == nil && half > 0 && half <= len(text); half += slotBlock {
+		for i := range 2 {
+			this := decodeHalf(i, text[i*half:min((i+1)*half, len(text))])
+			if this != nil && (newest == nil || this.Number > newest.Number) {
+				newest, s = this, slots{int64(half), i, this.Number}
+			}
+		}
+	}
+	if newest == nil {
+		return Record{}, slots{}, damaged("neither half is whole")
+	}
+	r, err := parseRecord(newest.Record, key)
+	return r, s, err
+}
+
+// parseOther is for what version 0.2 wrote, and for what a later version has written.
+func parseOther(text []byte, key keep.Key) (Record, error) {
+	var version struct{ Format int }
+	old, isOld := bytes.CutPrefix(text, []byte(`{"format":1,`))
+	switch err := json.Unmarshal(text, &version); {
+	case err == nil && version.Format > recordFormat:
+		return Record{}, ErrNewer
+	case err != nil:
+		return Record{}, damaged(oneLine(err))
+	case !isOld:
+		return Record{}, damaged(fmt.Sprintf("format %d", version.Format))
+	}
+	return parseRecord(append([]byte("{"), old...), key)
+}
+
+// Read reads the record of key from f. The error wraps ErrDamaged, or ErrNewer.
+func Read(f *os.File, key keep.Key) (Record, error) {
+	r, _, err := read(f, key)
+	return r, err
+}
+
+// Fill makes f, which is empty, the file of r.
+func Fill(f *os.File, r *Record) error {
+	size := half(r)
+	for i, number := range []uint64{1, 0} {
+		text, err := encodeHalf(i, size, number, r)
+		if err == nil {
+			_, err = sys.Pwrite(int(f.Fd()), text, int64(i)*size)
+		}
+		if err != nil {
+			return fmt.Errorf("write: %s: %w", f.Name(), err)
+		}
+	}
+	return nil
+}
+
+// Change puts r in place of the record in f, if check finds nothing wrong with that. It
+// is on the server's own disk when Change returns if either of both has Sync: without it
+// a crash of the machine ends the session, whatever the record says then. The error is
+// ErrOld for a file of version 0.2, which has to be replaced.
+func Change(f *os.File, r *Record, check func(now Record) error) error {
+	now, s, err := read(f, r.Key)
+	if err == nil {
+		err = check(now)
+	}
+	if err == nil && s.half == 0 {
+		err = ErrOld
+	}
+	if err != nil {
+		return err
+	}
+	other := 1 - s.newest
+	text, err := encodeHalf(other, s.half, s.number+1, r)
+	if err == nil {
+		_, err = sys.Pwrite(int(f.Fd()), text, int64(other)*s.half)
+	}
+	if err == nil && (r.Sync || now.Sync) {
+		err = sys.Retry(func() error { return unix.Fdatasync(int(f.Fd())) })
+	}
+	if err != nil {
+		return fmt.Errorf("write: %s: %w", f.Name(), err)
+	}
+	return nil
+}

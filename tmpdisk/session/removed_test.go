@@ -1,0 +1,111 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package session
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+)
+
+// Whatever somebody removes or renames, and when: a client gets its own disk or is
+// refused. A fresh disk it gets only if its policy says so, and then the log says it.
+func TestRemovedFiles(t *testing.T) {
+	removals := map[string]func(dir string) error{
+		"the record": func(dir string) error { return os.Remove(dir + kit.RecordOf(keyA)) },
+		"the disk":   func(dir string) error { return os.Remove(dir + kit.DiskOf(keyA)) },
+		"both": func(dir string) error {
+			return errors.Join(os.Remove(dir+kit.RecordOf(keyA)), os.Remove(dir+kit.DiskOf(keyA)))
+		},
+		"the directory":             os.RemoveAll,
+		"the directory, by another": func(dir string) error { return os.Rename(dir, dir[:len(dir)-1]+"-elsewhere") },
+	}
+	// Each has a client write, and returns the server that the next one comes to.
+	states := map[string]func(t *testing.T, o Options) *Sessions{
+		"waiting": func(t *testing.T, o Options) *Sessions {
+			s := started(t, o)
+			used(t, s, keyA)
+			return s
+		},
+		"connected": func(t *testing.T, o Options) *Sessions {
+			s := started(t, o)
+			written(t, s, keyA)
+			return s
+		},
+		"an orphan": func(t *testing.T, o Options) *Sessions {
+			s := started(t, o)
+			written(t, s, keyA)
+			dies(s)
+			return started(t, o)
+		},
+		"connected elsewhere": func(t *testing.T, o Options) *Sessions {
+			written(t, started(t, o), keyA)
+			return started(t, o)
+		},
+	}
+	for what, remove := range removals {
+		for state, begin := range states {
+			t.Run(what+" of one "+state, func(t *testing.T) {
+				o, now := options(t)
+				var log strings.Builder
+				o.LogError = func(line string) { log.WriteString(line + "\n") }
+				s := begin(t, o)
+				if err := remove(kit.Path(o.Path, "") + "/"); err != nil {
+					t.Fatal(err)
+				}
+				if state == "connected" {
+					s.mu.Lock()
+					first := s.live[keyA].conns[0]
+					s.mu.Unlock()
+					c := resume(t, s, keyA)
+					wantBlock(t, c, 1, 1, 0)
+					s.Close(c)
+					s.Close(first)
+				}
+				locked := what == "the record" && state == "connected elsewhere" // the disk is
+				for i := range 3 {
+					if i == 2 {
+						s.Stop()
+						s = started(t, o)
+					}
+					_, err := s.Open(short(t), keyA, "export", minute, none)
+					var lost *keep.LostError
+					switch {
+					case err == nil:
+						t.Error("got a disk")
+					case locked != errors.Is(err, context.DeadlineExceeded), !locked && !errors.As(err, &lost):
+						t.Errorf("got %v, want it lost, or elsewhere: %v", err, locked)
+					case !locked && (lost.Reason != keep.Damaged || lost.Detail == "" && i == 0):
+						t.Errorf("got %v, want it damaged, and what was found", err)
+					}
+				}
+				if locked {
+					return
+				}
+				usedAs(t, s, keyA, "export", freshMinute)
+				if !strings.Contains(log.String(), "session-lost=fresh") {
+					t.Errorf("got the log %q, want the fresh disk in it", log.String())
+				}
+				wantResumed(t, s, keyA)
+				now.Pass(time.Minute)
+				wantLost(t, s, keep.Expired, keyA)
+				now.Pass(forgetAfter + time.Minute)
+				wantDisks(t, s, nil)
+			})
+		}
+	}
+}
+
+// short is a context that ends soon.
+func short(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
+}
