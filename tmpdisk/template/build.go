@@ -221,10 +221,9 @@ func (t *Templates) build(ctx context.Context, dir dir, key string) (*disk.Disk,
 		// What the command saw has no key that could be known.
 		why = "a file that a parameter names has changed meanwhile"
 	default:
-		f, kept, err := dir.keep(ctx, key, d.FD())
+		kept, err := dir.keep(ctx, key, d.FD())
 		switch {
 		case err == nil:
-			f.Close()
 			t.wasKept()
 			t.debugf(key, "%s, kept %s", built, kept)
 			return t.own(ctx, d, linked)
