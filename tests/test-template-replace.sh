@@ -34,8 +34,9 @@ done
         sleep 0.1
         rm -f "$private"/*
         sleep 0.1
+        # Not what is still being written: a part of it would become the template.
         for t in "$private"/*; do
-            [ ! -f "$t" ] || { cp -p "$t" new && mv new "$t"; } 2>/dev/null || :
+            [[ ${t##*/} = *.* ]] || [ ! -f "$t" ] || { cp -p "$t" new && mv new "$t"; } 2>/dev/null || :
         done
     done
 ) &

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
@@ -36,7 +37,7 @@ type Dir[T any] struct {
 	stopped bool
 	seen    identity        // the directory's, when it was listed last
 	settled bool            // nothing can have changed unless its identity has
-	fault   string          // the error that the log knows of
+	fault   logs.Fault      // of the directory
 	odd     map[string]bool // names that no export can have, which the log knows of
 	files   map[string]*file[T]
 	retired []T // to be told when mu is free
@@ -134,7 +135,7 @@ func (d *Dir[T]) look() bool {
 		d.logOnce(&d.fault, fmt.Errorf("%w: exports stay as they were", err))
 		return false
 	}
-	d.fault = ""
+	d.fault.Ends()
 	return true
 }
 
@@ -174,9 +175,8 @@ func (d *Dir[T]) list(now time.Time) error {
 }
 
 // logOnce logs an error unless it is the one that was logged last.
-func (d *Dir[T]) logOnce(last *string, err error) {
-	if *last != err.Error() {
-		*last = err.Error()
-		d.opts.LogError("export-dir: " + *last)
+func (d *Dir[T]) logOnce(last *logs.Fault, err error) {
+	if last.Begins(err.Error()) {
+		d.opts.LogError("export-dir: " + err.Error())
 	}
 }

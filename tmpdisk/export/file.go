@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
 )
 
 // A file is that of an export. With Dir.mu.
@@ -18,7 +20,7 @@ type file[T any] struct {
 	seen       identity // when it was read last, as the Dir's
 	settled    bool
 	tried      string // the text that was read last
-	fault      string
+	fault      logs.Fault
 	retry      bool      // Load has failed, perhaps for what is not in the file
 	loadedAt   time.Time // when it did
 
@@ -58,9 +60,9 @@ func (d *Dir[T]) update(f *file[T]) {
 		again := string(text) == f.tried && id == f.seen
 		f.tried, f.seen, f.settled = string(text), id, id.settledAt(now)
 		if f.loaded && f.tried == f.text {
-			f.fault = ""
+			f.fault.Ends()
 		} else if !again {
-			f.fault = ""
+			f.fault.Ends()
 			d.load(f)
 		} else if f.retry && now.Sub(f.loadedAt) >= pause {
 			d.load(f)
@@ -91,7 +93,7 @@ func (d *Dir[T]) load(f *file[T]) {
 	} else {
 		d.opts.Debug("export " + f.name + ": loaded from " + f.path)
 	}
-	f.fault = ""
+	f.fault.Ends()
 	f.value, f.text, f.settings, f.loaded = v, f.tried, settings, true
 }
 

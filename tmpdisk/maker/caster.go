@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs/stamp"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mold"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
@@ -39,7 +40,7 @@ type Caster struct {
 
 	mu     sync.Mutex
 	making *attempt // nil while mkfs does not run
-	failed bool     // mkfs has failed, which is in the log
+	fault  logs.Fault
 }
 
 // A shape is what disks are made from.
@@ -163,8 +164,7 @@ func (c *Caster) try(a *attempt) {
 	c.mu.Lock()
 	c.making = nil
 	c.ready.Store(shape)
-	first := err != nil && !c.failed
-	c.failed = err != nil
+	first := err != nil && c.fault.Begins("mkfs")
 	c.mu.Unlock()
 	switch {
 	case err == nil && shape.mold == nil:

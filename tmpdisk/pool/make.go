@@ -88,7 +88,7 @@ func (p *Pool[T]) wanted() int { return len(p.queue) + p.missing() }
 func (p *Pool[T]) mayRefill() bool {
 	runsForNobody := func(m *maker[T]) bool { return m.client == nil }
 	return p.breath == nil && p.refill.pause == nil &&
-		!(p.refill.failing && slices.ContainsFunc(p.makers, runsForNobody))
+		!(p.refill.fault.Lasts() && slices.ContainsFunc(p.makers, runsForNobody))
 }
 
 // cancelSurplus cancels the newest maker that runs for nobody, if there is one
@@ -147,9 +147,9 @@ func (p *Pool[T]) made(m *maker[T], disk T, began time.Time) {
 		m.client, w.maker = nil, nil
 	}
 	// A client's disk does not show that there is room for spares.
-	if p.refill.failing && (m.spare || !p.refill.noRoom) {
+	if p.refill.fault.Lasts() && (m.spare || !p.refill.noRoom) {
 		disarm(&p.refill.pause)
-		p.refill = refill{}
+		p.refill = newRefill()
 		p.later = append(p.later, func() { p.debugf("spare disks can be made again") })
 	}
 	p.place(disk, began, "as it was made")

@@ -100,7 +100,7 @@ func New[T Disk](opts Options[T], makeDisk func(context.Context) (T, error)) *Po
 		opts.LogError = func(string) {}
 	}
 	opts.clock = sys.ClockOr(opts.clock)
-	p := &Pool[T]{opts: opts, makeDisk: makeDisk}
+	p := &Pool[T]{opts: opts, makeDisk: makeDisk, refill: newRefill()}
 	p.seat.wake = p.granted
 	return p
 }
@@ -201,7 +201,7 @@ func (p *Pool[T]) Retire() {
 	defer p.unlock()
 	p.retired = true
 	p.clear(retired)
-	p.refill = refill{}
+	p.refill = newRefill()
 	for p.cancelSurplus() {
 	}
 	p.fill()

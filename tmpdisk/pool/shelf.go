@@ -7,19 +7,15 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // breath is how long the shelf waits before it replaces a disk that was taken.
 // A maker that starts at once gets in the way of the client that has just got
 // its disk: on two CPUs that client's first read takes twice as long.
 const breath = 3 * time.Millisecond
-
-// A spare disk that cannot be made is tried again after firstPause, then after
-// pauses that double up to lastPause.
-const (
-	firstPause = time.Second
-	lastPause  = time.Minute
-)
 
 // Why a disk is dropped.
 const (
@@ -28,13 +24,16 @@ const (
 	shuttingDown = "the server is shutting down"
 )
 
-// refill is what the pool knows of spare disks that cannot be made. The zero
-// value means that they can.
+// refill is what the pool knows of spare disks that cannot be made.
 type refill struct {
-	failing bool          // the last one could not be made
-	noRoom  bool          // because Room said so
-	length  time.Duration // of the last pause
-	pause   *timer        // runs until the next attempt
+	fault   logs.Fault // lasts if the last one could not be made
+	noRoom  bool       // because Room said so
+	backoff sys.Backoff
+	pause   *timer // runs until the next attempt
+}
+
+func newRefill() refill {
+	return refill{backoff: sys.Backoff{First: time.Second, Last: time.Minute}}
 }
 
 // missing is how many disks the shelf is short of. With mu.
@@ -79,17 +78,14 @@ func (p *Pool[T]) take() T {
 // the pause runs do not lengthen it. With mu.
 func (p *Pool[T]) refillFailed(m *maker[T], err error) {
 	r := &p.refill
-	if r.pause == nil {
-		r.length = min(max(2*r.length, firstPause), lastPause)
-		p.arm(&r.pause, r.length, p.fill)
-	}
 	r.noRoom = m.noRoom
-	if r.failing {
-		return
+	if r.pause == nil {
+		p.arm(&r.pause, r.backoff.Next(), p.fill)
 	}
-	r.failing = true
-	line := fmt.Sprintf("spare disk not made, trying again after %s, then ever less often: %v", r.length, err)
-	p.later = append(p.later, func() { p.opts.LogError(line) })
+	if r.fault.Begins("not made") {
+		line := fmt.Sprintf("spare disk not made, trying again after %s, then ever less often: %v", r.backoff.First, err)
+		p.later = append(p.later, func() { p.opts.LogError(line) })
+	}
 }
 
 // clear drops the disks on the shelf and ends its timers. With mu.

@@ -117,7 +117,7 @@ func (d *drill) act() {
 			d.Put(disk)
 		}
 	case 8:
-		d.clock.Pass([]time.Duration{breath, firstPause, lastPause}[d.rng.IntN(3)])
+		d.clock.Pass([]time.Duration{breath, time.Second, time.Minute}[d.rng.IntN(3)])
 	case 9:
 		d.full.Store(d.rng.IntN(2) == 0)
 		if len(d.all) > 0 {

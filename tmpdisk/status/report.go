@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"sync"
 	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
 )
 
 const (
@@ -44,10 +46,10 @@ type Reporter struct {
 
 // report is one file, and when it was written last.
 type report struct {
-	file   *File
-	name   string // of the parameter
-	at     time.Time
-	failed bool
+	file  *File
+	name  string // of the parameter
+	at    time.Time
+	fault logs.Fault
 }
 
 // Start writes both files at once, in the background, and then as time goes on.
@@ -110,7 +112,7 @@ func (p *report) due(now time.Time) bool { return now.Sub(p.at) > slow-tick }
 
 func (r *Reporter) writeStatus(now time.Time) {
 	document := r.o.Document()
-	if !r.status.failed && !r.status.due(now) && same(document, r.document) {
+	if !r.status.fault.Lasts() && !r.status.due(now) && same(document, r.document) {
 		return
 	}
 	r.document = document
@@ -135,8 +137,9 @@ func (r *Reporter) write(p *report, now time.Time, text []byte) {
 }
 
 func (r *Reporter) log(p *report, err error) {
-	if err != nil && !p.failed {
+	if err == nil {
+		p.fault.Ends()
+	} else if p.fault.Begins("not written") {
 		r.o.LogError(p.name + ": " + err.Error())
 	}
-	p.failed = err != nil
 }

@@ -17,14 +17,14 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
-// A build makes a disk and keeps a copy of it as the template. It ends by
-// itself, whoever has stopped waiting for it: clients without the patience
-// would otherwise never get a template, and each would begin again.
+// A build makes a disk and keeps a copy of it as the template. It ends by itself even
+// if nobody waits for it any more: clients without the patience would otherwise never
+// get a template, and each would begin again.
 //
-// A build that nobody waits for is not counted in make-jobs. There is never more
-// than one of them in a process, see Unattended. And a build that is not the newest
-// of its Templates is cancelled as soon as nobody waits for it, because its key is
-// out of date.
+// A build that nobody waits for is not counted in make-jobs. So there is only one of
+// them in a process, see Options.Unattended: the first one to be left gets to its end,
+// so that in time all do. The others are cancelled, and so is one that is not the last
+// of its Templates to have begun: its key is out of date.
 type build struct {
 	t      *Templates
 	key    string
@@ -33,9 +33,10 @@ type build struct {
 	done   chan struct{} // closed when it has ended
 
 	// With Templates.mu:
-	waiting int        // visits
-	disk    *disk.Disk // once it has ended: for one of those who wait
-	err     error      // the same: for whoever began it
+	waiting    int        // visits
+	unattended bool       // it is the one that Options.Unattended is about
+	disk       *disk.Disk // once it has ended: for one of those who wait
+	err        error      // the same: for whoever began it
 }
 
 // A visit is one caller's wait for a build. It ends with the call of wait.
@@ -44,44 +45,41 @@ type visit struct {
 	began bool // the build was begun for this caller
 }
 
-// errOutdated is why a build is cancelled that nobody needs.
-var errOutdated = errors.New("the template is out of date before it is built")
+// Why a build is cancelled that nobody waits for.
+var (
+	errOutdated   = errors.New("the template is out of date before it is built")
+	errUnattended = errors.New("nobody waits for the template, and another one is being built for nobody already")
+)
 
 // join returns the build of key, which it begins if there is none, and takes
-// over dir. The error is errLocked if another process builds, or errAlone.
+// over dir. The error is errLocked if another process builds, or errAlone if
+// there is no point in waiting for it, nor in building.
 func (t *Templates) join(dir dir, key string) (*visit, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if b := t.builds[key]; b != nil {
+	missed := t.miss.key == key
+	b := t.newest
+	begins := b == nil || b.key != key
+	if missed && (!begins || time.Now().Before(t.miss.until)) {
 		dir.Close()
-		if t.failing == key {
-			return nil, errAlone
-		}
-		b.waiting++
-		t.opts.Unattended.release(b)
-		return &visit{build: b}, nil
-	}
-	lock, err := t.tryLock(dir, key)
-	if err != nil {
-		dir.Close()
-		return nil, err
-	}
-	b := t.begin(dir, lock, key)
-	b.waiting++
-	return &visit{b, true}, nil
-}
-
-// tryLock returns errAlone if there is no point in building, nor in waiting for
-// another process to build. With mu.
-func (t *Templates) tryLock(dir dir, key string) (*lock, error) {
-	if t.short.pauses() {
 		return nil, errAlone
 	}
-	lock, err := dir.tryLock(key)
-	if errors.Is(err, errLocked) && t.failing == key {
-		err = errAlone
+	if begins {
+		lock, err := dir.tryLock(key)
+		if err != nil {
+			dir.Close()
+			if missed && errors.Is(err, errLocked) {
+				err = errAlone
+			}
+			return nil, err
+		}
+		b = t.begin(dir, lock, key)
+	} else {
+		dir.Close()
 	}
-	return lock, err
+	b.waiting++
+	b.attend()
+	return &visit{b, begins}, nil
 }
 
 // begin starts a build, which takes over dir and lock. With mu.
@@ -90,9 +88,9 @@ func (t *Templates) begin(dir dir, lock *lock, key string) *build {
 	b.ctx, b.cancel = context.WithCancelCause(t.ctx)
 	if old := t.newest; old != nil && old.waiting == 0 {
 		old.cancel(errOutdated)
-		t.opts.Unattended.release(old)
+		old.attend()
 	}
-	t.newest, t.builds[key] = b, b
+	t.newest = b
 	t.running.Add(1)
 	go func() {
 		defer t.running.Done()
@@ -105,6 +103,26 @@ func (t *Templates) begin(dir dir, lock *lock, key string) *build {
 		}
 	}()
 	return b
+}
+
+// leave lets b go on without anybody who waits for it, or cancels it. With mu.
+func (b *build) leave() {
+	switch {
+	case b.t.newest != b:
+		b.cancel(errOutdated)
+	case b.t.opts.Unattended.taken.CompareAndSwap(false, true):
+		b.unattended = true
+	default:
+		b.cancel(errUnattended)
+	}
+}
+
+// attend says that b is not unattended any more, or has ended. With mu.
+func (b *build) attend() {
+	if b.unattended {
+		b.unattended = false
+		b.t.opts.Unattended.taken.Store(false)
+	}
 }
 
 // run is the goroutine of a build. It books an outcome even if the maker
@@ -127,14 +145,13 @@ func (b *build) run(dir dir, lock *lock) {
 // ended hands out what has become of the build.
 func (b *build) ended(d *disk.Disk, err error) {
 	b.t.mu.Lock()
-	delete(b.t.builds, b.key)
 	if b.t.newest == b {
 		b.t.newest = nil
 	}
 	b.disk, b.err = d, err
 	unwanted := b.waiting == 0
 	close(b.done)
-	b.t.opts.Unattended.release(b)
+	b.attend()
 	b.t.mu.Unlock()
 	if !unwanted {
 		return
@@ -159,12 +176,8 @@ func (v *visit) wait(ctx context.Context) (*disk.Disk, error) {
 	select {
 	case <-v.done:
 	default:
-		switch {
-		case v.waiting > 0:
-		case v.t.newest != v.build:
-			v.cancel(errOutdated)
-		case !v.t.opts.Unattended.claim(v.build):
-			v.cancel(errUnattended)
+		if v.waiting == 0 {
+			v.leave()
 		}
 		return nil, fmt.Errorf("wait for the template to be built: %w", sys.ContextError(ctx))
 	}
@@ -194,41 +207,36 @@ func (t *Templates) build(ctx context.Context, dir dir, key string) (*disk.Disk,
 	d, err := t.maker.Fresh(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
-			t.setFailing(key)
+			t.missed(key, atOnce)
 		}
 		return nil, err
 	}
 	built := fmt.Sprintf("built in %s", short(time.Since(began)))
+	pause := atOnce
 	linked, why := unfit(d)
-	if why != "" {
-		t.setUnfit(key)
-		t.debugf(key, "%s, no template is kept: %s (ignored)", built, why)
-		return d, nil
+	switch {
+	case why != "":
+		pause = never
+	case t.maker.Key() != key:
+		// What the command saw has no key that could be known.
+		why = "a file that a parameter names has changed meanwhile"
+	default:
+		kept, err := dir.keep(ctx, key, d.FD())
+		switch {
+		case err == nil:
+			t.wasKept()
+			t.debugf(key, "%s, kept %s", built, kept)
+			return t.own(ctx, d, linked)
+		case ctx.Err() != nil:
+			return nil, errors.Join(err, d.Close())
+		case !errors.Is(err, unix.ENOENT):
+			t.notKept(key, err)
+			return t.own(ctx, d, linked)
+		}
+		why = err.Error() // somebody has removed the directory
 	}
-	if t.maker.Key() != key {
-		// No key can be told for what the command saw. The next disk
-		// gets a template.
-		t.setFailing(key)
-		t.debugf(key, "%s, not kept: a file that a parameter names has changed meanwhile (ignored)", built)
-		return t.own(ctx, d, linked)
-	}
-	f, kept, err := dir.keep(ctx, key, d.FD())
-	if errors.Is(err, unix.ENOENT) {
-		// Somebody has removed the directory. The next disk makes it anew.
-		t.setFailing(key)
-		t.debugf(key, "%s, not kept: %v (ignored)", built, err)
-		return t.own(ctx, d, linked)
-	}
-	if err != nil && ctx.Err() != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	if err != nil {
-		t.notKept(key, err)
-		return t.own(ctx, d, linked)
-	}
-	f.Close()
-	t.wasKept()
-	t.debugf(key, "%s, kept %s", built, kept)
+	t.missed(key, pause)
+	t.debugf(key, "%s, no template is kept: %s (ignored)", built, why)
 	return t.own(ctx, d, linked)
 }
 
@@ -262,16 +270,4 @@ func unfit(d *disk.Disk) (linked bool, why string) {
 		return false, "the command made a read-only disk, which a clone would not be"
 	}
 	return st.Nlink > 0, ""
-}
-
-func (t *Templates) setUnfit(key string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.unfit = key
-}
-
-func (t *Templates) setFailing(key string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.failing = key
 }

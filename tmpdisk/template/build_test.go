@@ -105,11 +105,7 @@ func (c *caller) gone(t *testing.T) {
 func (t *Templates) waitingAre(n int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	sum := 0
-	for _, b := range t.builds {
-		sum += b.waiting
-	}
-	return sum == n
+	return t.newest != nil && t.newest.waiting == n
 }
 
 func until(t *testing.T, what string, cond func() bool) {

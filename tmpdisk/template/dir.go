@@ -5,7 +5,6 @@ package template
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -13,17 +12,16 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
-	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
-// Who could change a template could change every disk, so templates are in a
+// Whoever could change a template could change every disk, so templates are in a
 // private directory.
 //
 // A template's key is 64 hexadecimal digits. The files are
 //
 //	KEY             the template, whole
-//	KEY.lock        locked (flock) by who builds or removes KEY; else not there
-//	KEY.tmp.RANDOM  what is to become KEY, while KEY.lock is locked
+//	KEY.lock        locked (flock) by whoever builds or removes KEY; else not there
+//	KEY.tmp.RANDOM  what is to become KEY: a temporary file as package privdir has it
 
 // Directories are the private directories in a template-dir.
 var Directories = privdir.Kind{Parameter: "template-dir", Name: "nbdkit-tmpdisk-templates"}
@@ -48,30 +46,25 @@ func (d dir) touch(key string) error {
 	return unix.UtimesNanoAt(d.FD(), key, now, unix.AT_SYMLINK_NOFOLLOW)
 }
 
-// keep makes a template called key of the file that fd is open on, and returns
-// it. The lock of key must be held.
-func (d dir) keep(ctx context.Context, key string, fd int) (*os.File, sparse.Result, error) {
-	name := key + ".tmp." + sys.RandomName()
-	f, err := d.Open(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL)
+// keep makes a template called key of the file that fd is open on. The lock of key
+// must be held. The error wraps ENOENT if somebody has tidied up.
+func (d dir) keep(ctx context.Context, key string, fd int) (sparse.Result, error) {
+	f, _, err := d.Temp(key)
 	if err != nil {
-		return nil, sparse.Result{}, err
+		return sparse.Result{}, err
 	}
+	defer f.Close()
 	r, err := sparse.Clone(ctx, int(f.Fd()), fd, sparse.Options{FindZeroes: true})
 	if err == nil {
 		// The name must not outlive the data when the power fails.
-		err = sys.Retry(func() error { return unix.Fsync(int(f.Fd())) })
+		err = f.Sync()
 	}
 	if err == nil {
-		err = unix.Renameat(d.FD(), name, d.FD(), key)
-	}
-	if errors.Is(err, unix.ENOENT) {
-		// Somebody has tidied up. The next disk gets a template.
-		return f, r, nil
+		err = d.Publish(f, key, false)
 	}
 	if err != nil {
-		unix.Unlinkat(d.FD(), name, 0)
-		f.Close()
-		return nil, r, fmt.Errorf("parameter template-dir: keep template: %s: %w", d.Join(key), err)
+		d.Discard(f)
+		return r, fmt.Errorf("parameter template-dir: keep template: %s: %w", d.Join(key), err)
 	}
-	return f, r, nil
+	return r, nil
 }

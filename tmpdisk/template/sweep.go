@@ -6,8 +6,6 @@ package template
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,17 +13,6 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
-
-// splitName is the key that name begins with, and what follows it: nothing,
-// ".lock", or ".tmp." and 20 digits. ok is false for other files, which are left
-// alone.
-func splitName(name string) (key, rest string, ok bool) {
-	n := min(64, len(name))
-	key, rest = name[:n], name[n:]
-	random, temp := strings.CutPrefix(rest, ".tmp.")
-	ok = rest == "" || rest == ".lock" || temp && sys.IsRandomName(random)
-	return key, rest, ok && sys.IsHex(key, 64)
-}
 
 // Sweep removes templates that nobody has used for keep, and what builders
 // left that were killed. It waits for nobody: what is locked is in use. It may
@@ -46,29 +33,26 @@ func (t *Templates) Sweep() error {
 	if err != nil {
 		return fmt.Errorf("parameter template-dir: sweep: %s: %w", d.Path(), err)
 	}
-	byKey := map[string][]string{} // what follows the key
 	for _, name := range names {
-		if key, rest, ok := splitName(name); ok {
-			byKey[key] = append(byKey[key], rest)
-		} else if sys.StandsForRemoved(name) && d.abandoned(name) {
-			if err := d.Remove(name); err != nil {
-				t.opts.Debug(fmt.Sprintf("template: sweep: %v (ignored)", err))
-			}
+		key, kind, ok := privdir.SplitName(name)
+		var err error
+		switch {
+		case ok && kind == privdir.TempKind:
+			err = d.SweepTemp(name)
+		case ok && kind == "lock", ok && kind == "" && t.expired(d, key):
+			err = t.sweepKey(d, key)
+		case sys.StandsForRemoved(name) && d.abandoned(name):
+			err = d.Remove(name)
 		}
-	}
-	for key, files := range byKey {
-		// A template alone is what most find, and needs no lock.
-		if len(files) == 1 && files[0] == "" && !t.expired(d, key) {
-			continue
-		}
-		if err := t.sweepKey(d, key, files); err != nil {
-			t.debugf(key, "sweep: %v (ignored)", err)
+		if err != nil {
+			t.opts.Debug(fmt.Sprintf("template: sweep: %v (ignored)", err))
 		}
 	}
 	return nil
 }
 
-func (t *Templates) sweepKey(d dir, key string, files []string) error {
+// sweepKey removes a template if it has expired, and a lock that nobody holds.
+func (t *Templates) sweepKey(d dir, key string) error {
 	lock, err := d.tryLock(key)
 	if errors.Is(err, errLocked) {
 		t.debugf(key, "sweep: in use")
@@ -78,24 +62,11 @@ func (t *Templates) sweepKey(d dir, key string, files []string) error {
 		return err
 	}
 	defer lock.release()
-	// With the lock held, no temporary file has a builder, whenever it was
-	// made: each takes the lock first.
-	for _, file := range files {
-		if !strings.HasPrefix(file, ".tmp.") {
-			continue
-		}
-		if err := d.Remove(key + file); err != nil {
-			return err
-		}
-		t.debugf(key, "sweep: removed %s, its builder is dead", key+file)
+	if !t.expired(d, key) {
+		return nil
 	}
-	if slices.Contains(files, "") && t.expired(d, key) {
-		if err := d.Remove(key); err != nil {
-			return err
-		}
-		t.debugf(key, "sweep: removed, not used for %s", t.opts.Keep)
-	}
-	return nil
+	t.debugf(key, "sweep: not used for %s", t.opts.Keep)
+	return d.Remove(key)
 }
 
 // expired is false if it cannot be known.

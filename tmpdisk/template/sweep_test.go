@@ -27,7 +27,7 @@ func TestTemplateSweep(t *testing.T) {
 		name   string
 		keep   time.Duration
 		files  map[string]time.Duration // name, last used so long ago
-		locked []string                 // keys
+		locked []string                 // keys, or files of a living builder
 		want   []string
 	}{
 		{"recent", 30 * day, map[string]time.Duration{key("a"): 29 * day}, nil, []string{key("a")}},
@@ -39,7 +39,7 @@ func TestTemplateSweep(t *testing.T) {
 		{"dead builder", 30 * day, map[string]time.Duration{key("a") + tmp: 0, key("a") + ".lock": 0}, nil, nil},
 		{"dead builder of what another built", 30 * day,
 			map[string]time.Duration{key("a"): 0, key("a") + tmp: 0, key("a") + ".lock": 0}, nil, []string{key("a")}},
-		{"live builder", 30 * day, map[string]time.Duration{key("a") + tmp: 99 * day}, []string{key("a")},
+		{"live builder", 30 * day, map[string]time.Duration{key("a") + tmp: 99 * day}, []string{key("a"), key("a") + tmp},
 			[]string{key("a") + ".lock", key("a") + tmp}},
 		{"lock of nobody", 30 * day, map[string]time.Duration{key("a") + ".lock": 0}, nil, nil},
 		{"removed while it was open", 0, map[string]time.Duration{".fuse_hidden0001": 2 * day, ".nfs0001": day / 2}, nil,
@@ -56,13 +56,6 @@ func TestTemplateSweep(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer d.Close()
-			for _, k := range tt.locked {
-				lock, err := d.tryLock(k)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer lock.release()
-			}
 			for name, age := range tt.files {
 				path := filepath.Join(privateDir(m), name)
 				if err := os.WriteFile(path, nil, 0o600); err != nil {
@@ -72,6 +65,21 @@ func TestTemplateSweep(t *testing.T) {
 				if err := os.Chtimes(path, used, used); err != nil {
 					t.Fatal(err)
 				}
+			}
+			for _, name := range tt.locked {
+				if len(name) > 64 {
+					f, err := d.Lock(name, os.O_RDWR)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer f.Close()
+					continue
+				}
+				lock, err := d.tryLock(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer lock.release()
 			}
 			if err := m.Sweep(); err != nil {
 				t.Fatal(err)

@@ -10,9 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
@@ -39,6 +41,9 @@ type Options struct {
 	Error      func(string) // a line for the log
 }
 
+// Unattended is whether a build of a process goes on without anybody who waits for it.
+type Unattended struct{ taken atomic.Bool }
+
 // Templates makes disks by cloning what was made once and kept. Its methods
 // may be called from any number of goroutines, and as many processes may use
 // the same directory.
@@ -51,18 +56,13 @@ type Templates struct {
 	running sync.WaitGroup // builds
 
 	mu     sync.Mutex
-	builds map[string]*build // that run in this process, by key
-	newest *build
-	// unfit is the key of what was found not to make a template. Nobody
-	// then waits for it to be built, nor is it looked for.
-	unfit string
-	// failing is the key whose last build left no template. Nobody then
-	// waits for the next one, which will most likely leave none as well.
-	// Those who cannot build make a disk for themselves, all at a time, and
-	// get their own errors. The next build that leaves a template ends it.
-	failing string
-	short   shortage
+	newest *build // that began last, until it has ended
+	miss   miss
+	full   logs.Fault  // nothing can be kept in template-dir
+	pause  sys.Backoff // until it is tried again
 }
+
+func newPause() sys.Backoff { return sys.Backoff{First: time.Second, Last: time.Minute} }
 
 // New returns templates of the disks that maker makes. It touches nothing yet.
 // Whoever calls Make must call Stop in the end.
@@ -70,7 +70,7 @@ func New(opts Options, maker Maker) *Templates {
 	if opts.Unattended == nil {
 		opts.Unattended = &Unattended{}
 	}
-	t := &Templates{opts: opts, maker: maker, builds: map[string]*build{}}
+	t := &Templates{opts: opts, maker: maker, pause: newPause()}
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())
 	return t
 }
@@ -89,73 +89,55 @@ var errAlone = errors.New("not worth a template")
 // there is none. The making goes on if ctx ends meanwhile.
 func (t *Templates) Make(ctx context.Context) (*disk.Disk, error) {
 	pause := sys.Backoff{First: time.Millisecond, Last: 50 * time.Millisecond}
-	for waited := false; ; {
-		key := t.maker.Key()
-		d, b, err := t.cloneOrJoin(ctx, key)
+	for {
+		d, err := t.try(ctx, t.maker.Key())
 		switch {
 		case errors.Is(err, errAlone):
 			return t.maker.Fresh(ctx)
-		case errors.Is(err, errLocked):
-			if !waited {
-				t.debugf(key, "being built by another")
-			}
-			waited = true
-			if err := sleep(ctx, pause.Next()); err != nil {
-				return nil, fmt.Errorf("wait for another to build the template: %w", err)
-			}
-			continue
-		case b != nil:
-			d, err = b.wait(ctx)
-		}
-		if d != nil || err != nil {
+		case d != nil || err != nil && !errors.Is(err, errLocked):
 			return d, err
+		case err == nil:
+			continue
+		}
+		// flock could not be told to stop waiting.
+		select {
+		case <-time.After(pause.Next()):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for another to build the template: %w", sys.ContextError(ctx))
 		}
 	}
 }
 
-// cloneOrJoin returns a clone, or the build to wait for. The error is errAlone
-// or errLocked if there is neither.
-func (t *Templates) cloneOrJoin(ctx context.Context, key string) (*disk.Disk, *visit, error) {
-	if t.isUnfit(key) {
-		return nil, nil, errAlone
-	}
+// try returns a clone, or what a build has made for the caller. It returns nil if that
+// went to another caller. The error is errAlone if there is no point in a build, and
+// errLocked if another process builds.
+func (t *Templates) try(ctx context.Context, key string) (*disk.Disk, error) {
 	dir, err := openDir(t.opts.Dir, true)
 	if lacksRoom(err) {
 		t.notKept(key, err)
-		return nil, nil, errAlone
+		return nil, errAlone
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	f, err := dir.template(key)
 	if err == nil {
 		defer dir.Close()
-		d, err := t.clone(ctx, dir, key, f)
-		return d, nil, err
+		return t.clone(ctx, dir, key, f)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		dir.Close()
-		return nil, nil, err
+		return nil, err
 	}
 	b, err := t.join(dir, key)
 	if lacksRoom(err) {
 		t.notKept(key, err)
-		err = errAlone
+		return nil, errAlone
 	}
-	return nil, b, err
-}
-
-// sleep returns early, with an error, when ctx ends. A lock of another process
-// is waited for by asking again: flock cannot be told to stop waiting.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return sys.ContextError(ctx)
+	if err != nil {
+		return nil, err
 	}
+	return b.wait(ctx)
 }
 
 // clone makes a disk of the template that f is open on, and closes f. Whatever
@@ -189,12 +171,6 @@ func cloneTo(ctx context.Context, path string, src int) (sparse.Result, error) {
 		err = fmt.Errorf("clone: %w", closeErr)
 	}
 	return r, err
-}
-
-func (t *Templates) isUnfit(key string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.unfit == key
 }
 
 // debugf names a template by the beginning of its key, as git names commits.

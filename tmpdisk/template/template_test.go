@@ -223,8 +223,8 @@ func TestTemplateUnfit(t *testing.T) {
 		if left := kept(t, m); len(left) != 0 {
 			t.Errorf("got %q, want no template", left)
 		}
-		if !m.isUnfit(m.maker.Key()) {
-			t.Error("it is not remembered")
+		if m.miss.key != m.maker.Key() || time.Until(m.miss.until) < time.Hour {
+			t.Errorf("got %+v, want it to be remembered", m.miss)
 		}
 	})
 }

@@ -49,7 +49,7 @@ func (l *logged) wants(t *testing.T, n int, text string) {
 func (t *Templates) pauseFor(d time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.short.until = time.Now().Add(d)
+	t.miss.until = time.Now().Add(d)
 }
 
 func remount(t *testing.T, dir string, flags uintptr) {
