@@ -11,9 +11,9 @@
 use_go
 declare -A may=(
     [sys]="" [privdir]="sys" [pool]="sys" [status]="privdir sys" [mkfs]="mkfs"
-    [disk]="sys sparse" [sparse]="sys" [workdir]="sys" [users]="sys"
+    [disk]="sys sparse" [sparse]="sys" [workdir]="privdir sys" [users]="sys"
     [command]="users sys" [mold]="mkfs sparse sys" [template]="disk privdir sparse sys"
-    [session]="disk fsprobe privdir sparse sys" [export]="privdir sys" [clients]="sys" [logs]="sys" [fsprobe]="privdir sparse sys" [config]="users mkfs template session export clients status"
+    [session]="disk fsprobe privdir sparse sys" [export]="privdir sys" [clients]="sys" [logs]="sys" [fsprobe]="privdir sparse sys" [config]="privdir users mkfs template session export clients status"
 )
 module=nbdkit-tmpdisk-plugin/tmpdisk
 while read -r package imports; do

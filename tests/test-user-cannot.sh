@@ -11,7 +11,7 @@
 requires root
 mkdir -m 700 private
 chmod 711 "$TMPDISK_TEST_DIR"
-chmod 777 "$TMPDIR" "$work"
+chmod 1777 "$TMPDIR" "$work"
 install -m 755 "$plugin" "$TMPDISK_TEST_DIR/tmpdisk.so"
 serve -u nobody "$TMPDISK_TEST_DIR/tmpdisk.so" size=10M template-dir=private
 refused

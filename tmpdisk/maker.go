@@ -7,8 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -46,16 +44,7 @@ func newMaker(cfg *config.Config, host Host, runner *command.Runner) *maker {
 }
 
 // tmpdir is where disks are made.
-func tmpdir(host Host) string {
-	parent := os.Getenv("TMPDIR")
-	if parent == "" {
-		parent = "/var/tmp"
-	}
-	if !filepath.IsAbs(parent) {
-		parent = host.AbsolutePath(parent)
-	}
-	return parent
-}
+func tmpdir(host Host) string { return config.TMPDIR(host) }
 
 // Fresh returns a new disk that the command, or mkfs, has made out of an empty
 // file. The caller must close it. By then neither disk nor directory has a name

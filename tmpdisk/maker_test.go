@@ -143,7 +143,12 @@ type dirHost struct {
 	dir string
 }
 
-func (h dirHost) AbsolutePath(path string) string { return filepath.Join(h.dir, path) }
+func (h dirHost) AbsolutePath(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(h.dir, path)
+}
 
 func TestMakeWithoutTMPDIR(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
