@@ -22,7 +22,7 @@ OLD_PATH=$PATH
 export OLD_PATH
 PATH=$work:$PATH
 chmod 711 "$TMPDISK_TEST_DIR" "$TMPDISK_TEST_DIR/tmp.d"
-chmod 777 "$work"
+chmod 1777 "$work"
 
 # shellcheck disable=SC2016 # for the command
 command='

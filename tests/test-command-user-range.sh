@@ -10,7 +10,7 @@
 
 requires root
 chmod 711 "$TMPDISK_TEST_DIR" "$TMPDISK_TEST_DIR/tmp.d"
-chmod 777 "$work"
+chmod 1777 "$work"
 # Two commands wait for each other, so that they run at one time.
 # shellcheck disable=SC2016 # for the command
 serve "$plugin" size=10M work="$work" command-user=1234568000-1234568003 \

@@ -2,20 +2,25 @@
 # Copyright the nbdkit-tmpdisk-plugin authors.
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# A TMPDIR that is missing, or is no directory, is an error that names it;
-# once it is there, clients are served.
+# A TMPDIR in which others can replace files ends nbdkit before it forks. One that
+# becomes so later gets no command's disk.
 
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-export TMPDIR=$work/absent
-serve "$plugin" size=10M
+use_tmpdir open
+chmod 777 "$TMPDIR"
+for mode in -f ''; do
+    status=0
+    # shellcheck disable=SC2086 # no argument if empty
+    timeout 20 nbdkit $mode -U "$work/sock" "$plugin" size=1M 2>err.log || status=$?
+    [ "$status" -eq 1 ] || fail "status $status, want 1: nbdkit $mode"
+    has err.log "TMPDIR: $TMPDIR: mode 0777"
+    has err.log "chmod +t"
+done
+
+chmod 1777 "$TMPDIR"
+serve "$plugin" size=1M command='touch "$disk"; truncate -s 1M "$disk"'
+chmod 777 "$TMPDIR"
 refused
-has "$log" "$work/absent"
-mkdir absent
-exercise
-rmdir absent
-touch absent
-: >"$log"
-refused
-has "$log" "$work/absent"
+wait_for 10 grep -q "error: .*$TMPDIR: mode 0777" "$log" || fail "not in the log"

@@ -61,7 +61,7 @@ wait_for 10 gone "$(cat child.pid)" || fail "the server did not end with its par
 
 if [ "$(id -u)" -eq 0 ]; then
     chmod 711 "$TMPDISK_TEST_DIR"
-    chmod 777 "$work"
+    chmod 1777 "$work"
     serve_daemon -u nobody ./ramdisk.so 1M
     use
 fi

@@ -10,7 +10,7 @@
 
 requires root
 chmod 711 "$TMPDISK_TEST_DIR" "$TMPDISK_TEST_DIR/tmp.d"
-chmod 777 "$work" "$TMPDIR"
+chmod 1777 "$work" "$TMPDIR"
 uid=$(id -u nobody)
 
 chown nobody "$templates"

@@ -12,7 +12,7 @@ requires root # only root can become a user who has no other process
 uid=$((1234970000 + $$ % 10000))
 chmod 711 "$TMPDISK_TEST_DIR" "$TMPDISK_TEST_DIR/tmp.d" "$work"
 mkdir run
-chmod 777 "$TMPDIR" "$work" run
+chmod 1777 "$TMPDIR" "$work" run
 real=$(command -v nbdkit)
 install -m 755 "$plugin" run/tmpdisk.so
 touch run/slow

@@ -11,7 +11,7 @@
 requires root
 mkdir -m 700 private
 chmod 711 "$TMPDISK_TEST_DIR"
-chmod 777 "$TMPDIR" "$work"
+chmod 1777 "$TMPDIR" "$work"
 install -m 755 "$plugin" "$TMPDISK_TEST_DIR/tmpdisk.so"
 fails() {
     local text=$1 status=0

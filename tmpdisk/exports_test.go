@@ -148,7 +148,7 @@ func text(t *testing.T, d *Connection) string {
 
 // While exports come, change and go, each client gets a disk of one version.
 func TestExportsUnderClients(t *testing.T) {
-	s, write := exportServer(t, "session-grace", "1h", "session-key", "name")
+	s, write := exportServer(t, "session-grace", "1h", "session-key", "name", "session-dir", t.TempDir())
 	write("a", "size=1M\ncommand=printf v01 1<>\"$disk\"\n")
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
@@ -200,10 +200,10 @@ func TestExportsUnderClients(t *testing.T) {
 // A disk that an earlier server has left waits as its export says, or, if that is
 // not there, as others do.
 func TestGraceOfAnExport(t *testing.T) {
-	s, write := exportServer(t, "session-forget", "3h")
+	s, write := exportServer(t)
 	write("a", "size=1M\nsession-grace=1h\n")
 	write("b", "size=1M\n")
-	for name, want := range map[string]time.Duration{"a": time.Hour, "b": 3 * time.Hour, "gone": 3 * time.Hour, "": 3 * time.Hour} {
+	for name, want := range map[string]time.Duration{"a": time.Hour, "b": 24 * time.Hour, "gone": 24 * time.Hour, "": 24 * time.Hour} {
 		if got := s.graceOf(name); got != want {
 			t.Errorf("%q: got %v, want %v", name, got, want)
 		}

@@ -79,7 +79,7 @@ type Server struct {
 // complete. It touches nothing yet.
 func NewServer(cfg *config.Config, host Host, version string) *Server {
 	s := &Server{
-		cfg: cfg, host: host, version: version, tmpdir: tmpdir(host), started: time.Now(),
+		cfg: cfg, host: host, version: version, tmpdir: config.TMPDIR(host), started: time.Now(),
 		clients:   clients.New(),
 		log:       logs.New(host.Error),
 		watches:   cfg.StatusFile != "" || cfg.Limits != (clients.Limits{}),
@@ -97,11 +97,6 @@ func NewServer(cfg *config.Config, host Host, version string) *Server {
 	s.exports = newExports(s)
 	s.sessions = s.newSessions()
 	return s
-}
-
-// tmpdir is where disks are made.
-func tmpdir(host Host) string {
-	return host.AbsolutePath(cmp.Or(os.Getenv("TMPDIR"), "/var/tmp"))
 }
 
 // errEnding is why what is going on ends with the server.

@@ -4,13 +4,16 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"unicode/utf8"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/export"
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 )
 
 // HasDisk reports whether this is the configuration of a disk. That of a command
@@ -93,10 +96,14 @@ func (c *Config) parseExportDir(value string) error {
 }
 
 // CheckFiles looks at the files that Complete does not look at: it reads those of
-// export-dir, and finds out whether others can be written. It is for the time before
+// export-dir, and finds out whether others can be written, and who else may write to
+// TMPDIR. It is for the time before
 // the server forks. Later one may be half-written just then, or not be the server's
 // user's, which is no reason to serve nobody.
 func (c *Config) CheckFiles() error {
+	if err := privdir.CheckTrust(TMPDIR(c.host)); err != nil {
+		return fmt.Errorf("TMPDIR: %w", err)
+	}
 	if err := c.checkReports(); err != nil || c.ExportDir == "" {
 		return err
 	}
@@ -108,6 +115,11 @@ func (c *Config) CheckFiles() error {
 		return &parameterError{"export-dir", err}
 	}
 	return nil
+}
+
+// TMPDIR is where disks are made, an absolute path.
+func TMPDIR(host interface{ AbsolutePath(string) string }) string {
+	return host.AbsolutePath(cmp.Or(os.Getenv("TMPDIR"), "/var/tmp"))
 }
 
 // maxDescription is how long NBD lets a text be, in bytes.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -61,9 +63,17 @@ func others(st *unix.Stat_t, uid int, trust Trust) error {
 	return nil
 }
 
-// openDir opens a directory (O_PATH) unless others has something against it.
-func openDir(path string, uid int, trust Trust) (int, error) {
-	fd, err := sys.Openat(unix.AT_FDCWD, path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
+// OpenDir opens a directory (O_PATH) in which nobody else can replace anything, and in
+// whose place nobody else can have put, or can put, another one.
+//
+// On the way there, a directory that all may write to must be sticky, and a symbolic link
+// must be root's or the server's user's. A directory on the way may be another user's,
+// like /var/lib/prometheus: he can put only links and directories of his own in its
+// place, which are refused. It may also be a group's, as it is where each user has one.
+func OpenDir(path string) (fd int, err error) { return openDir(path, os.Geteuid()) }
+
+func openDir(path string, uid int) (int, error) {
+	fd, err := walk(path, uid)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return -1, fmt.Errorf("%s: %w: create it, or name a directory that is there", path, err)
@@ -74,13 +84,106 @@ func openDir(path string, uid int, trust Trust) (int, error) {
 	}
 	var st unix.Stat_t
 	if err = unix.Fstat(fd, &st); err == nil {
-		err = others(&st, uid, trust)
+		err = others(&st, uid, NoneReplaces)
 	}
 	if err != nil {
 		unix.Close(fd)
 		return -1, fmt.Errorf("%s: %w", path, err)
 	}
 	return fd, nil
+}
+
+// maxLinks is how many the kernel follows.
+const maxLinks = 40
+
+// walk opens what path leads to, and looks at each directory and link on the way.
+func walk(path string, uid int) (fd int, err error) {
+	at, rest := ".", strings.Split(path, "/")
+	if filepath.IsAbs(path) {
+		at = "/"
+	}
+	fd, err = enter(unix.AT_FDCWD, at)
+	defer func() {
+		if err != nil && fd >= 0 {
+			unix.Close(fd)
+			fd = -1
+		}
+	}()
+	for links := 0; err == nil && len(rest) > 0; {
+		name := rest[0]
+		if rest = rest[1:]; name == "" || name == "." {
+			continue
+		}
+		var st unix.Stat_t
+		if err = unix.Fstat(fd, &st); err == nil && st.Mode&0o002 != 0 && st.Mode&unix.S_ISVTX == 0 {
+			err = fmt.Errorf("%s has mode %04o: others could replace what is in it: chmod o-w, or chmod +t", at, st.Mode&0o7777)
+		}
+		if err == nil {
+			err = unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+		}
+		at = filepath.Join(at, name)
+		switch owner := int(st.Uid); {
+		case err != nil:
+		case st.Mode&unix.S_IFMT != unix.S_IFLNK:
+			err = replaceFD(&fd, fd, name)
+		case owner != 0 && owner != uid && uid != anyUID:
+			err = fmt.Errorf("%s is a symbolic link of user %d, who could have it lead elsewhere", at, owner)
+		case links == maxLinks:
+			err = unix.ELOOP
+		default:
+			links++
+			var target string
+			if target, err = readlink(fd, name); err == nil && filepath.IsAbs(target) {
+				at, err = "/", replaceFD(&fd, unix.AT_FDCWD, "/")
+			} else {
+				at = filepath.Dir(at)
+			}
+			rest = append(strings.Split(target, "/"), rest...)
+		}
+	}
+	return fd, err
+}
+
+func replaceFD(fd *int, dirfd int, name string) error {
+	next, err := enter(dirfd, name)
+	if err == nil {
+		unix.Close(*fd)
+		*fd = next
+	}
+	return err
+}
+
+// enter opens a directory that is not a link.
+func enter(dirfd int, name string) (int, error) {
+	const flags = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
+	// With the dot, what an automounter has to mount there is mounted.
+	fd, err := unix.Openat2(dirfd, name+"/.", &unix.OpenHow{Flags: flags, Resolve: unix.RESOLVE_NO_SYMLINKS})
+	// The last one need not be one that may be searched, which its dot asks for. EPERM
+	// and ENOSYS are a container's filter's.
+	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
+		fd, err = sys.Openat(dirfd, name, flags|unix.O_NOFOLLOW)
+	}
+	return fd, err
+}
+
+func readlink(dirfd int, name string) (string, error) {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(dirfd, name, buf)
+	return string(buf[:max(n, 0)]), err
+}
+
+// CheckTrust is why OpenDir refuses a directory that is there; nil if it does not. Root
+// is asked before it knows as whom it is going to run, see CheckDir.
+func CheckTrust(path string) error {
+	fd, err := openDir(path, finalUID())
+	if err == nil {
+		unix.Close(fd)
+	}
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return nil // it could not be looked at, and may appear
+	}
+	return err
 }
 
 // CheckDir finds out without a side effect whether this server will be able to keep
@@ -96,7 +199,7 @@ func CheckDir(path string) error {
 }
 
 func openWritable(path string, uid int) (int, error) {
-	fd, err := openDir(path, uid, NoneReplaces)
+	fd, err := openDir(path, uid)
 	if err != nil {
 		return -1, err
 	}

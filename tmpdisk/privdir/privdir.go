@@ -62,7 +62,7 @@ func (k Kind) Open(parent string, create bool) (*Dir, error) {
 
 func (k Kind) open(parent string, create bool) (*Dir, error) {
 	uid := os.Geteuid()
-	pfd, err := openDir(parent, uid, NoneReplaces)
+	pfd, err := openDir(parent, uid)
 	if err != nil {
 		return nil, err
 	}
@@ -95,13 +95,13 @@ func (k Kind) openIn(pfd int, parent string, uid int) (*Dir, error) {
 	return &Dir{fd: fd, path: path, parameter: k.Parameter, uid: uid}, nil
 }
 
-// Shared opens a directory that others may read, and write to as far as the caller has
-// found that harmless, for temporary files and what becomes of them. What is opened in
-// it must be a regular file; whose it is does not matter.
+// Shared opens a directory that others may read, and add files to if it is sticky, for
+// temporary files and what becomes of them: see [OpenDir]. What is opened in it must be a
+// regular file; whose it is does not matter.
 func Shared(path string) (*Dir, error) {
-	fd, err := sys.Openat(unix.AT_FDCWD, path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	fd, err := OpenDir(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, err
 	}
 	return &Dir{fd: fd, path: path, uid: anyUID}, nil
 }

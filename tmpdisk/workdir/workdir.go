@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
@@ -72,9 +73,9 @@ func newDir(parent string, beforeLock func(path string)) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make directory: %s: %w", parent, err)
 	}
-	pfd, err := sys.Openat(unix.AT_FDCWD, abs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	pfd, err := privdir.OpenDir(abs)
 	if err != nil {
-		return nil, fmt.Errorf("open directory: %s: %w", abs, err)
+		return nil, fmt.Errorf("open directory: %w", err)
 	}
 	w := &Dir{parent: os.NewFile(uintptr(pfd), abs)}
 	for range 100 {

@@ -1,7 +1,7 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package tmpdisk
+package config
 
 import (
 	"path/filepath"
@@ -20,7 +20,7 @@ func TestTMPDIR(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Setenv("TMPDIR", c.tmpdir)
-			if got := tmpdir(host); got != c.want {
+			if got := TMPDIR(host); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
