@@ -5,6 +5,7 @@ go 1.23.0
 require (
 	github.com/gdamore/tcell/v2 v2.7.4
 	golang.org/x/sys v0.22.0
+	golang.org/x/time v0.5.0
 	libguestfs.org/nbdkit v0.0.0
 )
 

@@ -58,6 +58,8 @@ diff -u - "$work/list" <<END || fail "other files (+)"
 /usr/share/licenses/nbdkit-tmpdisk-go-plugin-$version/golang.org-x-term-PATENTS
 /usr/share/licenses/nbdkit-tmpdisk-go-plugin-$version/golang.org-x-text-LICENSE
 /usr/share/licenses/nbdkit-tmpdisk-go-plugin-$version/golang.org-x-text-PATENTS
+/usr/share/licenses/nbdkit-tmpdisk-go-plugin-$version/golang.org-x-time-LICENSE
+/usr/share/licenses/nbdkit-tmpdisk-go-plugin-$version/golang.org-x-time-PATENTS
 /usr/share/man/man1/nbdkit-tmpdisk-go-plugin.1
 /usr/share/man/man1/nbdkit-tmpdisk-top.1
 PLUGINS/plugins/nbdkit-tmpdisk-go-plugin.so

@@ -6,7 +6,6 @@ package clients
 import (
 	"fmt"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -30,32 +29,27 @@ var ErrTooMany = fmt.Errorf("it may have no more: %w", unix.EBUSY)
 // Clients are those that have disks or connections.
 type Clients struct {
 	clock sys.Clock
-	start time.Time
 
-	mu     sync.Mutex // before a queue's
+	mu     sync.Mutex // before a line's
 	owners map[string]*owner
 	owing  []*owner // those that nobody used, and that may owe something
 }
 
-// owner is a client. All but its queue is under Clients.mu.
+// owner is a client. All is under Clients.mu.
 type owner struct {
 	name  string
 	users int // slots and meters
 	disks int
-	owing bool // in Clients.owing
-	queue queue
+	owing bool  // in Clients.owing
+	line  *line // nil until it has a meter; then its meters use it without the lock
 }
 
 // New returns Clients of which there are none yet.
 func New() *Clients { return newClients(nil) }
 
 func newClients(clock sys.Clock) *Clients {
-	clock = sys.ClockOr(clock)
-	return &Clients{clock: clock, start: clock.Now(), owners: map[string]*owner{}}
+	return &Clients{clock: sys.ClockOr(clock), owners: map[string]*owner{}}
 }
-
-// now is the time since the start. It never goes back.
-func (c *Clients) now() time.Duration { return c.clock.Now().Sub(c.start) }
 
 // Slot is one disk of its owner.
 type Slot struct {
@@ -112,7 +106,7 @@ func (c *Clients) release(o *owner) {
 	}
 	// Each call adds at most one and looks at two, so those that have paid
 	// cannot pile up.
-	now := c.now()
+	now := c.clock.Now()
 	for range min(2, len(c.owing)) {
 		o := c.owing[0]
 		c.owing[0] = nil
@@ -120,7 +114,7 @@ func (c *Clients) release(o *owner) {
 		switch {
 		case o.users > 0:
 			o.owing = false
-		case o.queue.owes(now):
+		case o.line != nil && o.line.owes(now):
 			c.owing = append(c.owing, o)
 		default:
 			delete(c.owners, o.name)

@@ -16,15 +16,13 @@
 //
 // A [Meter] stands for one connection. Each of its requests goes through
 // [Meter.Wait], which returns when the request may go ahead. An owner's meters
-// share one bucket, which holds a second's worth of bytes and of requests, so an
-// owner that was idle gets that much at once. A request that needs more than
-// the bucket holds waits until the bucket is full, and those after it wait until
-// it is paid for. Requests that must wait are served in the order in which they
-// came. One that gives up is not counted, and those behind it move up: they learn
-// of it within a quarter of a second.
-//
-// The bucket counts time: a request takes from it what it costs by the limits of
-// its own meter. So meters of one owner may have different limits.
+// share two limiters of golang.org/x/time/rate, which hold a second's worth of bytes
+// and of requests, so an owner that was idle gets that much at once. A request that
+// needs more than a limiter holds waits until the limiter is full, and those after it
+// wait until it is paid for. Requests that must wait are served in the order in which
+// they came. One that gives up is not counted, and those behind it move up: they learn
+// of it within a quarter of a second. The limiters know neither: their Wait refuses
+// what is more than they hold, needs a timer, and keeps those behind where they were.
 //
 // An owner that has neither slots nor meters is forgotten once it has paid for its
 // last requests, so to connect again is no way round the limits. There is no

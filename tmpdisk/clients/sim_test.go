@@ -23,6 +23,7 @@ type sim struct {
 	*Clients
 	t     *testing.T
 	clock *testkit.Clock
+	began time.Time
 	over  func() time.Duration // by how much a sleep is too long
 	calls []*call              // that sleep, in order of arrival
 }
@@ -39,8 +40,41 @@ type call struct {
 	cost    cost
 }
 
+const burst = float64(time.Second)
+
+// cost is what a request takes of the time that its bytes, and that requests, have:
+// nanoseconds, and fractions of them. 0 if there is no limit.
+type cost struct{ bytes, requests float64 }
+
+func costOf(m *Meter, n uint64) (c cost) {
+	if m.owner == nil {
+		return c
+	}
+	if l := m.owner.line.limits[0]; l.Limiter != nil {
+		c.bytes = float64(n) / l.much * burst
+	}
+	if l := m.owner.line.limits[1]; l.Limiter != nil {
+		c.requests = burst / l.much
+	}
+	return c
+}
+
+// now is the time since the beginning.
+func (s *sim) now() time.Duration { return s.clock.Now().Sub(s.began) }
+
+// owed is how long it takes until all of an owner's limiters are full.
+func (s *sim) owed(owner string) (owed float64) {
+	for _, l := range s.owners[owner].line.limits {
+		if l.Limiter != nil {
+			owed = max(owed, (l.much-l.TokensAt(s.clock.Now()))/l.much*burst)
+		}
+	}
+	return owed
+}
+
 func newSim(t *testing.T) *sim {
 	s := &sim{t: t, clock: testkit.NewClock(), over: func() time.Duration { return 0 }}
+	s.began = s.clock.Now()
 	s.Clients = newClients(s.clock)
 	t.Cleanup(func() {
 		for len(s.calls) > 0 {
@@ -53,7 +87,7 @@ func newSim(t *testing.T) *sim {
 // start lets a request of n bytes arrive.
 func (s *sim) start(m *Meter, n uint64) *call {
 	c := &call{n: n, arrived: s.now(), ended: -1, resume: make(chan error), stopped: make(chan struct{}),
-		cost: cost{float64(n) * m.byteNS, m.requests}}
+		cost: costOf(m, n)}
 	go func() {
 		c.err = m.Wait(n, func(d time.Duration) error {
 			if d <= early || d > look {

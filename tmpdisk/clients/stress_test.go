@@ -67,9 +67,9 @@ func TestStress(t *testing.T) {
 	}
 	visitors.Wait()
 	for name, o := range c.owners {
-		if o.users != 0 || o.disks != 0 || len(o.queue.held) != 0 || !o.owing {
-			t.Errorf("%s: got %d users, %d disks, %d held, owing %v, want none, and owing", name,
-				o.users, o.disks, len(o.queue.held), o.owing)
+		if o.users != 0 || o.disks != 0 || len(o.line.waiting) != 0 || !o.owing {
+			t.Errorf("%s: got %d users, %d disks, %d waiting, owing %v, want none, and owing", name,
+				o.users, o.disks, len(o.line.waiting), o.owing)
 		}
 	}
 }
