@@ -74,7 +74,7 @@ h.pwrite(b\"x\", 0)" || exit
         echo "$parameter"
         case $parameter in
         export-dir) args=(one true "$parameter=$top/Configuration/$name/exports.d") ;;
-        session-dir) args=(one/token 'ls "$TMPDIR"/*/*.disk' session-grace=1h "$parameter=$state") ;;
+        session-dir) args=(one/token 'ls "$TMPDIR"/sessions/*/*.disk' session-grace=1h "$parameter=$state/sessions") ;;
         template-dir) args=(one 'ls "$top"/Cache/"$name"/*/*' command=: "$parameter=$cache") ;;
         status-file) args=(one '[ "$(stat -c %a "$top/Runtime/$name/a.json")" = 600 ]' "$parameter=$run/a.json") ;;
         # For node_exporter, which is another user.

@@ -33,8 +33,12 @@ descriptors=$(setting LimitNOFILE) tasks=$(setting TasksMax)
 [ $((descriptors * 34 / 4 + 1000)) -lt 65530 ] ||
     fail "vm.max_map_count can be reached with LimitNOFILE=$descriptors"
 
+# A directory that is missing where the filesystem is not mounted.
+has nbdkit-tmpdisk.conf "session-dir=/var/lib/$(setting StateDirectory | cut -d ' ' -f 2) "
+[[ $(setting StateDirectory) == nbdkit-tmpdisk\ nbdkit-tmpdisk/* ]] || fail "session-dir is where a filesystem is mounted"
+
 # What is in the configuration means the same to systemd and to a shell.
-mkdir -m 755 state exports.d run
+mkdir -m 755 state state/sessions exports.d run
 sed -i "s|/var/lib/nbdkit-tmpdisk|$work/state|; s|/etc/nbdkit-tmpdisk|$work|
     s|/run/nbdkit-tmpdisk|$work/run|" nbdkit-tmpdisk.conf
 install -m 644 "$top_srcdir/packaging/systemd/exports.d/swap.conf.example" exports.d/swap.conf
