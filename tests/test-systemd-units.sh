@@ -33,10 +33,14 @@ descriptors=$(setting LimitNOFILE) tasks=$(setting TasksMax)
 [ $((descriptors * 34 / 4 + 1000)) -lt 65530 ] ||
     fail "vm.max_map_count can be reached with LimitNOFILE=$descriptors"
 
+# A directory that is missing where the filesystem is not mounted.
+has nbdkit-tmpdisk.conf "session-dir=/var/lib/$(setting StateDirectory | cut -d ' ' -f 2) "
+[[ $(setting StateDirectory) == nbdkit-tmpdisk\ nbdkit-tmpdisk/* ]] || fail "session-dir is where a filesystem is mounted"
+
 # What is in the configuration means the same to systemd and to a shell.
-mkdir -m 700 state exports.d
-sed -i "s|/var/lib/nbdkit-tmpdisk|$work/state|; s|/etc/nbdkit-tmpdisk|$work|" nbdkit-tmpdisk.conf
-chmod go-w exports.d
+mkdir -m 755 state state/sessions exports.d run
+sed -i "s|/var/lib/nbdkit-tmpdisk|$work/state|; s|/etc/nbdkit-tmpdisk|$work|
+    s|/run/nbdkit-tmpdisk|$work/run|" nbdkit-tmpdisk.conf
 install -m 644 "$top_srcdir/packaging/systemd/exports.d/swap.conf.example" exports.d/swap.conf
 # shellcheck source=../packaging/systemd/nbdkit-tmpdisk.conf
 . ./nbdkit-tmpdisk.conf
@@ -61,3 +65,8 @@ start
 at_exit "kill -KILL $server; wait $server 2>/dev/null || :"
 nbdsh -u "$session" -c 'assert h.pread(4, 9 * 512) == b"kept"'
 nbdsh -u "$session" -c 'assert h.get_size() == 4 << 30'
+# What a killed server leaves there, the unit removes.
+# shellcheck disable=SC2046 # as systemd splits them
+rm $(sed -n "s|%t/nbdkit-tmpdisk|$work/run|g; s/^ExecStopPost=rm -f //p" nbdkit-tmpdisk.service |
+    tr ' ' '\n' | grep json)
+[ -z "$(ls -A run)" ] || fail "left behind: $(ls -A run)"
