@@ -112,10 +112,10 @@ begin command='truncate -s "$size" "$disk"'
 flood ''
 end
 
-# The disks of those who have left wait, with a descriptor each.
+# The disks of those who have left wait, without a descriptor.
+sessions_stay
 begin type=ext4 session-grace=1h session-max=8
 flood 'x/%d'
 must_be 'len(disks) == 8 and all(d["state"] == "waiting" for d in disks)'
-before=$((before + 8))
 wait_for 30 as_before || fail "$before descriptors would do, and there are $(descriptors)"
 stop_server "$server"

@@ -9,8 +9,11 @@
 # shellcheck source=haproxy.sh
 . "$(dirname "$0")/haproxy.sh"
 
-parameters=(session-grace=1h session-key=name)
-serve_three
+for n in 1 2 3; do
+    mkdir -m 700 "sessions$n"
+    serve_at "$n" "$plugin" "size=1${n}M" type=swap session-grace=1h session-key=name \
+        session-dir="$work/sessions$n"
+done
 balance
 clients <<'PYTHON'
 by_server = {}

@@ -8,6 +8,7 @@
 # shellcheck source=netns.sh
 . "$(dirname "$0")/netns.sh"
 
+sessions_stay
 two_machines
 serve_tcp -v "$plugin" size=10M type=swap session-grace=1h client-timeout=4s
 inside "$ns_client" nbdsh -c - >client.log 2>&1 <<'PYTHON' &
