@@ -13,6 +13,13 @@ limited() {
     { cat <<'PYTHON'; cat; } | talk
 RATE, IOPS = 4 << 20, 200
 
+def connect(name):
+    c = nbd.NBD()
+    c.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)
+    c.set_export_name(name)
+    c.connect_unix(os.environ["sock"])
+    return c
+
 def run(seconds, request, clients=3, depth=4):
     """Calls request(client, completion) for as long, and returns how often it was
     answered, and in which time."""
@@ -53,11 +60,16 @@ n, took = run(3, lambda c, f: c.aio_pread(nbd.Buffer(SIZE), 0, completion=f))
 at_most("read", n * SIZE, RATE, took)
 n, took = run(3, lambda c, f: c.aio_pwrite(nbd.Buffer(SIZE), 0, completion=f))
 at_most("written", n * SIZE, RATE, took)
+# To have the server read ahead is to have it read.
+n, took = run(3, lambda c, f: c.aio_cache(SIZE, 0, completion=f))
+at_most("cached", n * SIZE, RATE, took)
 # These have no bytes.
 c = connect("")
 for i in range(100):
     c.zero(64 << 20, 0)
     c.trim(64 << 20, 0)
+    c.flush()
+    c.block_status(64 << 20, 0, lambda *args: 0)
 PYTHON
 stop_server "$server"
 
@@ -66,8 +78,11 @@ limited <<'PYTHON'
 kinds = [lambda c, f: c.aio_pread(nbd.Buffer(1), 0, completion=f),
          lambda c, f: c.aio_pwrite(nbd.Buffer(1), 0, completion=f),
          lambda c, f: c.aio_trim(512, 0, completion=f),
-         lambda c, f: c.aio_zero(512, 0, completion=f)]
-n, took = run(3, lambda c, f: kinds[os.urandom(1)[0] % 4](c, f))
+         lambda c, f: c.aio_zero(512, 0, completion=f),
+         lambda c, f: c.aio_flush(completion=f),
+         lambda c, f: c.aio_cache(512, 0, completion=f),
+         lambda c, f: c.aio_block_status(512, 0, lambda *args: 0, completion=f)]
+n, took = run(3, lambda c, f: kinds[os.urandom(1)[0] % len(kinds)](c, f))
 at_most("requests", n, IOPS, took)
 # To hang up and to come again is no way round it, nor are several at a time.
 begun, n = time.monotonic(), 0

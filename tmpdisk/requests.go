@@ -17,7 +17,8 @@ type Requests interface {
 	Do(disk.Request) error
 }
 
-// limited holds the requests back that move or change data.
+// limited holds requests back. All count as requests; those that move data, or have
+// the server move it, count with their bytes.
 type limited struct {
 	Requests
 	meter *clients.Meter
@@ -27,10 +28,13 @@ type limited struct {
 // Do carries out a request when its client may have it. That the client goes
 // meanwhile is nothing for the log.
 func (l *limited) Do(r disk.Request) error {
-	if r.Op == disk.Read || r.Op.Modifies() {
-		if err := l.meter.Wait(uint64(len(r.Buf)), l.sleep); err != nil {
-			return logged{err}
-		}
+	bytes := r.Len()
+	switch r.Op {
+	case disk.Trim, disk.Zero, disk.Extents:
+		bytes = 0
+	}
+	if err := l.meter.Wait(bytes, l.sleep); err != nil {
+		return logged{err}
 	}
 	return l.Requests.Do(r)
 }

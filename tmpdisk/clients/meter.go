@@ -53,7 +53,7 @@ func (m *Meter) Close() {
 }
 
 // Wait returns when one more request, of n bytes, may go ahead. n is 0 for what
-// counts as a request only (trim, zero), and less than 1<<62.
+// counts as a request only, and less than 1<<62.
 //
 // sleep is nbdkit_nanosleep: it sleeps for at least that long, or returns an
 // error when the client has gone or the server is to end. Wait returns that

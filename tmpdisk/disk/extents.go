@@ -10,11 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// maxExtents bounds what one answer costs: on a disk of 120,000 runs, the whole of it
+// took a second. A client asks again from where the answer ends.
+const maxExtents = 1000
+
 // Extents calls add for each run of data or hole among the count bytes at off,
 // in order, without gaps and never beyond them: nbdkit 1.32 aborts on a first
-// extent that is longer than the request. With reqOne it stops after one
-// (nbdkit's .extents). A hole reads as zeroes; data may. Where the filesystem is
-// not known to tell the truth everything is data, see sys.TellsHoles.
+// extent that is longer than the request. With reqOne it stops after one, else
+// after maxExtents (nbdkit's .extents). A hole reads as zeroes; data may. Where the
+// filesystem is not known to tell the truth everything is data, see sys.TellsHoles.
 //
 // Other requests may run meanwhile: what is said about a range that they
 // change is true of some moment of the call. The file's own position is used
@@ -23,16 +27,17 @@ func (d *Disk) Extents(count uint32, off uint64, reqOne bool, add func(off, leng
 	if err := d.check(uint64(count), off); err != nil {
 		return err
 	}
-	for end := off + uint64(count); off < end; {
+	most := maxExtents
+	if reqOne {
+		most = 1
+	}
+	for end := off + uint64(count); off < end && most > 0; most-- {
 		next, hole, err := d.extent(off, end)
 		if err != nil {
 			return err
 		}
 		if err := add(off, next-off, hole); err != nil {
 			return err
-		}
-		if reqOne {
-			return nil
 		}
 		off = next
 	}

@@ -72,6 +72,34 @@ func TestExtents(t *testing.T) {
 	}
 }
 
+// One answer goes through so many runs at most, and the next goes on from there.
+func TestExtentsAreBounded(t *testing.T) {
+	const unit = 64 << 10
+	d := blankDisk(t, t.TempDir(), 3*maxExtents*unit)
+	for at := uint64(unit); at < uint64(d.Size()); at += 2 * unit {
+		if err := d.PWrite([]byte{1}, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if first := extentsOf(t, d, 1, 0, true); !first[0].hole {
+		t.Skip("TMPDIR's filesystem has no SEEK_HOLE")
+	}
+	sizes, end := []int{}, uint64(0)
+	for end < uint64(d.Size()) {
+		got := extentsOf(t, d, uint32(uint64(d.Size())-end), end, false)
+		sizes = append(sizes, len(got))
+		for i, e := range got {
+			if e.off != end || e.hole != (i%2 == 0) {
+				t.Fatalf("run %d from %d: got %+v", i, end, e)
+			}
+			end += e.length
+		}
+	}
+	if want := []int{maxExtents, maxExtents, maxExtents}; !slices.Equal(sizes[:min(3, len(sizes))], want) {
+		t.Errorf("got answers of %v runs, want %v", sizes, want)
+	}
+}
+
 func TestExtentsWithoutSeekHole(t *testing.T) {
 	d := blankDisk(t, t.TempDir(), 1<<20)
 	d.noSeek.Store(true)
