@@ -20,6 +20,7 @@ for mode in -f ''; do
 done
 
 chmod 1777 "$TMPDIR"
+# shellcheck disable=SC2016 # the command's own
 serve "$plugin" size=1M command='touch "$disk"; truncate -s 1M "$disk"'
 chmod 777 "$TMPDIR"
 refused

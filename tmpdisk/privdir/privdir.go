@@ -6,6 +6,7 @@ package privdir
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -18,8 +19,14 @@ import (
 // A Kind is what a parameter of ours keeps in such directories.
 type Kind struct {
 	Parameter string // for errors
-	Name      string // the directory's; the user's number is added
+	Name      string // the directory's; the user's number is added, see maxNames
 }
+
+// maxNames is how many names the directory of one user may have: NAME-UID, NAME-UID.1 and
+// so on. In a sticky directory, as /var/tmp is, another user may have taken the first
+// ones. Of those that are left, the server takes the one that it had before, else the
+// first that is free.
+const maxNames = 100
 
 // dirName is the name of a user's directory.
 func (k Kind) dirName(uid int) string { return k.Name + "-" + strconv.Itoa(uid) }
@@ -39,11 +46,8 @@ func (k Kind) Check(parent string) error {
 	if uid == anyUID {
 		return nil
 	}
-	d, err := k.openIn(pfd, parent, uid)
-	if errors.Is(err, unix.ENOENT) {
-		return nil
-	}
-	if err != nil {
+	d, err := k.find(pfd, parent, uid)
+	if err != nil || d == nil {
 		return err
 	}
 	d.Close()
@@ -69,24 +73,59 @@ func (k Kind) open(parent string, create bool) (*Dir, error) {
 	defer unix.Close(pfd)
 	if create {
 		// What is there can be read even if it has become read-only.
-		err := checkWritable(pfd, parent)
-		if err != nil && !errors.Is(err, unix.EROFS) {
+		if err := checkWritable(pfd, parent); err != nil && !errors.Is(err, unix.EROFS) {
 			return nil, err
 		}
-		err = unix.Mkdirat(pfd, k.dirName(uid), 0o700)
-		if err != nil && !errors.Is(err, unix.EEXIST) {
-			return nil, fmt.Errorf("make directory: %s: %w", filepath.Join(parent, k.dirName(uid)), err)
-		}
 	}
-	d, err := k.openIn(pfd, parent, uid)
-	if errors.Is(err, unix.ENOENT) && !create {
+	d, err := k.find(pfd, parent, uid)
+	if err != nil || d != nil {
+		return d, err
+	}
+	if !create {
 		return nil, ErrNone
 	}
-	return d, err
+	for name := range k.names(pfd, uid) {
+		err = unix.Mkdirat(pfd, name, 0o700)
+		if err != nil && !errors.Is(err, unix.EEXIST) { // another server is as good
+			return nil, fmt.Errorf("make directory: %s: %w", filepath.Join(parent, name), err)
+		}
+		return k.openIn(pfd, parent, name, uid)
+	}
+	return nil, fmt.Errorf("make directory: %s: %w: other users have made all of up to %d such names",
+		filepath.Join(parent, k.dirName(uid)), unix.EEXIST, maxNames)
 }
 
-func (k Kind) openIn(pfd int, parent string, uid int) (*Dir, error) {
-	name := k.dirName(uid)
+// find opens the directory that is there already; nil if there is none.
+func (k Kind) find(pfd int, parent string, uid int) (*Dir, error) {
+	for name := range k.names(pfd, uid) {
+		d, err := k.openIn(pfd, parent, name, uid)
+		if !errors.Is(err, unix.ENOENT) {
+			return d, err
+		}
+	}
+	return nil, nil
+}
+
+// names are those that the directory may have, without those that are another user's.
+func (k Kind) names(pfd, uid int) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		var st unix.Stat_t
+		name, n := k.dirName(uid), maxNames
+		if unix.Fstat(pfd, &st) != nil || st.Mode&0o022 == 0 {
+			n = 1 // root or this user has made what is there
+		}
+		for i := range n {
+			err := unix.Fstatat(pfd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+			theirs := err == nil && st.Uid != 0 && int(st.Uid) != uid && n > 1
+			if !theirs && !yield(name) {
+				return
+			}
+			name = k.dirName(uid) + "." + strconv.Itoa(i+1)
+		}
+	}
+}
+
+func (k Kind) openIn(pfd int, parent, name string, uid int) (*Dir, error) {
 	path := filepath.Join(parent, name)
 	fd, err := openChecked(pfd, name, sys.OpenDir, unix.S_IFDIR, uid)
 	if err != nil {

@@ -4,6 +4,8 @@
 package privdir
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -108,4 +110,54 @@ func TestDirMode(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("got mode %v, %v, want 0700", info.Mode(), err)
 	}
+}
+
+// In a sticky directory others may have been first.
+func TestNameThatAnotherUserHas(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to make what is another user's")
+	}
+	parent := t.TempDir()
+	chmod(t, parent, 0o1777)
+	usual := testkit.PrivateDir(parent, directories.Name)
+	theirs := func(path string) {
+		t.Helper()
+		must(t, errors.Join(os.Mkdir(path, 0o777), os.Chown(path, 12345, 12345)))
+	}
+	wantOpen := func(what string, create bool, want string) {
+		t.Helper()
+		d, err := directories.Open(parent, create)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		defer d.Close()
+		if d.Path() != want {
+			t.Errorf("%s: got %s, want %s", what, d.Path(), want)
+		}
+	}
+	theirs(usual)
+	must(t, os.Symlink("/", usual+".1"))
+	must(t, os.Lchown(usual+".1", 12345, 12345))
+	must(t, directories.Check(parent))
+	if _, err := directories.Open(parent, false); !errors.Is(err, ErrNone) {
+		t.Errorf("got %v, want %v", err, ErrNone)
+	}
+	wantOpen("the first that is free", true, usual+".2")
+	must(t, errors.Join(os.Remove(usual), os.Remove(usual+".1")))
+	wantOpen("the one that it had", true, usual+".2")
+	wantOpen("the one that it had", false, usual+".2")
+	must(t, os.Remove(usual+".2"))
+	wantOpen("the usual one", true, usual)
+
+	must(t, os.Remove(usual))
+	theirs(usual)
+	for i := 1; i < maxNames; i++ {
+		theirs(fmt.Sprint(usual, ".", i))
+	}
+	_, err := directories.Open(parent, true)
+	testkit.Contains(t, err, "parameter some-dir", "other users")
+
+	chmod(t, parent, 0o755)
+	_, err = directories.Open(parent, true)
+	testkit.Contains(t, err, "is owned by user 12345") // who can only have got it from root
 }
