@@ -15,11 +15,14 @@
 // listens. So [Keepalive.Start] sets them once, on the sockets that nbdkit listens
 // on. A connection that was waiting to be accepted by then was made before, and has
 // not taken them over: with socket activation, the connection that started the
-// server is one. Such connections are counted, and [Keepalive.Accepted] sets them.
+// server is one, and there may be thousands. Such connections are counted, and
+// [Keepalive.Accepted] sees to it that they are set within a second. To set one, all
+// must be looked at, so they are set together.
 //
 // # Concurrency
 //
-// Start comes before all else. Accepted may be called from any goroutine.
+// Start comes before all else. Accepted may be called from any goroutine. While one
+// looks at all sockets, the others do not wait for it.
 //
 // # What it does not do
 //

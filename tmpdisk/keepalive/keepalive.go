@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // settings are a timeout in the kernel's terms. The zero value leaves
@@ -70,12 +73,26 @@ type Keepalive struct {
 	settings settings
 	debug    func(string)
 	early    atomic.Int64 // connections that may have come before Start
+
+	mu      sync.Mutex
+	looking bool // a look goes on
+	waiting bool // a timer runs for one
+	unset   int  // connections that may have come after the last look began
+	seen    int  // connections in the last look
+
+	clock sys.Clock
+	set   func(fd int) error // settings.set but in tests
 }
+
+// late is how long an early connection is without its settings at most: less than
+// the least client-timeout.
+const late = time.Second
 
 // New returns a Keepalive by which a client that has been silent for timeout is
 // gone; 0 leaves all sockets as they are. What fails goes to debug.
 func New(timeout time.Duration, debug func(string)) *Keepalive {
-	return &Keepalive{settings: settingsFor(timeout), debug: debug}
+	s := settingsFor(timeout)
+	return &Keepalive{settings: s, debug: debug, clock: sys.ClockOr(nil), set: s.set}
 }
 
 // Start sets the sockets that nbdkit listens on, which it has by .after_fork.
@@ -85,7 +102,7 @@ func (k *Keepalive) Start() {
 	}
 	listeners, waiting := int64(0), int64(0)
 	k.eachSocket(true, func(fd int) error {
-		if err := k.settings.set(fd); err != nil {
+		if err := k.set(fd); err != nil {
 			return err
 		}
 		listeners++
@@ -103,14 +120,49 @@ func (k *Keepalive) Start() {
 	k.early.Store(listeners * waiting)
 }
 
-// Accepted is to be called for each new connection, once it is accepted.
-// While some that came early are missing, it sets every TCP connection that
-// this process has accepted, for nbdkit does not tell which is whose.
+// Accepted is to be called for each new connection, once it is accepted. While some
+// that came early are missing, every TCP connection that this process has accepted is
+// set, for nbdkit does not tell which is whose: now, or with those that come within a
+// second.
 func (k *Keepalive) Accepted() {
 	if k.early.Load() <= 0 || k.early.Add(-1) < 0 {
 		return
 	}
-	k.eachSocket(false, k.settings.set)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.unset++
+	k.lookWhenDue(false)
+}
+
+// lookWhenDue looks at all connections, now or once a third of them are new. So
+// however many come, each costs three looks at one connection. With mu.
+func (k *Keepalive) lookWhenDue(now bool) {
+	for !k.looking && k.unset > 0 && (now || 2*k.unset >= k.seen) {
+		now = false
+		k.look()
+	}
+	if k.unset > 0 && !k.looking && !k.waiting {
+		k.waiting = true
+		k.clock.AfterFunc(late, func() {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			k.waiting = false
+			k.lookWhenDue(true)
+		})
+	}
+}
+
+// look sets all connections. With mu, which it releases meanwhile.
+func (k *Keepalive) look() {
+	k.looking, k.unset = true, 0
+	k.mu.Unlock()
+	seen := 0
+	k.eachSocket(false, func(fd int) error {
+		seen++
+		return k.set(fd)
+	})
+	k.mu.Lock()
+	k.looking, k.seen = false, seen
 }
 
 // eachSocket calls f for each TCP socket that listens, or for each that is

@@ -55,21 +55,70 @@ func TestConnectionsInherit(t *testing.T) {
 	}
 }
 
-// Connections that came before the settings are set when they are accepted.
+// Connections that came before the settings are set once they are accepted.
 func TestEarlyConnections(t *testing.T) {
 	l := listenOn(t, "tcp", "127.0.0.1:0")
 	for range 3 {
 		dial(t, l)
 	}
+	clock := testkit.NewClock()
 	k := New(time.Hour, testkit.Debug(t))
+	k.clock = clock
 	k.Start()
 	if early := k.early.Load(); early < 3 {
 		t.Fatalf("got %d early connections, want 3 at the least", early)
 	}
-	for range 3 {
+	first := accepted(t, l)
+	k.Accepted()
+	wantKeepalive(t, first, k.settings)
+	for range 2 {
 		fd := accepted(t, l)
 		k.Accepted()
+		clock.Pass(late)
 		wantKeepalive(t, fd, k.settings)
+	}
+	if left := clock.Timers(); len(left) != 0 {
+		t.Errorf("got timers %v, want none once all are set", left)
+	}
+}
+
+// However many there are, to set one of them costs the same.
+func TestEarlyConnectionsCostNoMoreTogether(t *testing.T) {
+	const n = 4000
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur < n+200 {
+		t.Skip("needs as many descriptors")
+	}
+	one := acceptOne(t, listenOn(t, "tcp", "127.0.0.1:0"))
+	clock := testkit.NewClock()
+	k := New(time.Hour, testkit.Debug(t))
+	k.clock = clock
+	k.early.Store(n)
+	sets, set := 0, map[int]bool{}
+	k.set = func(fd int) error {
+		sets++
+		set[fd] = true
+		return nil
+	}
+	var all []int
+	for range n {
+		// To the server, one more descriptor is one more connection.
+		fd, err := unix.FcntlInt(uintptr(one), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		all = append(all, fd)
+		k.Accepted()
+	}
+	clock.Pass(late)
+	for _, fd := range all {
+		if !set[fd] {
+			t.Fatalf("descriptor %d has not been set", fd)
+		}
+	}
+	if sets > 4*n {
+		t.Errorf("got %d settings for %d connections, want 4 each at most", sets, n)
 	}
 }
 
