@@ -4,6 +4,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,25 +82,21 @@ func (r *Runner) run(ctx context.Context, c *Command, way *containment) error {
 	}
 
 	p, err := r.start(c, way, messages.w, setup, script)
-	messages.started()
+	messages.w.Close() // the command has its own copy
 	if err != nil {
 		return fmt.Errorf("command: %w", c.startError(err))
 	}
 	stopped := p.await(ctx, c.Timeout)
-	left := p.end()
+	state, left := p.end()
 	if c.As != nil {
 		left = errors.Join(left, c.As.KillAll())
 	}
-	return c.result(p, stopped, left, cleanShellMessages(messages.text()))
+	return c.result(cmp.Or(stopped, exitError(state)), left, handedOver.Replace(messages.text()))
 }
 
-// result is Run's error. stopped is why the command was killed, if it was, and
-// left what could not be.
-func (c *Command) result(p *process, stopped, left error, text string) error {
-	err := stopped
-	if err == nil {
-		err = exitError(p.status())
-	}
+// result is Run's error. err is why the command was killed, or how it ended, and
+// left what could not be killed.
+func (c *Command) result(err, left error, text string) error {
 	switch {
 	case err != nil && text != "":
 		err = fmt.Errorf("command: %w: %s", err, text)
@@ -114,10 +111,10 @@ func (c *Command) result(p *process, stopped, left error, text string) error {
 	return err
 }
 
-// exitError is nil for exit code 0.
+// exitError is nil for exit code 0, and for no state: end has said that then.
 func exitError(state *os.ProcessState) error {
 	if state == nil {
-		return nil // not reaped: end has said so
+		return nil
 	}
 	ws := state.Sys().(syscall.WaitStatus)
 	switch {

@@ -19,7 +19,7 @@ type Runner struct {
 	debug func(string)
 
 	once sync.Once
-	way  *containment // once has set it
+	way  *containment // detect has set it
 
 	// plain forks commands that run as this process does.
 	plain thread
@@ -35,10 +35,11 @@ func NewRunner(debug func(string)) *Runner { return &Runner{debug: debug} }
 // The first Run does so otherwise, and takes longer. The error says why no
 // command can run here now; so will Run's.
 func (r *Runner) Prepare() error {
-	if err := checkProc(); err != nil {
-		return err
+	// The shell would only say that it cannot open something.
+	if err := unix.Access("/proc/self/fd", unix.X_OK); err != nil {
+		return fmt.Errorf("/proc/self/fd: %w: commands need /proc (mount -t proc proc /proc)", err)
 	}
-	r.contained()
+	r.once.Do(r.detect)
 	return nil
 }
 
@@ -52,51 +53,24 @@ func (r *Runner) Warning() string {
 		"a process that begins a session or a group of its own outlives its command"
 }
 
-// checkProc says what is missing, where the shell would only say that it cannot
-// open something.
-func checkProc() error {
-	if err := unix.Access("/proc/self/fd", unix.X_OK); err != nil {
-		return fmt.Errorf("/proc/self/fd: %w: commands need /proc (mount -t proc proc /proc)", err)
-	}
-	return nil
-}
-
-func (r *Runner) contained() *containment {
-	r.once.Do(func() {
-		var refused []error
-		r.way, refused = r.detect()
-		r.debug("commands are contained by: " + r.way.name)
-		for _, err := range refused {
-			r.debug(fmt.Sprintf("commands are not contained by: %v (ignored)", err))
-		}
-	})
-	return r.way
-}
-
-// detect returns the best way, and why each better one does not work.
-func (r *Runner) detect() (way *containment, refused []error) {
+// detect finds the best way, and logs why each better one does not work.
+func (r *Runner) detect() {
 	ways := []*containment{withPIDs}
 	// Root in a container without CAP_SYS_ADMIN is not put into a user
 	// namespace, where it would lose the capabilities it does have and all
 	// users but itself.
 	if os.Geteuid() != 0 {
-		ways = append(ways, withUser, withUserOnly)
+		ways = append(ways, withUser)
 	}
+	r.way = withGroup
 	for _, way := range ways {
 		nothing := &Command{Script: "exit 0", Timeout: 30 * time.Second}
 		err := r.run(context.Background(), nothing, way)
 		if err == nil {
-			return way, refused
+			r.way = way
+			break
 		}
-		refused = append(refused, fmt.Errorf("%s: %w", way.name, err))
+		r.debug(fmt.Sprintf("commands are not contained by: %s: %v (ignored)", way.name, err))
 	}
-	return withGroup, refused
-}
-
-// threadFor is the thread that c must be forked on.
-func (r *Runner) threadFor(c *Command) *thread {
-	if c.As != nil {
-		return &r.restricted
-	}
-	return &r.plain
+	r.debug("commands are contained by: " + r.way.name)
 }

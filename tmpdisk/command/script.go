@@ -68,20 +68,14 @@ func scriptFile(text string) (*os.File, error) {
 		return nil, err
 	}
 	f := os.NewFile(uintptr(fd), "command")
+	// The shell opens it anew, and so reads it from the start.
 	if _, err := f.WriteString(text); err != nil {
-		f.Close()
-		return nil, err
-	}
-	if _, err := f.Seek(0, 0); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
 }
 
+// handedOver takes out of the shell's messages what only says how the script was
+// handed over.
 var handedOver = strings.NewReplacer("/proc/self/fd/4: ", "", "/proc/self/fd/5: ", "", closeText, "")
-
-// cleanShellMessages takes out what only says how the script was handed over.
-func cleanShellMessages(text string) string {
-	return handedOver.Replace(text)
-}

@@ -32,7 +32,6 @@ type process struct {
 	cmd    *exec.Cmd
 	gate   *os.File      // without a namespace it stays open until end
 	exited chan struct{} // closed when the process is a zombie
-	reaped chan struct{} // closed when it is none any more
 }
 
 // start builds c's first process, forks it, and opens its gate.
@@ -42,13 +41,16 @@ func (r *Runner) start(c *Command, way *containment, stderr, setup, script *os.F
 		return nil, fmt.Errorf("make pipe: %w", err)
 	}
 	defer gateR.Close()
-	p := &process{way: way, gate: gateW, exited: make(chan struct{}), reaped: make(chan struct{})}
-	text := superviseText
+	p := &process{way: way, gate: gateW, exited: make(chan struct{})}
+	text, thread := superviseText, &r.plain
 	if !way.namespaced() {
 		text = groupText
 	}
+	if c.As != nil {
+		thread = &r.restricted
+	}
 	p.cmd = c.build(way, text, stderr, gateR, setup, script)
-	r.threadFor(c).run(func() { err = c.fork(p.cmd) })
+	thread.run(func() { err = c.fork(p.cmd) })
 	if err != nil {
 		gateW.Close()
 		return nil, fmt.Errorf("start: %w", err)
@@ -58,7 +60,8 @@ func (r *Runner) start(c *Command, way *containment, stderr, setup, script *os.F
 		close(p.exited)
 	}()
 	if err := p.openGate(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start: %w", err), p.end())
+		_, left := p.end()
+		return nil, errors.Join(fmt.Errorf("start: %w", err), left)
 	}
 	return p, nil
 }
@@ -91,7 +94,7 @@ func (c *Command) build(way *containment, text string, stderr *os.File, files ..
 	return cmd
 }
 
-// fork starts cmd. It runs on the thread that threadFor has chosen.
+// fork starts cmd. It runs on one of the Runner's threads.
 func (c *Command) fork(cmd *exec.Cmd) error {
 	if c.As != nil {
 		// A command must not gain anything from a set-user-ID program. An
@@ -138,8 +141,9 @@ func (p *process) await(ctx context.Context, timeout time.Duration) error {
 	}
 }
 
-// end kills whatever is left of the command and waits until it is gone.
-func (p *process) end() error {
+// end kills whatever is left of the command and waits until it is gone. It returns
+// how the process ended.
+func (p *process) end() (*os.ProcessState, error) {
 	// Only a process that the kernel itself has blocked, on a dead NFS
 	// server say, or a machine with far too much to do, takes longer than an
 	// instant.
@@ -150,19 +154,20 @@ func (p *process) end() error {
 	}
 	p.gate.Close()
 	p.cmd.Process.Kill()
+	reaped := make(chan struct{})
 	go func() {
+		defer close(reaped)
 		<-p.exited
 		p.cmd.Wait()
 		if !p.way.namespaced() {
 			awaitGroup(pid)
 		}
-		close(p.reaped)
 	}()
 	select {
-	case <-p.reaped:
-		return nil
+	case <-reaped:
+		return p.cmd.ProcessState, nil
 	case <-time.After(patience):
-		return fmt.Errorf("process %d: blocked in the kernel, still alive %v after it was killed", pid, patience)
+		return nil, fmt.Errorf("process %d: blocked in the kernel, still alive %v after it was killed", pid, patience)
 	}
 }
 
@@ -176,15 +181,5 @@ func awaitGroup(pid int) {
 		if unix.Kill(-pid, 0) == unix.ESRCH {
 			return
 		}
-	}
-}
-
-// status is how the process ended; nil if end gave up waiting.
-func (p *process) status() *os.ProcessState {
-	select {
-	case <-p.reaped:
-		return p.cmd.ProcessState
-	default:
-		return nil
 	}
 }

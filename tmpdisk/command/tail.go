@@ -22,7 +22,7 @@ const (
 // before the last writer has, or text is called: a full pipe would block the
 // command for ever.
 type tail struct {
-	r, w *os.File
+	r, w *os.File      // whoever has forked the command closes w
 	done chan struct{} // closed when the reader has ended
 	kept []byte        // the reader's until done
 	lost bool          // something before kept was dropped; the reader's too
@@ -53,9 +53,6 @@ func (t *tail) read() {
 		}
 	}
 }
-
-// started closes this process's copy of the end that the command writes to.
-func (t *tail) started() { t.w.Close() }
 
 // text returns what was kept as valid text without control characters other
 // than tab and newline, so that nothing a program writes can forge log lines

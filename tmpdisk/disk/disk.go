@@ -168,7 +168,7 @@ func (d *Disk) Size() int64 { return d.size }
 
 // FD is the descriptor of the file or device, for reads and writes that need
 // nothing but the system call. It is closed by Close. Whoever uses it must have
-// had one request served by PRead or PWrite before, see Touched.
+// had one request served by Do before, see Touched.
 func (d *Disk) FD() int { return d.fd }
 
 // File returns the disk's file once more, with a descriptor of its own, which the

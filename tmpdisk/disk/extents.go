@@ -14,29 +14,25 @@ import (
 // took a second. A client asks again from where the answer ends.
 const maxExtents = 1000
 
-// Extents calls add for each run of data or hole among the count bytes at off,
-// in order, without gaps and never beyond them: nbdkit 1.32 aborts on a first
-// extent that is longer than the request. With reqOne it stops after one, else
-// after maxExtents (nbdkit's .extents). A hole reads as zeroes; data may. Where the
+// extents calls r.Add as Request says, at most maxExtents times (nbdkit's .extents):
+// nbdkit 1.32 aborts on a first extent that is longer than the request. Where the
 // filesystem is not known to tell the truth everything is data, see sys.TellsHoles.
 //
 // Other requests may run meanwhile: what is said about a range that they
 // change is true of some moment of the call. The file's own position is used
 // by nothing else, and every lseek is absolute.
-func (d *Disk) Extents(count uint32, off uint64, reqOne bool, add func(off, length uint64, hole bool) error) error {
-	if err := d.check(uint64(count), off); err != nil {
-		return err
-	}
+func (d *Disk) extents(r Request) error {
 	most := maxExtents
-	if reqOne {
+	if r.Has(One) {
 		most = 1
 	}
-	for end := off + uint64(count); off < end && most > 0; most-- {
+	off, end := r.Offset, r.Offset+r.Len()
+	for ; off < end && most > 0; most-- {
 		next, hole, err := d.extent(off, end)
 		if err != nil {
 			return err
 		}
-		if err := add(off, next-off, hole); err != nil {
+		if err := r.Add(off, next-off, hole); err != nil {
 			return err
 		}
 		off = next

@@ -3,6 +3,12 @@
 
 package disk
 
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
 // A Request is what a client asks of its disk. It is passed by value, so that none
 // costs an allocation.
 type Request struct {
@@ -11,7 +17,8 @@ type Request struct {
 	Count  uint32 // bytes; for Read and Write it is 0, and Buf says how many
 	Offset uint64 // bytes
 	Buf    []byte // of Read and Write, and only until Do returns
-	// Add is called for each run that Extents finds, see [Disk.Extents].
+	// Add is called for each run of data or hole that Extents finds in the range,
+	// in order, without gaps and never beyond it. A hole reads as zeroes; data may.
 	Add func(off, length uint64, hole bool) error
 }
 
@@ -59,21 +66,48 @@ func (r *Request) Split(n uint32) (first, rest Request) {
 	return first, rest
 }
 
-// Do carries out a request. Flush and FUA do nothing here.
+// Do carries out a request. It allocates nothing unless it fails. Flush and FUA do
+// nothing here.
 func (d *Disk) Do(r Request) error {
+	if err := d.check(r); err != nil || r.Op == Flush {
+		return err
+	}
+	if r.Op == Extents {
+		return d.extents(r)
+	}
+	d.touch()
 	switch r.Op {
 	case Read:
-		return d.PRead(r.Buf, r.Offset)
+		return d.read(r.Buf, r.Offset)
 	case Write:
-		return d.PWrite(r.Buf, r.Offset)
+		return d.write(r.Buf, r.Offset)
 	case Trim:
-		return d.Trim(r.Count, r.Offset)
+		return d.trim(r)
 	case Zero:
-		return d.Zero(r.Count, r.Offset, r.Has(MayTrim), r.Has(Fast))
-	case Extents:
-		return d.Extents(r.Count, r.Offset, r.Has(One), r.Add)
-	case Cache:
-		return d.Cache(r.Count, r.Offset)
+		return d.zero(r)
+	}
+	return d.cache(r)
+}
+
+// check guards the conversions to off_t, and a file against growing; nbdkit lets
+// no such request through.
+func (d *Disk) check(r Request) error {
+	if d.readOnly && r.Op.Modifies() {
+		return fmt.Errorf("request: the command made a read-only disk: %w", unix.EROFS)
+	}
+	size, count := uint64(d.size), r.Len()
+	if r.Offset > size || count > size-r.Offset {
+		return fmt.Errorf("request: offset %d, count %d: beyond the end at %d: %w", r.Offset, count, size, unix.EINVAL)
 	}
 	return nil
+}
+
+// PRead fills buf from offset off.
+func (d *Disk) PRead(buf []byte, off uint64) error {
+	return d.Do(Request{Op: Read, Buf: buf, Offset: off})
+}
+
+// PWrite writes buf at offset off.
+func (d *Disk) PWrite(buf []byte, off uint64) error {
+	return d.Do(Request{Op: Write, Buf: buf, Offset: off})
 }

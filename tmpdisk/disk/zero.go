@@ -32,49 +32,37 @@ const fallocateMax = 256 << 20
 // to, so it costs address space, not memory.
 var zeroes [1 << 20]byte
 
-// Trim gives count bytes at off back to the server (nbdkit's .trim). What the
-// client reads there afterwards is zeroes, or, where the file or device cannot
-// do it, what was there before. That is no error: a trim is advice.
-func (d *Disk) Trim(count uint32, off uint64) error {
-	if err := d.checkWrite(uint64(count), off); err != nil {
-		return err
-	}
-	d.touch()
+// trim gives a range back to the server (nbdkit's .trim). What the client reads
+// there afterwards is zeroes, or, where the file or device cannot do it, what was
+// there before. That is no error: a trim is advice.
+func (d *Disk) trim(r Request) error {
 	// A device does not trim part of a sector.
-	from, to := inner(off, off+uint64(count), d.sector)
-	if from >= to {
-		return nil
-	}
+	from, to := inner(r.Offset, r.Offset+r.Len(), d.sector)
 	_, err := d.fallocate("trim", punchHole, from, to, &d.noPunch)
 	return err
 }
 
-// Zero makes count bytes at off read as zeroes (nbdkit's .zero). With mayTrim
-// it gives their space back, without it the space stays, or becomes, theirs.
-// With fast it fails with EOPNOTSUPP, having changed nothing, if it would take
-// as long as writing; without fast it never fails with EOPNOTSUPP, to which
-// nbdkit 1.32 would answer by zeroing a part only.
-func (d *Disk) Zero(count uint32, off uint64, mayTrim, fast bool) error {
-	if err := d.checkWrite(uint64(count), off); err != nil {
-		return err
-	}
-	d.touch()
-	end := off + uint64(count)
-	from, to := inner(off, end, d.sector)
+// zero makes a range read as zeroes (nbdkit's .zero). With MayTrim it gives the
+// space back, without it the space stays, or becomes, the disk's. With Fast it
+// fails with EOPNOTSUPP, having changed nothing, if it would take as long as
+// writing; without Fast it never fails with EOPNOTSUPP, to which nbdkit 1.32 would
+// answer by zeroing a part only.
+func (d *Disk) zero(r Request) error {
+	end := r.Offset + r.Len()
+	from, to := inner(r.Offset, end, d.sector)
 	if from >= to { // less than a sector, written in one go
-		return d.writeZeroes(off, end)
+		return d.writeZeroes(r.Offset, end)
 	}
-	done, err := d.zeroInner(from, to, mayTrim, fast)
-	if err != nil {
+	done, err := d.zeroInner(from, to, r.Has(MayTrim), r.Has(Fast))
+	switch {
+	case err != nil:
 		return err
+	case !done && r.Has(Fast):
+		return fmt.Errorf("zero: no faster than writing: %w", unix.EOPNOTSUPP)
+	case !done:
+		return d.writeZeroes(r.Offset, end)
 	}
-	if !done {
-		if fast {
-			return fmt.Errorf("zero: no faster than writing: %w", unix.EOPNOTSUPP)
-		}
-		return d.writeZeroes(off, end)
-	}
-	if err := d.writeZeroes(off, from); err != nil {
+	if err := d.writeZeroes(r.Offset, from); err != nil {
 		return err
 	}
 	return d.writeZeroes(to, end)
@@ -136,7 +124,7 @@ func (d *Disk) fallocate(operation string, mode uint32, from, to uint64, unable 
 func (d *Disk) writeZeroes(from, to uint64) error {
 	for from < to {
 		n := min(to-from, uint64(len(zeroes)))
-		if err := d.PWrite(zeroes[:n], from); err != nil {
+		if err := d.write(zeroes[:n], from); err != nil {
 			return fmt.Errorf("zero: %w", err)
 		}
 		from += n

@@ -33,12 +33,9 @@ const (
 
 // findF2FS finds the two superblocks. Nothing else depends on the UUID:
 // checkpoints' checksums begin with the magic number.
-func findF2FS(image ondisk.Image) ([]ondisk.Region, error) {
+func findF2FS(image ondisk.Image) []ondisk.Region {
 	const block, start = 4096, 1024 // start of the superblock in its block
-	super, err := image.Bytes(start, f2fsLength)
-	if err != nil {
-		return nil, err
-	}
+	super := image.Bytes(start, f2fsLength)
 	c := ondisk.Check{Data: super, Order: binary.LittleEndian}
 	c.Is("magic number", 0, 4, f2fsMagic, 0)
 	c.Is("version", 4, 2, 1, 0)
@@ -50,21 +47,15 @@ func findF2FS(image ondisk.Image) ([]ondisk.Region, error) {
 		sum, sumAt = setF2FSSum, f2fsSum
 	}
 	c.Is("offset of the checksum", 32, 4, sumAt, 0)
-	if c.Err != nil {
-		return nil, c.Err
-	}
-	if blocks := c.Order.Uint64(super[f2fsBlocks:]); blocks > uint64(image.Size/block) {
-		return nil, ondisk.NotUnderstood("%d blocks", blocks)
-	}
-	if !ondisk.IsZero(super[f2fsDevices:f2fsDevicesEnd]) {
-		return nil, ondisk.NotUnderstood("more than one device")
-	}
+	blocks := c.Order.Uint64(super[f2fsBlocks:])
+	ondisk.Want(blocks <= uint64(image.Size/block), "%d blocks", blocks)
+	ondisk.Want(ondisk.IsZero(super[f2fsDevices:f2fsDevicesEnd]), "more than one device")
 	return []ondisk.Region{{
 		Offsets: []int64{start, block + start},
 		Data:    super,
-		Fields:  []ondisk.Field{{Offsets: []int{f2fsUUID}, Of: ondisk.UUID}},
+		Fields:  []ondisk.Field{{Off: f2fsUUID, Of: ondisk.UUID}},
 		Sum:     sum,
-	}}, nil
+	}}
 }
 
 // setF2FSSum makes a CRC that begins with the magic number, and is not

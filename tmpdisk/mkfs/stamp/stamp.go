@@ -42,7 +42,7 @@ type place struct {
 	region int // its index
 }
 
-var finders = map[string]func(ondisk.Image) ([]ondisk.Region, error){
+var finders = map[string]func(ondisk.Image) []ondisk.Region{
 	"ext2":  ext.Find,
 	"ext3":  ext.Find,
 	"ext4":  ext.Find,
@@ -62,27 +62,19 @@ var finders = map[string]func(ondisk.Image) ([]ondisk.Region, error){
 // bytes. It returns an error that wraps ErrNotUnderstood for anything it is not
 // sure of.
 func New(fsType string, size int64, image io.ReaderAt) (*Stamp, error) {
-	s, err := newStamp(fsType, ondisk.Image{ReaderAt: image, Size: size})
-	if err != nil {
+	s := &Stamp{}
+	if err := ondisk.Try(func() { s.find(fsType, ondisk.Image{ReaderAt: image, Size: size}) }); err != nil {
 		return nil, fmt.Errorf("stamp: %s: %w", fsType, err)
 	}
 	return s, nil
 }
 
-func newStamp(fsType string, image ondisk.Image) (*Stamp, error) {
+func (s *Stamp) find(fsType string, image ondisk.Image) {
 	find, ok := finders[fsType]
-	if !ok {
-		return nil, ErrNotUnderstood
-	}
-	regions, err := find(image)
-	if err != nil {
-		return nil, err
-	}
-	s := &Stamp{regions: regions}
-	for i, r := range regions {
-		if err := check(r, image); err != nil {
-			return nil, err
-		}
+	ondisk.Want(ok, "no built-in type")
+	s.regions = find(image)
+	for i, r := range s.regions {
+		check(r, image)
 		for _, off := range r.Offsets {
 			s.places = append(s.places, place{off, i})
 		}
@@ -90,33 +82,22 @@ func newStamp(fsType string, image ondisk.Image) (*Stamp, error) {
 	slices.SortFunc(s.places, func(a, b place) int { return cmp.Compare(a.off, b.off) })
 	end := int64(0)
 	for _, p := range s.places {
-		if p.off < end {
-			return nil, ondisk.NotUnderstood("two things at %d", p.off)
-		}
-		end = p.off + int64(len(regions[p.region].Data))
+		ondisk.Want(p.off >= end, "two things at %d", p.off)
+		end = p.off + int64(len(s.regions[p.region].Data))
 	}
-	return s, nil
 }
 
 // check wants r to be on the disk, with all its copies and the right checksum.
-func check(r ondisk.Region, image ondisk.Image) error {
+func check(r ondisk.Region, image ondisk.Image) {
 	if r.Sum != nil {
 		summed := slices.Clone(r.Data)
 		r.Sum(summed)
-		if !bytes.Equal(summed, r.Data) {
-			return ondisk.NotUnderstood("wrong checksum at %d", r.Offsets[0])
-		}
+		ondisk.Want(bytes.Equal(summed, r.Data), "wrong checksum at %d", r.Offsets[0])
 	}
 	for _, off := range r.Offsets {
-		got, err := image.Bytes(off, len(r.Data))
-		if err != nil {
-			return err
-		}
-		if !bytes.Equal(got, r.Data) {
-			return ondisk.NotUnderstood("unexpected bytes at %d", off)
-		}
+		got := image.Bytes(off, len(r.Data))
+		ondisk.Want(bytes.Equal(got, r.Data), "unexpected bytes at %d", off)
 	}
-	return nil
 }
 
 // Patches returns what is to be written over a copy of the mold to make id its

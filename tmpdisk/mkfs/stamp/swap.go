@@ -4,6 +4,7 @@
 package stamp
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs/stamp/ondisk"
@@ -18,37 +19,26 @@ const (
 )
 
 // findSwap tries pages of all sizes that Linux has.
-func findSwap(image ondisk.Image) ([]ondisk.Region, error) {
-	for page := int64(4 << 10); page <= min(64<<10, image.Size); page *= 2 {
-		header, err := image.Bytes(0, int(page))
-		if err != nil {
-			return nil, err
-		}
-		if string(header[page-10:]) != swapSignature {
-			continue
-		}
-		if err := checkSwap(header, image.Size/page); err != nil {
-			return nil, err
-		}
-		return []ondisk.Region{{
-			Offsets: []int64{0},
-			Data:    header,
-			Fields:  []ondisk.Field{{Offsets: []int{swapUUID}, Of: ondisk.UUID}},
-		}}, nil
+func findSwap(image ondisk.Image) []ondisk.Region {
+	var header []byte
+	for page := 4 << 10; !bytes.HasSuffix(header, []byte(swapSignature)); page *= 2 {
+		ondisk.Want(page <= 64<<10 && int64(page) <= image.Size, "no signature")
+		header = image.Bytes(0, page)
 	}
-	return nil, ondisk.NotUnderstood("no signature")
+	checkSwap(header, image.Size/int64(len(header)))
+	return []ondisk.Region{{
+		Offsets: []int64{0},
+		Data:    header,
+		Fields:  []ondisk.Field{{Off: swapUUID, Of: ondisk.UUID}},
+	}}
 }
 
 // checkSwap wants header as mkswap leaves it, in this machine's byte order.
-func checkSwap(header []byte, pages int64) error {
+func checkSwap(header []byte, pages int64) {
 	c := ondisk.Check{Data: header, Order: binary.NativeEndian}
 	c.Is("version", 1024, 4, 1, 0)
 	c.Is("bad pages", 1032, 4, 0, 0)
-	if last := int64(c.Order.Uint32(header[swapLastPage:])); last == 0 || last >= pages {
-		return ondisk.NotUnderstood("last page %d", last)
-	}
-	if !ondisk.IsZero(header[swapPadding : len(header)-len(swapSignature)]) {
-		return ondisk.NotUnderstood("something after the label")
-	}
-	return c.Err
+	last := int64(c.Order.Uint32(header[swapLastPage:]))
+	ondisk.Want(last > 0 && last < pages, "last page %d", last)
+	ondisk.Want(ondisk.IsZero(header[swapPadding:len(header)-len(swapSignature)]), "something after the label")
 }

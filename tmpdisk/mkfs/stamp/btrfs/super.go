@@ -44,20 +44,11 @@ var superblocks = [...]int64{64 << 10, 64 << 20, 256 << 30}
 // metadata_uuid, which is what all trees are compared with. The UUID of the
 // device stands in the superblocks and in the chunk tree, which is one block in
 // a fresh filesystem.
-func Find(image ondisk.Image) ([]ondisk.Region, error) {
-	super, err := image.Bytes(superblocks[0], superLength)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkSuper(super, image.Size); err != nil {
-		return nil, err
-	}
-	roots, err := treeRoots(super)
-	if err != nil {
-		return nil, err
-	}
-	tree, err := findTree(super, roots, image)
-	return append(findSupers(super), tree), err
+func Find(image ondisk.Image) []ondisk.Region {
+	super := image.Bytes(superblocks[0], superLength)
+	checkSuper(super, image.Size)
+	tree := findTree(super, image)
+	return append(findSupers(super), tree)
 }
 
 // metadataUUID is the UUID that all trees have.
@@ -74,12 +65,11 @@ func findSupers(first []byte) []ondisk.Region {
 	order := binary.LittleEndian
 	features := order.Uint64(first[atIncompat:]) | metaUUIDBit
 	used := atArray + int(order.Uint32(first[atArrayLength:]))
-	fields := []ondisk.Field{
-		{Offsets: []int{atUUID}, Of: ondisk.UUID},
-		{Offsets: devicesIn(first, first[:used], atDeviceID), Of: ondisk.SecondUUID},
-		{Offsets: []int{atIncompat}, Of: ondisk.Always(order.AppendUint64(nil, features))},
-		{Offsets: []int{atMetaUUID}, Of: ondisk.Always(metadataUUID(first))},
-	}
+	fields := append(deviceFields(first, first[:used], atDeviceID),
+		ondisk.Field{Off: atUUID, Of: ondisk.UUID},
+		ondisk.Field{Off: atIncompat, Of: ondisk.Always(order.AppendUint64(nil, features))},
+		ondisk.Field{Off: atMetaUUID, Of: ondisk.Always(metadataUUID(first))},
+	)
 	var regions []ondisk.Region
 	for _, off := range superblocks {
 		if off+superLength > int64(order.Uint64(first[atTotal:])) {
@@ -93,7 +83,7 @@ func findSupers(first []byte) []ondisk.Region {
 	return regions
 }
 
-func checkSuper(super []byte, size int64) error {
+func checkSuper(super []byte, size int64) {
 	c := ondisk.Check{Data: super, Order: binary.LittleEndian}
 	c.Is("magic number", 64, 8, 0x4d5f53665248425f, 0) // _BHRfS_M
 	c.Is("flags", 56, 8, 1, 0)                         // written
@@ -108,19 +98,11 @@ func checkSuper(super []byte, size int64) error {
 	c.Is("device", atDeviceID, 8, 1, 0)
 	c.Is("log", 96, 8, 0, 0)
 	c.Is("level of the chunk tree", 199, 1, 0, 0)
-	if c.Err != nil {
-		return c.Err
-	}
-	if ondisk.IsZero(super[atDeviceUUID:][:16]) || !bytes.Equal(super[atDeviceFSID:][:16], metadataUUID(super)) {
-		return ondisk.NotUnderstood("the device is of another filesystem")
-	}
-	if node := c.Order.Uint32(super[atNodeSize:]); node < 4<<10 || node > 64<<10 || node&(node-1) != 0 {
-		return ondisk.NotUnderstood("nodes of %d bytes", node)
-	}
-	if total := c.Order.Uint64(super[atTotal:]); total > uint64(size) || total < uint64(superblocks[0])+superLength {
-		return ondisk.NotUnderstood("%d bytes", total)
-	}
-	return nil
+	ondisk.Want(!ondisk.IsZero(super[atDeviceUUID:][:16]) && bytes.Equal(super[atDeviceFSID:][:16], metadataUUID(super)),
+		"the device is of another filesystem")
+	node, total := c.Order.Uint32(super[atNodeSize:]), c.Order.Uint64(super[atTotal:])
+	ondisk.Want(node >= 4<<10 && node <= 64<<10 && node&(node-1) == 0, "nodes of %d bytes", node)
+	ondisk.Want(total <= uint64(size) && total >= uint64(superblocks[0])+superLength, "%d bytes", total)
 }
 
 // setSum sets the checksum of a superblock or of a tree's block.

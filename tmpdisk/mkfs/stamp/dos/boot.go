@@ -17,15 +17,19 @@ const (
 	bootLength = 512
 )
 
-// checkBoot begins the check of a boot sector of the filesystem called name,
-// "" for any.
-func checkBoot(boot []byte, name string) *ondisk.Check {
-	c := &ondisk.Check{Data: boot, Order: binary.LittleEndian}
+// readBoot begins the check of the boot sector, which has the filesystem's name in
+// it, "" for any.
+func readBoot(image ondisk.Image, name string) ondisk.Check {
+	c := ondisk.Check{Data: image.Bytes(0, bootLength), Order: binary.LittleEndian}
 	c.Is("boot sector that ends in", bootEnd, 2, 0xaa55, 0)
-	if got := string(boot[bootName:][:len(name)]); got != name && c.Err == nil {
-		c.Err = ondisk.NotUnderstood("boot sector of %q", got)
-	}
+	got := string(c.Data[bootName:][:len(name)])
+	ondisk.Want(got == name, "boot sector of %q", got)
 	return c
 }
 
-func isSectorSize(n int64) bool { return n == 512 || n == 1024 || n == 2048 || n == 4096 }
+// readSectorSize is in bytes, from the boot sector of FAT or NTFS.
+func readSectorSize(boot []byte) int64 {
+	n := int64(binary.LittleEndian.Uint16(boot[sectorSize:]))
+	ondisk.Want(n == 512 || n == 1024 || n == 2048 || n == 4096, "sectors of %d bytes", n)
+	return n
+}

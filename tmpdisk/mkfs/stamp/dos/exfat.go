@@ -29,74 +29,46 @@ const (
 const exfatRegion = 12
 
 // FindExFAT finds the boot region and its copy.
-func FindExFAT(image ondisk.Image) ([]ondisk.Region, error) {
-	boot, err := image.Bytes(0, bootLength)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkExFAT(boot, image.Size); err != nil {
-		return nil, err
-	}
-	if err := checkExFATRoot(boot, image); err != nil {
-		return nil, err
-	}
-	length := int64(exfatRegion) << boot[exfatSectorShift]
-	region, err := image.Bytes(0, int(length))
-	if err != nil {
-		return nil, err
-	}
+func FindExFAT(image ondisk.Image) []ondisk.Region {
+	c := readBoot(image, "EXFAT   ")
+	checkExFAT(c, image.Size)
+	checkExFATRoot(c.Data, image)
+	length := exfatRegion << c.Data[exfatSectorShift]
 	return []ondisk.Region{{
-		Offsets: []int64{0, length},
-		Data:    region,
-		Fields:  []ondisk.Field{{Offsets: []int{exfatSerial}, Of: ondisk.Serial32}},
+		Offsets: []int64{0, int64(length)},
+		Data:    image.Bytes(0, length),
+		Fields:  []ondisk.Field{{Off: exfatSerial, Of: ondisk.Serial32}},
 		Sum:     setExFATSum,
-	}}, nil
+	}}
 }
 
-func checkExFAT(boot []byte, size int64) error {
-	c := checkBoot(boot, "EXFAT   ")
+func checkExFAT(c ondisk.Check, size int64) {
 	c.Is("revision", 104, 2, 0x100, 0)
 	c.Is("flags", exfatFlags, 2, 0, 0)
-	if c.Err != nil {
-		return c.Err
-	}
-	if !ondisk.IsZero(boot[exfatZero:64]) {
-		return ondisk.NotUnderstood("something of FAT in the boot sector")
-	}
-	sector, cluster := boot[exfatSectorShift], boot[exfatClusterShift]
-	if sector < 9 || sector > 12 || cluster > 25-sector {
-		return ondisk.NotUnderstood("sectors of 2^%d bytes, clusters of 2^%d sectors", sector, cluster)
-	}
-	if n := c.Order.Uint64(boot[exfatLength:]); n < 2*exfatRegion || n > uint64(size>>sector) {
-		return ondisk.NotUnderstood("%d sectors", n)
-	}
-	return nil
+	ondisk.Want(ondisk.IsZero(c.Data[exfatZero:64]), "something of FAT in the boot sector")
+	sector, cluster := c.Data[exfatSectorShift], c.Data[exfatClusterShift]
+	ondisk.Want(sector >= 9 && sector <= 12 && cluster <= 25-sector,
+		"sectors of 2^%d bytes, clusters of 2^%d sectors", sector, cluster)
+	n := c.Order.Uint64(c.Data[exfatLength:])
+	ondisk.Want(n >= 2*exfatRegion && n <= uint64(size>>sector), "%d sectors", n)
 }
 
 // checkExFATRoot wants to find only what every volume has in the root
 // directory: there may be a GUID of the volume.
-func checkExFATRoot(boot []byte, image ondisk.Image) error {
+func checkExFATRoot(boot []byte, image ondisk.Image) {
 	const entry, most = 32, 8
 	order := binary.LittleEndian
 	root := int64(order.Uint32(boot[exfatRoot:])) - 2
-	if root < 0 {
-		return ondisk.NotUnderstood("root directory in cluster %d", root+2)
-	}
+	ondisk.Want(root >= 0, "root directory in cluster %d", root+2)
 	first := int64(order.Uint32(boot[exfatHeap:])) + root<<boot[exfatClusterShift]
-	entries, err := image.Bytes(first<<boot[exfatSectorShift], entry*most)
-	if err != nil {
-		return err
-	}
-	for e := range slices.Chunk(entries, entry) {
-		switch e[0] {
-		case 0x00: // the end
-			return nil
-		case 0x81, 0x82, 0x83, 0x03, 0x20: // bitmap, upper case, label, no label, no GUID
-		default:
-			return ondisk.NotUnderstood("directory entry of type %#x", e[0])
+	known := []byte{0x81, 0x82, 0x83, 0x03, 0x20} // bitmap, upper case, label, no label, no GUID
+	for e := range slices.Chunk(image.Bytes(first<<boot[exfatSectorShift], entry*most), entry) {
+		if e[0] == 0 { // the end
+			return
 		}
+		ondisk.Want(slices.Contains(known, e[0]), "directory entry of type %#x", e[0])
 	}
-	return ondisk.NotUnderstood("more than a fresh root directory")
+	ondisk.Want(false, "more than a fresh root directory")
 }
 
 // setExFATSum leaves out the bytes that change while the volume is in use.

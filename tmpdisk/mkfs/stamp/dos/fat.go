@@ -28,21 +28,14 @@ const (
 )
 
 // FindFAT knows FAT12, FAT16 and FAT32, which has a backup boot sector.
-func FindFAT(image ondisk.Image) ([]ondisk.Region, error) {
-	boot, err := image.Bytes(0, bootLength)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkFAT(boot, image.Size); err != nil {
-		return nil, err
-	}
+func FindFAT(image ondisk.Image) []ondisk.Region {
+	boot := readBoot(image, "").Data
+	checkFAT(boot, image.Size)
 	order := binary.LittleEndian
 	offsets, extended, version := []int64{0}, fatExtended, uint16(0)
 	if order.Uint16(boot[fatLength16:]) == 0 {
 		backup := order.Uint16(boot[fat32Backup:])
-		if backup == 0 || backup >= order.Uint16(boot[fatReserved:]) {
-			return nil, ondisk.NotUnderstood("backup boot sector %d", backup)
-		}
+		ondisk.Want(backup > 0 && backup < order.Uint16(boot[fatReserved:]), "backup boot sector %d", backup)
 		offsets = append(offsets, int64(backup)*int64(order.Uint16(boot[sectorSize:])))
 		extended, version = fat32Extended, order.Uint16(boot[fat32Version:])
 	}
@@ -51,45 +44,29 @@ func FindFAT(image ondisk.Image) ([]ondisk.Region, error) {
 	if extended == fatExtended {
 		known = name == "FAT12   " || name == "FAT16   "
 	}
-	if !known || boot[extended+fatExtendedSign] != 0x29 || version != 0 {
-		return nil, ondisk.NotUnderstood("type %q, version %d", name, version)
-	}
+	ondisk.Want(known && boot[extended+fatExtendedSign] == 0x29 && version == 0, "type %q, version %d", name, version)
 	return []ondisk.Region{{
 		Offsets: offsets,
 		Data:    boot,
-		Fields:  []ondisk.Field{{Offsets: []int{extended + fatSerial}, Of: ondisk.Serial32}},
-	}}, nil
+		Fields:  []ondisk.Field{{Off: extended + fatSerial, Of: ondisk.Serial32}},
+	}}
 }
 
 // checkFAT checks what all kinds of FAT have in common.
-func checkFAT(boot []byte, size int64) error {
+func checkFAT(boot []byte, size int64) {
 	order := binary.LittleEndian
-	if err := checkBoot(boot, "").Err; err != nil {
-		return err
-	}
-	if boot[0] != 0xeb && boot[0] != 0xe9 {
-		return ondisk.NotUnderstood("boot sector that begins with %#x", boot[0])
-	}
-	sector := int64(order.Uint16(boot[sectorSize:]))
-	if !isSectorSize(sector) {
-		return ondisk.NotUnderstood("sectors of %d bytes", sector)
-	}
-	if n := boot[fatCluster]; n == 0 || n&(n-1) != 0 {
-		return ondisk.NotUnderstood("clusters of %d sectors", n)
-	}
-	if n := boot[fatCopies]; n != 1 && n != 2 {
-		return ondisk.NotUnderstood("%d FATs", n)
-	}
-	if (order.Uint16(boot[fatLength16:]) == 0) != (order.Uint16(boot[fatRootEntries:]) == 0) {
-		return ondisk.NotUnderstood("neither FAT16 nor FAT32")
-	}
+	ondisk.Want(boot[0] == 0xeb || boot[0] == 0xe9, "boot sector that begins with %#x", boot[0])
+	sector := readSectorSize(boot)
+	cluster, copies := boot[fatCluster], boot[fatCopies]
+	ondisk.Want(cluster != 0 && cluster&(cluster-1) == 0, "clusters of %d sectors", cluster)
+	ondisk.Want(copies == 1 || copies == 2, "%d FATs", copies)
+	ondisk.Want((order.Uint16(boot[fatLength16:]) == 0) == (order.Uint16(boot[fatRootEntries:]) == 0),
+		"neither FAT16 nor FAT32")
 	sectors := int64(order.Uint16(boot[fatSectors16:]))
 	if sectors == 0 {
 		sectors = int64(order.Uint32(boot[fatSectors32:]))
 	}
 	reserved := int64(order.Uint16(boot[fatReserved:]))
-	if reserved == 0 || reserved >= sectors || sectors > size/sector {
-		return ondisk.NotUnderstood("%d sectors, %d of them reserved", sectors, reserved)
-	}
-	return nil
+	ondisk.Want(reserved > 0 && reserved < sectors && sectors <= size/sector,
+		"%d sectors, %d of them reserved", sectors, reserved)
 }

@@ -23,12 +23,10 @@ type layout struct {
 // without, that is 128 GiB in blocks of 4 KiB.
 const mostBackups = 1024
 
-func newLayout(super []byte, image ondisk.Image) (*layout, error) {
+func newLayout(super []byte, image ondisk.Image) *layout {
 	order := binary.LittleEndian
 	shift := order.Uint32(super[atBlockSize:])
-	if shift > 6 {
-		return nil, ondisk.NotUnderstood("blocks of 1 KiB << %d", shift)
-	}
+	ondisk.Want(shift <= 6, "blocks of 1 KiB << %d", shift)
 	l := &layout{
 		image:     image,
 		blockSize: 1024 << shift,
@@ -40,17 +38,13 @@ func newLayout(super []byte, image ondisk.Image) (*layout, error) {
 	if has(super, atIncompat, is64Bit) {
 		l.blocks |= uint64(order.Uint32(super[atBlocksHigh:])) << 32
 	}
-	if l.blocks > uint64(image.Size/l.blockSize) || l.blocks <= l.first {
-		return nil, ondisk.NotUnderstood("%d blocks of %d bytes", l.blocks, l.blockSize)
-	}
+	ondisk.Want(l.blocks <= uint64(image.Size/l.blockSize) && l.blocks > l.first,
+		"%d blocks of %d bytes", l.blocks, l.blockSize)
 	// mke2fs makes no smaller groups.
-	if want := uint64(1 - min(shift, 1)); l.first != want || l.perGroup < 256 {
-		return nil, ondisk.NotUnderstood("groups of %d blocks from block %d on", l.perGroup, l.first)
-	}
-	if !l.sparse && l.groups() > mostBackups {
-		return nil, ondisk.NotUnderstood("%d superblocks", l.groups())
-	}
-	return l, nil
+	ondisk.Want(l.first == uint64(1-min(shift, 1)) && l.perGroup >= 256,
+		"groups of %d blocks from block %d on", l.perGroup, l.first)
+	ondisk.Want(l.sparse || l.groups() <= mostBackups, "%d superblocks", l.groups())
+	return l
 }
 
 func (l *layout) groups() uint64 {

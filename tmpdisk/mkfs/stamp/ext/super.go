@@ -35,22 +35,11 @@ const (
 )
 
 // Find finds every superblock, and the journal's UUID.
-func Find(image ondisk.Image) ([]ondisk.Region, error) {
-	super, err := image.Bytes(superLength, superLength)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkSuper(super); err != nil {
-		return nil, err
-	}
-	l, err := newLayout(super, image)
-	if err != nil {
-		return nil, err
-	}
-	fields := []ondisk.Field{
-		{Offsets: []int{atUUID}, Of: ondisk.UUID},
-		{Offsets: []int{atHashSeed}, Of: ondisk.SecondUUID},
-	}
+func Find(image ondisk.Image) []ondisk.Region {
+	super := image.Bytes(superLength, superLength)
+	checkSuper(super)
+	l := newLayout(super, image)
+	fields := []ondisk.Field{{Off: atUUID, Of: ondisk.UUID}, {Off: atHashSeed, Of: ondisk.SecondUUID}}
 	var sum func([]byte)
 	if has(super, atROCompat, metadataCsum) {
 		sum = setSum
@@ -66,11 +55,10 @@ func Find(image ondisk.Image) ([]ondisk.Region, error) {
 		}
 		regions = append(regions, ondisk.Region{Offsets: []int64{l.groupOffset(group)}, Data: data, Fields: fields, Sum: sum})
 	}
-	if !has(super, atCompat, hasJournal) {
-		return regions, nil
+	if has(super, atCompat, hasJournal) {
+		regions = append(regions, l.journal(super)...)
 	}
-	journal, err := l.journal(super)
-	return append(regions, journal...), err
+	return regions
 }
 
 // Features that matter here. Of the others it is enough that they are known not
@@ -98,7 +86,7 @@ func has(super []byte, set int, feature uint32) bool {
 // and multiple mount protection keep something that depends on the UUID all over
 // the disk, stable_inodes forbids to change it, sparse_super2 and bigalloc have
 // other places for the superblocks, and a journal may be on another disk.
-func checkSuper(super []byte) error {
+func checkSuper(super []byte) {
 	c := ondisk.Check{Data: super, Order: binary.LittleEndian}
 	c.Is("magic number", 0x38, 2, 0xef53, 0)
 	c.Is("state", atState, 2, 1, 0)
@@ -114,21 +102,14 @@ func checkSuper(super []byte) error {
 	if sums {
 		c.Is("type of checksums", 0x175, 1, 1, 0)
 	}
-	if c.Err != nil {
-		return c.Err
-	}
-	if sums != has(super, atIncompat, csumSeed) {
-		return ondisk.NotUnderstood("metadata_csum without metadata_csum_seed")
-	}
+	ondisk.Want(sums == has(super, atIncompat, csumSeed), "metadata_csum without metadata_csum_seed")
 	// Besides the reserved inodes there are lost+found and the orphan file.
 	fresh := c.Order.Uint32(super[atFirstInode:])
 	if has(super, atCompat, orphanFile) {
 		fresh++
 	}
-	if used := c.Order.Uint32(super[atInodes:]) - c.Order.Uint32(super[atFreeInodes:]); used != fresh {
-		return ondisk.NotUnderstood("%d inodes in use, %d if it were fresh", used, fresh)
-	}
-	return nil
+	used := c.Order.Uint32(super[atInodes:]) - c.Order.Uint32(super[atFreeInodes:])
+	ondisk.Want(used == fresh, "%d inodes in use, %d if it were fresh", used, fresh)
 }
 
 // setSum makes a CRC-32C without the last inversion.

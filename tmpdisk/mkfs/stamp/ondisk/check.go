@@ -3,18 +3,51 @@
 
 package ondisk
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// ErrNotUnderstood is wrapped by the error when a filesystem has something that
+// stamping does not know. Nothing is wrong with the disk then.
+var ErrNotUnderstood = errors.New("not understood")
+
+// stop is what a panic of this package carries.
+type stop struct{ err error }
+
+// Try runs f. It returns the error that [Want], or another function of this
+// package, has ended f with.
+func Try(f func()) (err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case stop:
+			err = p.err
+		default:
+			panic(p)
+		}
+	}()
+	f()
+	return nil
+}
+
+// Want ends what [Try] runs unless ok. The error wraps ErrNotUnderstood.
+func Want(ok bool, format string, args ...any) {
+	if !ok {
+		panic(stop{fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrNotUnderstood)})
+	}
+}
 
 // A Check looks at numbers in a piece of the disk.
 type Check struct {
 	Data  []byte
 	Order binary.ByteOrder
-	Err   error // about the first number that is not understood
 }
 
 // Is wants the number of size bytes at off to be want. The bits of also may be
 // set besides.
-func (c *Check) Is(name string, off, size int, want, also uint64) {
+func (c Check) Is(name string, off, size int, want, also uint64) {
 	var got uint64
 	switch p := c.Data[off:]; size {
 	case 1:
@@ -26,7 +59,6 @@ func (c *Check) Is(name string, off, size int, want, also uint64) {
 	case 8:
 		got = c.Order.Uint64(p)
 	}
-	if got &^= also; got != want && c.Err == nil {
-		c.Err = NotUnderstood("%s %#x", name, got)
-	}
+	got &^= also
+	Want(got == want, "%s %#x", name, got)
 }

@@ -5,6 +5,9 @@
 // filesystem tell each other: an [Image] to look at, and the [Region]s of it
 // that have an identity.
 //
+// Those packages return no errors. [Want] ends the look at a disk that has
+// something unknown, from wherever it is called, and [Try] returns the reason.
+//
 // # Concurrency
 //
 // All functions may be called from any number of goroutines. Nobody changes a

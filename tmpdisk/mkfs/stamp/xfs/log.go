@@ -19,36 +19,20 @@ const (
 
 // findLog finds the UUID in the log that mkfs leaves: one record, which says
 // that the filesystem was unmounted, and zeroes. No checksum is in it.
-func findLog(g geometry, image ondisk.Image, uuid []byte) (ondisk.Region, error) {
-	var none ondisk.Region
-	if g.logLength < logLook {
-		return none, ondisk.NotUnderstood("log of %d bytes", g.logLength)
-	}
-	log, err := image.Bytes(g.logStart, logLook)
-	if err != nil {
-		return none, err
-	}
+func findLog(g geometry, image ondisk.Image, uuid []byte) ondisk.Region {
+	ondisk.Want(g.logLength >= logLook, "log of %d bytes", g.logLength)
+	log := image.Bytes(g.logStart, logLook)
 	length := binary.BigEndian.Uint32(log[12:])
-	if length < logSector || length > logMaxRecord || length%logSector != 0 {
-		return none, ondisk.NotUnderstood("log record of %d bytes", length)
-	}
+	ondisk.Want(length >= logSector && length <= logMaxRecord && length%logSector == 0, "log record of %d bytes", length)
 	rest, fresh := bytes.CutPrefix(log, unmounted(uuid, int(length)))
-	if !fresh || !ondisk.IsZero(rest) {
-		return none, ondisk.NotUnderstood("log is not as mkfs leaves it")
-	}
+	ondisk.Want(fresh && ondisk.IsZero(rest), "log is not as mkfs leaves it")
 	// The kernel finds the end of the log by comparing its two ends first.
-	last, err := image.Bytes(g.logStart+g.logLength-logSector, logSector)
-	if err != nil {
-		return none, err
-	}
-	if !ondisk.IsZero(last) {
-		return none, ondisk.NotUnderstood("log has been used")
-	}
+	ondisk.Want(ondisk.IsZero(image.Bytes(g.logStart+g.logLength-logSector, logSector)), "log has been used")
 	return ondisk.Region{
 		Offsets: []int64{g.logStart + logUUID},
 		Data:    uuid,
-		Fields:  []ondisk.Field{{Offsets: []int{0}, Of: ondisk.UUID}},
-	}, nil
+		Fields:  []ondisk.Field{{Off: 0, Of: ondisk.UUID}},
+	}
 }
 
 // unmounted is the only record of a fresh log: a header of a sector, and

@@ -43,30 +43,19 @@ const maxGroups = 1 << 12
 // stays in sb_meta_uuid, which is what all other metadata is compared with: no
 // more is to be rewritten. The log alone carries the UUID that can be seen, and
 // the kernel refuses a log with another.
-func Find(image ondisk.Image) ([]ondisk.Region, error) {
-	first, err := image.Bytes(0, superLength)
-	if err != nil {
-		return nil, err
-	}
-	g, err := readGeometry(first, image.Size)
-	if err != nil {
-		return nil, err
-	}
+func Find(image ondisk.Image) []ondisk.Region {
+	first := image.Bytes(0, superLength)
+	checkFeatures(first)
+	g := readGeometry(first, image.Size)
 	fields := superFields(first)
 	var regions []ondisk.Region
 	for group := range int64(g.groups) {
 		off := group * g.groupSize
-		super, err := image.Bytes(off, g.sectorSize)
-		if err != nil {
-			return nil, err
-		}
-		if err := checkSuper(super, first); err != nil {
-			return nil, err
-		}
+		super := image.Bytes(off, g.sectorSize)
+		checkSuper(super, first)
 		regions = append(regions, ondisk.Region{Offsets: []int64{off}, Data: super, Fields: fields, Sum: setSum})
 	}
-	log, err := findLog(g, image, first[atUUID:][:16])
-	return append(regions, log), err
+	return append(regions, findLog(g, image, first[atUUID:][:16]))
 }
 
 func superFields(super []byte) []ondisk.Field {
@@ -76,21 +65,18 @@ func superFields(super []byte) []ondisk.Field {
 		metaUUID = super[atUUID:][:16]
 	}
 	return []ondisk.Field{
-		{Offsets: []int{atUUID}, Of: ondisk.UUID},
-		{Offsets: []int{atIncompat}, Of: ondisk.Always(binary.BigEndian.AppendUint32(nil, features|metaUUIDBit))},
-		{Offsets: []int{atMetaUUID}, Of: ondisk.Always(metaUUID)},
+		{Off: atUUID, Of: ondisk.UUID},
+		{Off: atIncompat, Of: ondisk.Always(binary.BigEndian.AppendUint32(nil, features|metaUUIDBit))},
+		{Off: atMetaUUID, Of: ondisk.Always(metaUUID)},
 	}
 }
 
 // checkSuper compares what all groups' superblocks have in common, which is all
 // but the counters and what else only the first one keeps up to date.
-func checkSuper(super, first []byte) error {
+func checkSuper(super, first []byte) {
 	for _, part := range [][2]int{{0, atRoot}, {atRootEnd, atBusy}, {atFeatures2, atSum}, {atMetaUUID, superLength}} {
-		if !bytes.Equal(super[part[0]:part[1]], first[part[0]:part[1]]) {
-			return ondisk.NotUnderstood("superblocks differ")
-		}
+		ondisk.Want(bytes.Equal(super[part[0]:part[1]], first[part[0]:part[1]]), "superblocks differ")
 	}
-	return nil
 }
 
 func setSum(sector []byte) {
@@ -106,44 +92,34 @@ type geometry struct {
 	logStart, logLength int64
 }
 
-func readGeometry(super []byte, size int64) (geometry, error) {
-	var g geometry
-	if err := checkFeatures(super); err != nil {
-		return g, err
-	}
+func readGeometry(super []byte, size int64) (g geometry) {
 	order := binary.BigEndian
 	shift, blockSize := super[atBlockShift], int64(order.Uint32(super[atBlockSize:]))
 	g.sectorSize = int(order.Uint16(super[atSectorSize:]))
-	if shift < 9 || shift > 16 || blockSize != 1<<shift ||
-		g.sectorSize < 512 || g.sectorSize&(g.sectorSize-1) != 0 || int64(g.sectorSize) > blockSize {
-		return g, ondisk.NotUnderstood("blocks of %d bytes, sectors of %d bytes", blockSize, g.sectorSize)
-	}
+	ondisk.Want(shift >= 9 && shift <= 16 && blockSize == 1<<shift &&
+		g.sectorSize >= 512 && g.sectorSize&(g.sectorSize-1) == 0 && int64(g.sectorSize) <= blockSize,
+		"blocks of %d bytes, sectors of %d bytes", blockSize, g.sectorSize)
 	blocks := order.Uint64(super[atBlocks:])
 	groupBlocks := uint64(order.Uint32(super[atAGBlocks:]))
 	groups := uint64(order.Uint32(super[atAGCount:]))
-	if groups < 1 || groups > maxGroups || blocks > uint64(size>>shift) ||
-		blocks <= (groups-1)*groupBlocks || blocks > groups*groupBlocks {
-		return g, ondisk.NotUnderstood("%d blocks in %d groups of %d", blocks, groups, groupBlocks)
-	}
+	ondisk.Want(groups >= 1 && groups <= maxGroups && blocks <= uint64(size>>shift) &&
+		blocks > (groups-1)*groupBlocks && blocks <= groups*groupBlocks,
+		"%d blocks in %d groups of %d", blocks, groups, groupBlocks)
 	g.groups, g.groupSize = int(groups), int64(groupBlocks)<<shift
 
 	groupShift := super[atAGShift]
 	logStart, logBlocks := order.Uint64(super[atLogStart:]), uint64(order.Uint32(super[atLogBlocks:]))
-	if groupShift > 32 || logStart == 0 || logStart>>groupShift >= groups {
-		return g, ondisk.NotUnderstood("log at %#x", logStart)
-	}
+	ondisk.Want(groupShift <= 32 && logStart != 0 && logStart>>groupShift < groups, "log at %#x", logStart)
 	inGroup := logStart & (1<<groupShift - 1)
-	if inGroup+logBlocks > groupBlocks {
-		return g, ondisk.NotUnderstood("log of %d blocks at %#x", logBlocks, logStart)
-	}
+	ondisk.Want(inGroup+logBlocks <= groupBlocks, "log of %d blocks at %#x", logBlocks, logStart)
 	g.logStart = int64(logStart>>groupShift)*g.groupSize + int64(inGroup)<<shift
 	g.logLength = int64(logBlocks) << shift
-	return g, nil
+	return g
 }
 
 // checkFeatures knows features none of which puts a UUID anywhere but in the
 // header of a block, where it is that of the metadata.
-func checkFeatures(super []byte) error {
+func checkFeatures(super []byte) {
 	c := ondisk.Check{Data: super, Order: binary.BigEndian}
 	c.Is("magic number", 0, 4, 0x58465342, 0) // XFSB
 	// Link counts, attributes, alignment, stripes, log version 2, sector size,
@@ -160,5 +136,4 @@ func checkFeatures(super []byte) error {
 	c.Is("log incompat", 220, 4, 0, 0)
 	c.Is("blocks of a realtime device", 16, 8, 0, 0)
 	c.Is("mkfs has not ended:", atBusy, 1, 0, 0)
-	return c.Err
 }
