@@ -52,6 +52,11 @@ var (
 		clone:   unix.CLONE_NEWUSER | unix.CLONE_NEWPID,
 		ambient: []uintptr{capCheckpointRestore},
 	}
+	// Where capset(2) is not permitted, as in the packaged service.
+	withUserOnly = &containment{
+		name:  "user and PID namespace (process numbers repeat)",
+		clone: unix.CLONE_NEWUSER | unix.CLONE_NEWPID,
+	}
 	// Where the kernel, its settings or a container allow none of these. The
 	// first process leads a process group, and the kernel kills a group at
 	// once too, so that what keeps forking does not escape. But a process may

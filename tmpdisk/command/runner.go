@@ -60,7 +60,7 @@ func (r *Runner) detect() {
 	// namespace, where it would lose the capabilities it does have and all
 	// users but itself.
 	if os.Geteuid() != 0 {
-		ways = append(ways, withUser)
+		ways = append(ways, withUser, withUserOnly)
 	}
 	r.way = withGroup
 	for _, way := range ways {
