@@ -17,7 +17,7 @@ func (s *Server) filesystems() []status.Filesystem {
 	}
 	if s.sessions != nil {
 		if r, ok := s.sessions.Filesystem(); ok {
-			list = append(list, describeFilesystem("session-dir", s.cfg.Session.Dir, r))
+			list = append(list, describeFilesystem("session-dir", s.sessionDir, r))
 		}
 	}
 	return list

@@ -84,7 +84,7 @@ func wantRecord(t testing.TB, f *os.File, want Record) {
 func slotted(raw string) string {
 	s := slot{Number: 1, Record: []byte(raw)}
 	head := fmt.Sprintf(`%s{"sum":"%s","number":1,"record":%s}`, slotsHead, s.sum(), raw)
-	return fmt.Sprintf("%-4096s%-4093s%s", head, ",null", slotsTail)
+	return fmt.Sprintf("%-4096s%-4093s%s", head, ",null", around[1][1])
 }
 
 func TestRead(t *testing.T) {

@@ -32,14 +32,15 @@ import (
 const (
 	recordFormat = 2
 	slotsHead    = `{"format":2,"slots":[`
-	slotsMiddle  = `,`
-	slotsTail    = "]}\n"
 	slotBlock    = 4096
 	// growth is what a record may become longer by when it is changed.
 	growth = 512
 	// maxSize is more than a record's file has: names of exports have 4 KiB at most.
 	maxSize = 128 << 10
 )
+
+// around is what stands before and behind the slot of each half.
+var around = [2][2]string{{slotsHead, ""}, {",", "]}\n"}}
 
 type slot struct {
 	Sum    string          `json:"sum"`
@@ -60,7 +61,7 @@ type slots struct {
 
 // half is how long one must be for r to fit in, and to grow.
 func half(r *Record) int64 {
-	n := int64(len(slotsHead) + len(slotsTail) + len(r.encode()) + 80 + growth)
+	n := int64(len(slotsHead) + len(r.encode()) + 100 + growth)
 	return (n + slotBlock - 1) / slotBlock * slotBlock
 }
 
@@ -76,25 +77,17 @@ func encodeHalf(i int, size int64, number uint64, r *Record) ([]byte, error) {
 			panic(err) // of plain fields: cannot be
 		}
 	}
-	head, tail := slotsHead, ""
-	if i == 1 {
-		head, tail = slotsMiddle, slotsTail
-	}
-	room := int(size) - len(head) - len(tail)
-	if len(text) > room {
+	pad := int(size) - len(around[i][0]) - len(text) - len(around[i][1])
+	if pad < 0 {
 		return nil, fmt.Errorf("a record of %d bytes: %w", len(text), unix.EFBIG)
 	}
-	return fmt.Appendf(nil, "%s%s%*s%s", head, text, room-len(text), "", tail), nil
+	return fmt.Appendf(nil, "%s%s%*s%s", around[i][0], text, pad, "", around[i][1]), nil
 }
 
 // decodeHalf is the slot in the half i; nil if there is none that is whole.
 func decodeHalf(i int, text []byte) *slot {
-	head, tail := slotsHead, ""
-	if i == 1 {
-		head, tail = slotsMiddle, slotsTail
-	}
-	text, ok := bytes.CutPrefix(text, []byte(head))
-	text, ok2 := bytes.CutSuffix(text, []byte(tail))
+	text, ok := bytes.CutPrefix(text, []byte(around[i][0]))
+	text, ok2 := bytes.CutSuffix(text, []byte(around[i][1]))
 	var s *slot
 	if !ok || !ok2 || json.Unmarshal(text, &s) != nil || s == nil || s.Sum != s.sum() {
 		return nil
