@@ -3,7 +3,11 @@
 
 package main
 
-import "libguestfs.org/nbdkit"
+import (
+	"libguestfs.org/nbdkit"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
+)
 
 // host gives package tmpdisk nbdkit's functions.
 type host struct{}
@@ -20,6 +24,8 @@ func (host) AbsolutePath(path string) string {
 	return abs
 }
 
-func (host) Debug(msg string) { nbdkit.Debug(msg) }
+// What is logged may have names in it that clients have chosen.
 
-func (host) Error(msg string) { nbdkit.Error(msg) }
+func (host) Debug(msg string) { nbdkit.Debug(sys.Printable(msg)) }
+
+func (host) Error(msg string) { nbdkit.Error(sys.Printable(msg)) }

@@ -5,11 +5,15 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // printOnce prints what --once and --json ask for, and on stderr what is missing or
@@ -74,7 +78,28 @@ func printJSON(readings []*reading, out io.Writer) error {
 			all = append(all, passed{r.path, r.stale, r.raw})
 		}
 	}
-	encoder := json.NewEncoder(out)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(all)
+	if err := encoder.Encode(all); err != nil {
+		return err
+	}
+	_, err := out.Write(escapeJSON(text.Bytes()))
+	return err
+}
+
+// escapeJSON escapes what cannot be seen, such as marks that turn the direction of
+// writing round: in JSON all of that is in strings. The newline at the end stays.
+func escapeJSON(text []byte) []byte {
+	var escaped []byte
+	for _, r := range string(text) {
+		if strconv.IsPrint(r) || r == '\n' {
+			escaped = utf8.AppendRune(escaped, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			escaped = fmt.Appendf(escaped, `\u%04x`, unit)
+		}
+	}
+	return escaped
 }

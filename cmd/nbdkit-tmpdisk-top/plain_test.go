@@ -162,6 +162,20 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+func TestHostileTextInJSON(t *testing.T) {
+	dir := t.TempDir()
+	text := "größe\u202e\u2066\U000e0041\u0085\x7f"
+	write(t, dir, "a.json", `{"format": 1, "server": {"name": "`+text+`"}}`)
+	_, stdout, _ := runProgram("--json", dir)
+	if want := `"größe\u202e\u2066\udb40\udc41\u0085\u007f"`; !strings.Contains(stdout, want) {
+		t.Errorf("got %q, want %s in it", stdout, want)
+	}
+	var all []struct{ Status status.Document }
+	if err := json.Unmarshal([]byte(stdout), &all); err != nil || all[0].Status.Server.Name != text {
+		t.Errorf("got %+v, %v, want the name %q", all, err, text)
+	}
+}
+
 // A full disk, or a pipe that nobody reads.
 type failing struct{}
 
