@@ -18,7 +18,7 @@ bad() {
 }
 
 bad 'parameter command-timeout: "soon"' command-timeout=soon
-bad 'parameter command-uids: no longer exists: use command-user=LOW-HIGH' command-uids=1234568000-1234568003
+bad 'parameter command-uids: there is no such parameter any more: use command-user=LOW-HIGH' command-uids=1234568000-1234568003
 if [ "$(id -u)" -ne 0 ]; then
     bad 'parameter command-user: needs root' command-user=nobody
     bad 'parameter command-user: needs root' command-user=1234568000-1234568003
