@@ -58,6 +58,7 @@ setpriv                    util-linux        run as an ordinary user
 ip                         iproute2          make two machines of one, by network namespaces
 ss                         iproute2          look at the options of sockets
 systemd-analyze            systemd           check the service
+systemd-tmpfiles           systemd           remove old files as it does
 strace                     strace            see which processes a server starts
 nm                         binutils          look at what the plugin exports
 keyctl                     keyutils          look at keyrings
