@@ -38,7 +38,7 @@ a=$(printf 'a%.0s' {1..64}) b=$(printf 'b%.0s' {1..64})
 tmp=.tmp.0123456789abcdef0123
 (umask 077 && touch "$private/$a.lock" "$private/$a$tmp" "$private/$b.lock" "$private/$b$tmp" "$private/notes")
 mkfifo end
-flock "$private/$b.lock" sh -c ': >held; read -r _ <end' &
+flock "$private/$b.lock" flock "$private/$b$tmp" sh -c ': >held; read -r _ <end' &
 wait_for 10 test -e held
 start_and_stop
 : >end

@@ -38,7 +38,7 @@ func (s *Server) newExport(name string, cfg *config.Config) *liveExport {
 		Options: maker.Options{
 			Config: cfg, Dir: s.tmpdir, Runner: s.runner, Counts: &s.commands, Debug: s.host.Debug, Error: s.host.Error,
 		},
-		Jobs: s.jobs, MoldJobs: s.molds, Unattended: &s.unattended,
+		Jobs: s.jobs, Molds: s.molds, Unattended: &s.unattended,
 		CheckSpace: x.checkSpaceForSpare, Made: x.tally.Make.Observe,
 	})
 	s.live.Store(x, nil)

@@ -56,8 +56,8 @@ type Server struct {
 	sessionDir string // where those of sessions are kept
 	started    time.Time
 	runner     *command.Runner
-	jobs       *pool.Jobs // of commands
-	molds      *pool.Jobs // of mkfs for molds: a command that takes long holds none up
+	jobs       *pool.Jobs   // of commands
+	molds      *maker.Turns // a command that takes long holds none up
 	unattended template.Unattended
 	own        *liveExport              // the command line's; nil if it has no disk
 	exports    *export.Dir[*liveExport] // nil if there is no export-dir
@@ -85,7 +85,7 @@ func NewServer(cfg *config.Config, host Host, version string) *Server {
 		watches:   cfg.StatusFile != "" || cfg.Limits != (clients.Limits{}),
 		runner:    command.NewRunner(host.Debug),
 		jobs:      pool.NewJobs(jobs(cfg)),
-		molds:     pool.NewJobs(0),
+		molds:     maker.NewTurns(),
 		keepalive: keepalive.New(cfg.ClientTimeout, host.Debug),
 		budget:    descriptors.New(),
 	}

@@ -31,7 +31,7 @@ const maxMold = 8 << 20
 // methods may be called from any number of goroutines.
 type Caster struct {
 	maker  *Maker
-	turn   Turn
+	turns  *Turns
 	slow   func()
 	ctx    context.Context // of mkfs, which no client's leaving ends
 	cancel context.CancelCauseFunc
@@ -60,14 +60,10 @@ type attempt struct {
 	err    error
 }
 
-// Turn waits for mkfs's turn, until ctx ends. Those whose wanted is closed go first.
-// done must be called when mkfs has ended.
-type Turn func(ctx context.Context, wanted <-chan struct{}) (done func(), err error)
-
 // NewCaster returns a Caster of what m makes. slow is called once if disks are not
 // cast from memory after all.
-func NewCaster(m *Maker, turn Turn, slow func()) *Caster {
-	c := &Caster{maker: m, turn: turn, slow: slow}
+func NewCaster(m *Maker, turns *Turns, slow func()) *Caster {
+	c := &Caster{maker: m, turns: turns, slow: slow}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	return c
 }
@@ -175,9 +171,9 @@ func (c *Caster) try(a *attempt) {
 	}
 }
 
-// inTurn is newShape when it is its turn: after those that clients wait for.
+// inTurn is newShape when it is its turn.
 func (c *Caster) inTurn(wanted <-chan struct{}) (*shape, error) {
-	done, err := c.turn(c.ctx, wanted)
+	done, err := c.turns.take(c.ctx, wanted)
 	if err != nil {
 		return nil, fmt.Errorf("wait for mkfs: %w", err)
 	}

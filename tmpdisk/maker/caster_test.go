@@ -21,15 +21,13 @@ import (
 func casterOf(t *testing.T, pairs ...string) *Caster {
 	t.Helper()
 	dir := t.TempDir()
-	c := NewCaster(makerIn(t, dir, pairs...), atOnce, func() {})
+	c := NewCaster(makerIn(t, dir, pairs...), NewTurns(), func() {})
 	t.Cleanup(func() {
 		c.Stop(errStopped)
 		testkit.WantEmpty(t, dir)
 	})
 	return c
 }
-
-func atOnce(context.Context, <-chan struct{}) (done func(), err error) { return func() {}, nil }
 
 var errStopped = errors.New("stopped")
 

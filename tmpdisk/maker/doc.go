@@ -27,5 +27,5 @@
 // # What it does not do
 //
 // It keeps no disks: templates and spare disks are others'. It does not limit how many
-// commands run at a time; a Caster waits for its [Turn].
+// commands run at a time; a Caster waits for its turn, see [Turns].
 package maker

@@ -35,8 +35,7 @@
 // has a client without a maker, and, only if there is none, to the first that is
 // short of spare disks. A pool that wants more than one slot gets in line anew
 // for each. So while a pool is in line for a client, no other one starts two
-// makers, however many clients it has. A call of [Jobs.Wait] is in line like a
-// pool.
+// makers, however many clients it has.
 //
 // A pool that has retired keeps no disks: a disk that comes back or is made goes
 // to a client that waits, or is dropped.

@@ -34,6 +34,15 @@ func (j *Jobs) wants() (ws []want) {
 	return ws
 }
 
+// hold takes a free slot, which done gives back.
+func (j *Jobs) hold(t *testing.T) (done func()) {
+	t.Helper()
+	if ok, _ := j.take(&seat{}, forClient); !ok {
+		t.Fatal("no slot is free")
+	}
+	return func() { j.giveBack()() }
+}
+
 // eventually waits for what other goroutines are about to do.
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()

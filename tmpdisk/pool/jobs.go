@@ -4,7 +4,6 @@
 package pool
 
 import (
-	"context"
 	"runtime"
 	"slices"
 	"sync"
@@ -20,7 +19,7 @@ type Jobs struct {
 	line []*seat // in order of arrival; those for clients go first
 }
 
-// want is what somebody would use a slot for.
+// want is what a pool would use a slot for.
 type want int
 
 const (
@@ -29,12 +28,11 @@ const (
 	forClient
 )
 
-// seat is what Jobs knows of a pool, or of a call of Wait. All but wake is under
-// the mu of Jobs.
+// seat is what Jobs knows of a pool. All but wake is under the mu of Jobs.
 type seat struct {
-	wake    func() // its owner's, after a grant; called without any lock
+	wake    func() // the pool's, after a grant; called without any lock
 	want    want   // nothing unless it is in line
-	granted bool   // holds a slot that its owner has not taken yet
+	granted bool   // holds a slot that the pool has not taken yet
 }
 
 // NewJobs returns n slots; if n is below 1, one for each CPU.
@@ -43,36 +41,6 @@ func NewJobs(n int) *Jobs {
 		n = runtime.NumCPU()
 	}
 	return &Jobs{slots: n, free: n}
-}
-
-// Wait returns once it has a slot for something that no pool makes. It waits
-// among those that make spare disks, and among those that make disks for
-// clients once wanted is closed. The caller must call done to give the slot
-// back; calling it again is harmless. The error says why ctx was cancelled.
-func (j *Jobs) Wait(ctx context.Context, wanted <-chan struct{}) (done func(), err error) {
-	granted := make(chan struct{}, 1)
-	s := &seat{wake: func() {
-		select {
-		case granted <- struct{}{}:
-		default: // it has yet to notice the last time
-		}
-	}}
-	for w := forSpare; ctx.Err() == nil; {
-		ok, wake := j.take(s, w)
-		wake()
-		if ok {
-			return sync.OnceFunc(func() { j.giveBack()() }), nil
-		}
-		select {
-		case <-granted:
-		case <-wanted:
-			w, wanted = forClient, nil
-		case <-ctx.Done():
-		}
-	}
-	_, wake := j.take(s, nothing)
-	wake()
-	return nil, context.Cause(ctx)
 }
 
 // take takes a slot for what s wants now. If there is none, s gets in line, or

@@ -9,16 +9,14 @@ import (
 	"testing"
 )
 
-// fleet does random things to several pools that share their slots, and to calls
-// of Wait, and checks after each that the slots are dealt out as they should.
+// fleet does random things to several pools that share their slots, and checks
+// after each that the slots are dealt out as they should be.
 type fleet struct {
 	*testing.T
 	rng    *rand.Rand
 	jobs   *Jobs
 	step   int
 	drills []*drill
-	waits  []*waiting                // that have no slot yet
-	done   []func()                  // of those that have one
 	seen   map[*maker[*fakeDisk]]int // the step
 	passed []map[int]int             // of each pool: makers of others since it got in line for a client
 }
@@ -57,33 +55,8 @@ func (f *fleet) act() {
 		if f.rng.IntN(10) == 0 {
 			d.Retire()
 		}
-	case 2, 3:
-		f.waits = append(f.waits, startWait(f.T, f.jobs))
-	case 4:
-		if len(f.waits) > 0 && f.waits[0].wanted != nil {
-			close(f.waits[0].wanted)
-			f.waits[0].wanted = nil
-		}
-	case 5:
-		if w, ok := pick(f.rng, &f.waits); ok {
-			f.leave(w)
-		}
-	case 6, 7, 8:
-		if done, ok := pick(f.rng, &f.done); ok {
-			done()
-		}
 	default:
 		d.act()
-	}
-}
-
-// leave ends the context of a call of Wait, which may just have got its slot.
-func (f *fleet) leave(w *waiting) {
-	w.cancel(errLeft)
-	select {
-	case done := <-w.got:
-		f.done = append(f.done, done)
-	case <-w.failed:
 	}
 }
 
@@ -105,17 +78,7 @@ func (f *fleet) settle() {
 }
 
 func (f *fleet) settled() bool {
-	all, waits := true, f.waits[:0]
-	for _, w := range f.waits {
-		select {
-		case done := <-w.got:
-			f.done = append(f.done, done)
-		default:
-			waits = append(waits, w)
-		}
-	}
-	f.waits = waits
-	used := len(f.done)
+	all, used := true, 0
 	for _, d := range f.drills {
 		all = d.settled() && all
 		used += len(d.makers)
@@ -125,11 +88,9 @@ func (f *fleet) settled() bool {
 	return all && used+f.jobs.free == f.jobs.slots
 }
 
-// check compares the state of all pools with the rules. Only calls of Wait may
-// still move, to the line of clients.
+// check compares the state of all pools with the rules.
 func (f *fleet) check() {
-	started, spares := make([]int, len(f.drills)), 0
-	running := len(f.done)
+	started, spares, running := make([]int, len(f.drills)), 0, 0
 	for i, d := range f.drills {
 		d.check()
 		d.Pool.mu.Lock()
@@ -205,18 +166,6 @@ func (f *fleet) end() {
 		f.settle() // a slot may have come its way
 		d.end()
 	}
-	eventually(f.T, "all calls of Wait get a slot", func() bool {
-		f.settled()
-		f.giveBack()
-		return len(f.waits) == 0
-	})
-}
-
-func (f *fleet) giveBack() {
-	for _, done := range f.done {
-		done()
-	}
-	f.done = nil
 }
 
 // finish frees a slot if a client waits, and reports whether one does.
@@ -227,10 +176,6 @@ func (f *fleet) finish() bool {
 	}
 	if waiting == 0 {
 		return false
-	}
-	if len(f.done) > 0 {
-		f.giveBack()
-		return true
 	}
 	for _, d := range f.drills {
 		if len(d.makers) > 0 {

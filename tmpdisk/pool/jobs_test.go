@@ -90,10 +90,7 @@ func TestJobsSparesKeepTheirPlace(t *testing.T) {
 	first := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: jobs})
 	other := newPoolBench(t, Options[*fakeDisk]{Jobs: jobs})
 	second := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: jobs})
-	done, err := jobs.Wait(context.Background(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	done := jobs.hold(t)
 	first.Start()
 	other.join()
 	second.Start()
@@ -113,10 +110,7 @@ func TestJobsSlotIsPassedOn(t *testing.T) {
 	jobs := newSharedJobs(t, 1)
 	first := newPoolBench(t, Options[*fakeDisk]{Jobs: jobs})
 	second := newPoolBench(t, Options[*fakeDisk]{Jobs: jobs})
-	done, err := jobs.Wait(context.Background(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	done := jobs.hold(t)
 	served, other := first.join(), second.join()
 
 	// The client is served with a disk that comes back, between the grant and
@@ -246,13 +240,6 @@ func TestJobsStorm(t *testing.T) {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			done, err := jobs.Wait(context.Background(), nil)
-			if err != nil {
-				t.Errorf("wait: got %v, want a slot", err)
-				return
-			}
-			work()
-			done()
 			if i%2 == 0 {
 				p.Retire()
 			}

@@ -20,7 +20,7 @@ import (
 type Options struct {
 	maker.Options
 	Jobs       *pool.Jobs // of commands
-	MoldJobs   *pool.Jobs // of mkfs for molds: a command that takes long holds none up
+	Molds      *maker.Turns
 	Unattended *template.Unattended
 	// CheckSpace returns an error if there is too little space for a spare disk,
 	// which will most likely take so many bytes.
@@ -65,7 +65,7 @@ func New(o Options) *Supply {
 	switch {
 	case cfg.Builtin():
 		// A cast takes no longer than it takes to fetch a spare disk.
-		s.caster = maker.NewCaster(s.maker, o.MoldJobs.Wait, func() { s.pool.Start() })
+		s.caster = maker.NewCaster(s.maker, o.Molds, func() { s.pool.Start() })
 		if cfg.TemplateDir != "" {
 			o.Debug("parameter template-dir: disks of type=" + cfg.Type + " need no template (ignored)")
 		}

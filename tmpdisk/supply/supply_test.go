@@ -32,7 +32,7 @@ func supplyIn(t *testing.T, dir string, change func(*Options), pairs ...string) 
 			Config: testconfig.Of(t, pairs...), Dir: dir, Runner: command.NewRunner(testkit.Quiet), Counts: &maker.Counts{},
 			Debug: host.Debug, Error: host.Error,
 		},
-		Jobs: pool.NewJobs(4), MoldJobs: pool.NewJobs(0),
+		Jobs: pool.NewJobs(4), Molds: maker.NewTurns(),
 		CheckSpace: func(uint64) error { return nil }, Made: func(time.Duration) {},
 	}
 	if change != nil {
