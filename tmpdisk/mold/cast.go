@@ -6,6 +6,7 @@ package mold
 import (
 	"fmt"
 	"io"
+	"math"
 
 	"golang.org/x/sys/unix"
 
@@ -17,16 +18,25 @@ import (
 // the content of the mold, with the patches, which must be in ascending order
 // and not overlap, in place of its bytes. After an error the file is of no use.
 func (m *Mold) Cast(fd int, patches []stamp.Patch) error {
-	if err := m.cast(fd, patches); err != nil {
+	if err := sys.Retry(func() error { return unix.Ftruncate(fd, m.size) }); err != nil {
+		return fmt.Errorf("cast: truncate: %d bytes: %w", m.size, err)
+	}
+	if err := m.write(fd, patches); err != nil {
 		return fmt.Errorf("cast: %w", err)
 	}
 	return nil
 }
 
-func (m *Mold) cast(fd int, patches []stamp.Patch) error {
-	if err := sys.Retry(func() error { return unix.Ftruncate(fd, m.size) }); err != nil {
-		return fmt.Errorf("truncate: %d bytes: %w", m.size, err)
+// Patch writes patches, as in Cast, over what the file has that fd is open on.
+func Patch(fd int, patches []stamp.Patch) error {
+	holes := &Mold{size: math.MaxInt64}
+	if err := holes.write(fd, patches); err != nil {
+		return fmt.Errorf("patch: %w", err)
 	}
+	return nil
+}
+
+func (m *Mold) write(fd int, patches []stamp.Patch) error {
 	w := writer{fd: fd}
 	done := int64(0)
 	for _, p := range patches {
@@ -45,20 +55,6 @@ func (m *Mold) cast(fd int, patches []stamp.Patch) error {
 		return err
 	}
 	return w.flush()
-}
-
-// Patch writes patches, as in Cast, over what the file has that fd is open on.
-func Patch(fd int, patches []stamp.Patch) error {
-	w := writer{fd: fd}
-	for _, p := range patches {
-		if err := w.add(p.Off, p.Data); err != nil {
-			return fmt.Errorf("patch: %w", err)
-		}
-	}
-	if err := w.flush(); err != nil {
-		return fmt.Errorf("patch: %w", err)
-	}
-	return nil
 }
 
 // maxSegments is IOV_MAX, the most that one pwritev takes.

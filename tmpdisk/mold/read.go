@@ -61,7 +61,7 @@ func read(f *os.File, limit int64) (*Mold, error) {
 			return nil, err
 		}
 	}
-	return c.mold(), nil
+	return &Mold{size: c.size, kept: c.kept(), pieces: c.pieces}, nil
 }
 
 // A collector keeps blocks that are not zero, each content once.
@@ -70,24 +70,15 @@ type collector struct {
 	buf         []byte
 	blocks      int      // how many are kept
 	slabs       [][]byte // where they are, one after the other
-	repeats     []repeat
+	pieces      []piece
+	last        int // index of the block that the last piece ends with
 	seed        maphash.Seed
 	known       map[uint64]int // index of a block by its hash
 }
 
-// A repeat is length blocks of one slab, from the one with the index first on,
-// that stand at off, times in a row.
-type repeat struct {
-	off           int64
-	first, length int
-	times         int64
-}
+const pieceMemory = 80 // bytes, about, for a piece in a slice that grows
 
-const repeatMemory = 80 // bytes, about, for a repeat and its piece
-
-func (c *collector) kept() int64 { return int64(c.blocks*blockSize + len(c.repeats)*repeatMemory) }
-
-func (r repeat) end() int64 { return r.off + int64(r.length)*r.times*blockSize }
+func (c *collector) kept() int64 { return int64(c.blocks*blockSize + len(c.pieces)*pieceMemory) }
 
 // readRange reads whole blocks from off, until end is reached. It returns where
 // the last one ends.
@@ -115,28 +106,32 @@ func (c *collector) readRange(f *os.File, off, end int64) (int64, error) {
 
 var zeroes [blockSize]byte
 
+// add makes the last piece longer, if the block repeats it or comes next in its
+// slab, or else begins another one.
 func (c *collector) add(off int64, block []byte) {
-	i := c.index(block)
-	if len(c.repeats) > 0 {
-		last := &c.repeats[len(c.repeats)-1]
+	before, i := c.last, c.index(block)
+	c.last = i
+	if n := len(c.pieces); n > 0 && c.pieces[n-1].end == off {
+		p := &c.pieces[n-1]
+		once := int64(len(p.data)) == p.end-p.off
 		switch {
-		case last.end() != off:
-		case last.times == 1 && i == last.first+last.length && i%slabBlocks != 0:
-			last.length++
+		case once && i == before+1 && i%slabBlocks != 0:
+			p.data = p.data[:len(p.data)+blockSize]
+			p.end += blockSize
 			return
-		case last.length == 1 && i == last.first:
-			last.times++
+		case len(p.data) == blockSize && i == before:
+			p.end += blockSize
 			return
 		}
 	}
-	c.repeats = append(c.repeats, repeat{off, i, 1, 1})
+	c.pieces = append(c.pieces, piece{off, off + blockSize, c.at(i)})
 }
 
 // index is that of an equal block, which is added if there is none.
 func (c *collector) index(block []byte) int {
 	h := maphash.Bytes(c.seed, block)
 	i, ok := c.known[h]
-	if ok && bytes.Equal(c.at(i, 1), block) {
+	if ok && bytes.Equal(c.at(i), block) {
 		return i
 	}
 	i = c.blocks
@@ -145,22 +140,13 @@ func (c *collector) index(block []byte) int {
 		c.slabs = append(c.slabs, make([]byte, slabSize))
 	}
 	c.blocks++
-	copy(c.at(i, 1), block)
+	copy(c.at(i), block)
 	return i
 }
 
 const slabBlocks = slabSize / blockSize
 
-// at is the n blocks of one slab from the one with index i on.
-func (c *collector) at(i, n int) []byte {
-	return c.slabs[i/slabBlocks][i%slabBlocks*blockSize:][:n*blockSize]
-}
-
-// mold makes pieces of what was collected.
-func (c *collector) mold() *Mold {
-	m := &Mold{size: c.size, kept: c.kept(), pieces: make([]piece, len(c.repeats))}
-	for i, r := range c.repeats {
-		m.pieces[i] = piece{r.off, r.end(), c.at(r.first, r.length)}
-	}
-	return m
+// at is the block with index i. Those after it in its slab are within its capacity.
+func (c *collector) at(i int) []byte {
+	return c.slabs[i/slabBlocks][i%slabBlocks*blockSize:][:blockSize]
 }
