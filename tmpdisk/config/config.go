@@ -45,8 +45,7 @@ type Config struct {
 	SpareDisks int
 	MakeJobs   int // 0 is one per CPU
 
-	TemplateDir  string        // absolute; "" uses no templates
-	TemplateKeep time.Duration // 0 is for ever
+	TemplateDir string // absolute; "" uses no templates
 
 	Session Session
 
@@ -73,7 +72,6 @@ func New(host Host) *Config {
 	return &Config{
 		Type:          mkfs.Default,
 		ClientTimeout: 2 * time.Minute,
-		TemplateKeep:  30 * day,
 		Session:       Session{Max: 1000},
 		host:          host,
 		given:         map[string]string{},

@@ -60,8 +60,6 @@ var parameters = []parameter{
 		parse: (*Config).parseMakeJobs, server: true},
 	{name: "template-dir", form: "DIR", help: "run the command once, keep its disk in DIR, and clone it",
 		parse: (*Config).parseTemplateDir, check: (*Config).checkTemplateDir},
-	{name: "template-keep", form: "DURATION", help: "remove templates not used for so long (default: 30d; 0: never)",
-		parse: (*Config).parseTemplateKeep, needs: "template-dir"},
 	{name: "session-grace", form: "DURATION", help: "how long the disk of EXPORT/TOKEN waits for its client (default: 0)",
 		parse: (*Config).parseSessionGrace, check: (*Config).checkSession},
 	{name: "session-key", form: "peer|name", help: "whether a session is its client's or the name's (default: peer)",
@@ -213,11 +211,6 @@ func (c *Config) checkTemplateDir() error {
 		return nil
 	}
 	return template.Directories.Check(c.TemplateDir)
-}
-
-func (c *Config) parseTemplateKeep(value string) (err error) {
-	c.TemplateKeep, err = parseDays("template-keep", value)
-	return err
 }
 
 const (
