@@ -34,7 +34,7 @@ func openFolder(path string) (folder, error) {
 	o := folder{File: os.NewFile(uintptr(fd), path)}
 	var st unix.Stat_t
 	if err = unix.Fstat(fd, &st); err == nil {
-		err = privdir.Others(&st, privdir.NoneAdds)
+		err = privdir.Others(&st)
 	}
 	if err != nil {
 		o.Close()
@@ -128,5 +128,5 @@ func checkFile(st *unix.Stat_t) error {
 	case st.Size > maxFile:
 		return fmt.Errorf("%d bytes are too many for settings: a file has at most %d", st.Size, maxFile)
 	}
-	return privdir.Others(st, privdir.NoneAdds)
+	return privdir.Others(st)
 }
