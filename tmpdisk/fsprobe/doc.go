@@ -10,12 +10,12 @@
 //
 // # Concurrency
 //
-// All functions may be called from any number of goroutines. None keeps state
-// but what [sys.DistrustHoles] is told. Where
-// the filesystem's server is dead they hang, as whatever else is done there does.
+// All functions may be called from any number of goroutines. None keeps state but what
+// [sys.DistrustHoles] is told. If the filesystem's server is dead they hang, as does
+// whatever else is done there.
 //
 // # What it does not do
 //
-// It logs nothing. It does not find out what other machines
-// see: of that only the mount's options tell, see [Result].LocalLocks.
+// It logs nothing. It does not find out what other machines see: only the mount's
+// options tell of that, see [Result].LocalLocks.
 package fsprobe

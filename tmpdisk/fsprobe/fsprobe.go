@@ -49,9 +49,6 @@ type Result struct {
 	LocalLocks string
 }
 
-// Can is whether the filesystem has the ability.
-func (r Result) Can(a Ability) bool { return r.Why(a) == nil }
-
 // Why is why the filesystem does not have the ability; nil if it has.
 func (r Result) Why(a Ability) error {
 	for _, answer := range r.Answers {
@@ -121,14 +118,12 @@ func probe(path, prefix string) (Result, error) {
 	// Nothing of the first file is in memory only any more, which would have to
 	// be written before it can be cloned.
 	other, _, err := unnamedFile(dir, prefix)
-	if err == nil {
-		defer other.Close()
-		add(Holes, holes(int(other.Fd()), t, sys.Seek))
-		add(Clone, sys.Retry(func() error { return unix.IoctlFileClone(int(other.Fd()), int(one.Fd())) }))
-	} else {
-		add(Holes, err)
-		add(Clone, err)
+	if err != nil {
+		return Result{}, err
 	}
+	defer other.Close()
+	add(Holes, holes(int(other.Fd()), t, sys.Seek))
+	add(Clone, sys.Retry(func() error { return unix.IoctlFileClone(int(other.Fd()), int(one.Fd())) }))
 	add(Locks, locks)
 	return r, nil
 }

@@ -9,9 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // File is one that is replaced as a whole: whoever opens it reads the old text or the
@@ -41,7 +41,8 @@ func (f *File) prefix() string { return "." + filepath.Base(f.path) }
 // text would be of no use. On errors the file is as it was.
 func (f *File) Write(text []byte) error {
 	if err := f.replace(text); err != nil {
-		return fmt.Errorf("write: %s: %w", f.path, cause(err))
+		// Not the name of the unfinished file, which is another each time.
+		return fmt.Errorf("write: %s: %w", f.path, sys.Cause(err))
 	}
 	return nil
 }
@@ -93,7 +94,7 @@ func (f *File) Remove() error {
 		err = os.Remove(f.path)
 	}
 	if err != nil {
-		return fmt.Errorf("remove: %s: %w", f.path, cause(err))
+		return fmt.Errorf("remove: %s: %w", f.path, sys.Cause(err))
 	}
 	return nil
 }
@@ -111,13 +112,4 @@ func (f *File) sweep() {
 			_ = dir.SweepTemp(name) // it harms nobody
 		}
 	}
-}
-
-// cause leaves out the name of the unfinished file, which is another each time.
-func cause(err error) error {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno
-	}
-	return err
 }
