@@ -100,9 +100,6 @@ func (c *Config) parseSize(value string) error {
 			"or has something other than letters, digits and _-. in it: choose another name", value, printable(name))
 	}
 	size, err := c.host.ParseSize(value)
-	if err == nil && size < 0 {
-		err = errors.New("negative")
-	}
 	if err != nil {
 		return fmt.Errorf("%q: %w: give whole bytes, or a unit as in size=500M or size=16G", value, err)
 	}
@@ -255,8 +252,5 @@ func (c *Config) readMinFree(text string) (minfree.Limit, error) {
 		return minfree.Limit{Percent: percent}, nil
 	}
 	n, err := c.host.ParseSize(text)
-	if err == nil && n < 0 {
-		err = errors.New("negative")
-	}
-	return minfree.Limit{Bytes: uint64(max(n, 0))}, err
+	return minfree.Limit{Bytes: uint64(n)}, err
 }
