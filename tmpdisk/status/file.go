@@ -28,10 +28,20 @@ type File struct {
 }
 
 // NewFile has no effect on the file at path, a symbolic link included, before Write.
-// It removes what a server that died left while it wrote.
+// It removes unfinished files of servers that died while they wrote.
 func NewFile(path string, mode os.FileMode) *File {
 	f := &File{path: path, mode: mode}
-	f.sweep()
+	dir, err := privdir.Shared(filepath.Dir(path))
+	if err != nil {
+		return f // the first Write says so
+	}
+	defer dir.Close()
+	names, _ := dir.Names()
+	for _, name := range names {
+		if prefix, ok := privdir.SplitTemp(name); ok && prefix == f.prefix() {
+			_ = dir.SweepTemp(name) // it harms nobody
+		}
+	}
 	return f
 }
 
@@ -58,34 +68,27 @@ func (f *File) replace(text []byte) error {
 		return err
 	}
 	defer file.Close()
-	info, err := fill(file, text, f.mode)
+	_, err = file.Write(text)
+	if err == nil {
+		err = file.Chmod(f.mode) // whatever the umask
+	}
+	var info os.FileInfo
+	if err == nil {
+		info, err = file.Stat()
+	}
 	if err != nil {
 		dir.Discard(file)
 		return err
 	}
-	if err := dir.Publish(file, filepath.Base(f.path), false); err != nil {
-		return err
+	if err = dir.Publish(file, filepath.Base(f.path), false); err == nil {
+		f.ours = info
 	}
-	f.ours = info
-	return nil
-}
-
-func fill(file *os.File, text []byte, mode os.FileMode) (os.FileInfo, error) {
-	if _, err := file.Write(text); err != nil {
-		return nil, err
-	}
-	if err := file.Chmod(mode); err != nil { // whatever the umask
-		return nil, err
-	}
-	return file.Stat()
+	return err
 }
 
 // Remove removes the file if nobody has replaced it since Write.
 func (f *File) Remove() error {
 	info, err := os.Lstat(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err == nil {
 		// Filesystems soon use an inode's number again, but not its time.
 		if !os.SameFile(info, f.ours) || !info.ModTime().Equal(f.ours.ModTime()) {
@@ -93,23 +96,8 @@ func (f *File) Remove() error {
 		}
 		err = os.Remove(f.path)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove: %s: %w", f.path, sys.Cause(err))
 	}
 	return nil
-}
-
-// sweep removes unfinished files that nobody writes any more.
-func (f *File) sweep() {
-	dir, err := privdir.Shared(filepath.Dir(f.path))
-	if err != nil {
-		return // the first Write says so
-	}
-	defer dir.Close()
-	names, _ := dir.Names()
-	for _, name := range names {
-		if prefix, ok := privdir.SplitTemp(name); ok && prefix == f.prefix() {
-			_ = dir.SweepTemp(name) // it harms nobody
-		}
-	}
 }
