@@ -23,11 +23,10 @@ type parameter struct {
 	name string
 	// help is the value's form and what it means, as Help prints them.
 	form, help string
-	// parse checks value and stores it. Its error is prefixed with the
-	// parameter's name by the caller.
+	// parse checks value and stores it. Its error need not name the parameter.
 	parse func(c *Config, value string) error
-	// check, if not nil, is run by Complete for every parameter, given or
-	// not, in the table's order. Its error is prefixed likewise.
+	// check, if not nil, is run by Complete, whether the parameter is given or
+	// not. Its error need not name it either.
 	check func(c *Config) error
 	// needs, if not "", is the parameter without which this one, if given,
 	// makes no sense.

@@ -3,10 +3,9 @@
 
 // Package fsprobe finds out what a filesystem can do, by trying it in a directory.
 //
-// What is asked for with a system call that fails costs no more than that call, and
-// who needs an answer in the course of a request gets it so. A trial is for what
-// does not fail but is wrong: locks that two can have, holes that are none. It is
-// also what an administrator wants to know of a directory.
+// Whoever serves a request makes a system call and sees whether it fails. A trial is
+// for what does not fail but is wrong: a lock that two can have, data that is taken
+// for a hole. It also tells administrators what a directory is good for.
 //
 // # Concurrency
 //

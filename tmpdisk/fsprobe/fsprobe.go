@@ -69,9 +69,8 @@ func (r Result) Lines(what, dir string) []string {
 	return lines
 }
 
-// Warning says what is wrong with a filesystem that is not fit for disks; "" if none
-// is known. That zeroing leaves the data is no such thing where it is not trusted: see
-// package disk.
+// Warning says what is wrong with a filesystem that is not fit for disks; "" if nothing
+// is known. Zeroing may leave the data where package disk does not trust it anyway.
 func (r Result) Warning() string {
 	if errors.Is(r.Why(Punch), errStays) || !r.Type.Shared() && errors.Is(r.Why(Zero), errStays) {
 		return fmt.Sprintf("this filesystem (%s) says that it makes zeroes of data, and does not: "+

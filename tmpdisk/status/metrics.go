@@ -42,27 +42,23 @@ type ExportMetrics struct {
 // Outcome is how a client's open ended.
 type Outcome int
 
-// The disk that a client gets is cast, a clone of a template, made for it, a spare,
-// one that another client has returned unused, or its session's. A client is refused
-// because of the export's name, its number of disks, min-free, the server's number of
-// descriptors, who may have the session, a session whose data is lost, because it hung up while it waited, or
-// because no disk could be made.
+// The disk that a client gets, or why it gets none.
 const (
-	Cast Outcome = iota
-	Clone
-	Made
-	Spare
-	Returned
-	Resumed
-	RefusedUnknown
-	RefusedLimit
-	RefusedMinFree
-	RefusedDescriptors
-	RefusedSession
-	RefusedLost
-	RefusedGone
-	RefusedFailed
-	Outcomes // is how many there are
+	Cast               Outcome = iota // from a mold
+	Clone                             // of a template
+	Made                              // for this client
+	Spare                             // made ahead
+	Returned                          // by another client, which has not used it
+	Resumed                           // its session's
+	RefusedUnknown                    // there is no such export
+	RefusedLimit                      // the client has as many disks as it may have
+	RefusedMinFree                    // too little space is free
+	RefusedDescriptors                // the server has too few
+	RefusedSession                    // the session is another client's
+	RefusedLost                       // the session's data is lost
+	RefusedGone                       // the client hung up while it waited
+	RefusedFailed                     // no disk could be made
+	Outcomes                          // is how many there are
 )
 
 var outcomeNames = [Outcomes]string{
