@@ -31,9 +31,7 @@ rejected "parameter template-dir: $work/file: not a directory" template-dir=file
 rejected "parameter template-dir: empty" template-dir=
 rejected "parameter template-dir: $work/open: mode 0777" template-dir=open
 rejected "parameter template-dir: $work/group: mode 0770" template-dir=group
-rejected "parameter template-keep: " template-dir="$templates" template-keep=-1d
-rejected "parameter template-keep: " template-dir="$templates" template-keep=soon
-rejected "parameter template-keep: only works with template-dir=" template-keep=1d
+rejected "parameter template-keep: there is no such parameter any more" template-dir="$templates" template-keep=90d
 rejected "parameter template-uuid: there is no such parameter any more" template-dir="$templates" template-uuid=same
 [ -z "$(find open group "$templates" -mindepth 1)" ] || fail "something was made"
 

@@ -57,8 +57,8 @@ for p in make-jobs=1 client-timeout=1m export-dir=. session-dir=. session-sync=y
     write a "size=1M\n$p\n"
     wrong "exports/a.conf: line 2: parameter ${p%%=*}: is the server's as a whole: give it on the command line"
 done
-write a 'size=1M\ntemplate-keep=1d\n'
-wrong 'exports/a.conf: line 2: parameter template-keep: only works with template-dir='
+write a 'size=1M\nsession-key=name\n'
+wrong 'exports/a.conf: line 2: parameter session-key: only works with session-grace='
 args=(size=1M type=minix)
 write a 'label=x\n'
 wrong 'exports/a.conf: line 1: parameter label: minix has no labels'

@@ -22,7 +22,6 @@ echo 1 >base
 usual=(size=1M word=hello base="$work/base" command="$noting")
 makes 1 "${usual[@]}"
 makes 0 "${usual[@]}"
-makes 0 "${usual[@]}" template-keep=1d
 makes 1 "${usual[@]}" size=2M
 makes 1 "${usual[@]}" other=
 makes 1 "${usual[@]}" label=l

@@ -6,6 +6,7 @@ package main
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -130,12 +131,7 @@ func comparePeers(a, b row) int {
 
 // columnNamed is the column's index, or -1.
 func columnNamed(name string) int {
-	for i, c := range columns {
-		if c.name == strings.ToLower(name) {
-			return i
-		}
-	}
-	return -1
+	return slices.IndexFunc(columns, func(c column) bool { return c.name == strings.ToLower(name) })
 }
 
 func columnNames() string {

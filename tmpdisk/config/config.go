@@ -6,6 +6,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +18,8 @@ import (
 
 // Host is what the configuration needs of nbdkit.
 type Host interface {
-	// ParseSize turns "1G" into bytes the way nbdkit_parse_size does.
+	// ParseSize turns "1G" into bytes the way nbdkit_parse_size does: never a
+	// negative number of them.
 	ParseSize(s string) (int64, error)
 	// AbsolutePath resolves path against the directory nbdkit was started in.
 	AbsolutePath(path string) string
@@ -26,8 +28,7 @@ type Host interface {
 }
 
 // Config is the plugin's configuration. Fill it with Set, check it with
-// Complete, and do not change it afterwards: it is then safe to share. It has
-// no side effects, because nbdkit's parameters are replayed in two processes.
+// Complete, and do not change it afterwards.
 type Config struct {
 	Size    int64  // bytes; what the command is told, not what it must make
 	Type    string // never ""
@@ -45,8 +46,7 @@ type Config struct {
 	SpareDisks int
 	MakeJobs   int // 0 is one per CPU
 
-	TemplateDir  string        // absolute; "" uses no templates
-	TemplateKeep time.Duration // 0 is for ever
+	TemplateDir string // absolute; "" uses no templates
 
 	Session Session
 
@@ -73,7 +73,6 @@ func New(host Host) *Config {
 	return &Config{
 		Type:          mkfs.Default,
 		ClientTimeout: 2 * time.Minute,
-		TemplateKeep:  30 * day,
 		Session:       Session{Max: 1000},
 		host:          host,
 		given:         map[string]string{},
@@ -151,13 +150,12 @@ func (c *Config) checkUnread() error {
 }
 
 func (c *Config) setVariable(name, value string) {
-	for i := range c.Variables {
-		if c.Variables[i].Name == name {
-			c.Variables[i].Value = value
-			return
-		}
+	i := slices.IndexFunc(c.Variables, func(v Variable) bool { return v.Name == name })
+	if i < 0 {
+		c.Variables = append(c.Variables, Variable{name, value})
+	} else {
+		c.Variables[i].Value = value
 	}
-	c.Variables = append(c.Variables, Variable{name, value})
 }
 
 // A parameterError is about one parameter.

@@ -64,6 +64,25 @@ func TestParseDurationRefuses(t *testing.T) {
 	}
 }
 
+func TestParseDays(t *testing.T) {
+	const day = 24 * time.Hour
+	for value, want := range map[string]time.Duration{
+		"0": 0, "0d": 0, "60": time.Minute, "2h": 2 * time.Hour, "7d": 7 * day, "36500d": 36500 * day,
+	} {
+		if got, err := parseDays("some-time", value); err != nil || got != want {
+			t.Errorf("%q: got %v, %v, want %v", value, got, err, want)
+		}
+	}
+	for value, want := range map[string]string{
+		"": "empty", "soon": "soon", "d": "as in some-time=30d", "-3d": "negative",
+		"99999999999999999999d": "too long", "36501d": "at most 36500d",
+	} {
+		if _, err := parseDays("some-time", value); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", value, err, want)
+		}
+	}
+}
+
 func FuzzParseDuration(f *testing.F) {
 	for _, seed := range []string{"0", "90s", "1h30m", "-1", "", "1e9", "9223372036854775807", ".5s"} {
 		f.Add(seed)

@@ -73,7 +73,7 @@ func TestExportAccepts(t *testing.T) {
 		{"nothing of its own", []string{"size", "1M"}, nil},
 		{"all of its own", nil, []string{"size=1M", "type=xfs"}},
 		{"no command", []string{"command", "exit 1"}, []string{"size=1M", "command="}},
-		{"no templates", []string{"template-keep", "1d", "template-dir", "/tmp"}, []string{"size=1M", "template-dir="}},
+		{"no templates", []string{"template-dir", "/tmp"}, []string{"size=1M", "template-dir="}},
 		{"sessions of its own", []string{"session-max", "5"}, []string{"size=1M", "session-grace=1h", "session-lost=fresh"}},
 		{"no sessions", []string{"session-grace", "1h", "session-lost", "fresh"}, []string{"size=1M", "session-grace=0"}},
 		{"what goes with a command elsewhere", []string{"command-link", "share"}, []string{"size=1M"}},

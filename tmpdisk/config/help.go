@@ -6,25 +6,23 @@ package config
 import (
 	"fmt"
 	"strings"
+	"text/tabwriter"
 )
 
 // Help is the text of nbdkit's .config_help: one line for each parameter,
 // without a final newline.
 func Help() string {
-	keys := make([]string, len(parameters))
-	width := 0
-	for i, p := range parameters {
-		keys[i] = fmt.Sprintf("%s=<%s>", p.name, p.form)
-		if p.name == "size" { // the magic key
-			keys[i] = "[size=]<" + p.form + ">"
-		}
-		width = max(width, len(keys[i]))
-	}
 	var b strings.Builder
-	for i, p := range parameters {
-		fmt.Fprintf(&b, "%-*s  %s\n", width, keys[i], p.help)
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, p := range parameters {
+		key := p.name + "="
+		if p.name == "size" {
+			key = "[size=]" // the magic key
+		}
+		fmt.Fprintf(w, "%s<%s>\t%s\n", key, p.form, p.help)
 	}
-	fmt.Fprintf(&b, "%-*s  %s", width, "NAME=<VALUE>", "any other name: a shell variable of the command")
+	fmt.Fprint(w, "NAME=<VALUE>\tany other name: a shell variable of the command")
+	w.Flush()
 	return b.String()
 }
 

@@ -23,11 +23,10 @@ type parameter struct {
 	name string
 	// help is the value's form and what it means, as Help prints them.
 	form, help string
-	// parse checks value and stores it. Its error is prefixed with the
-	// parameter's name by the caller.
+	// parse checks value and stores it. Its error need not name the parameter.
 	parse func(c *Config, value string) error
-	// check, if not nil, is run by Complete for every parameter, given or
-	// not, in the table's order. Its error is prefixed likewise.
+	// check, if not nil, is run by Complete, whether the parameter is given or
+	// not. Its error need not name it either.
 	check func(c *Config) error
 	// needs, if not "", is the parameter without which this one, if given,
 	// makes no sense.
@@ -60,8 +59,6 @@ var parameters = []parameter{
 		parse: (*Config).parseMakeJobs, server: true},
 	{name: "template-dir", form: "DIR", help: "run the command once, keep its disk in DIR, and clone it",
 		parse: (*Config).parseTemplateDir, check: (*Config).checkTemplateDir},
-	{name: "template-keep", form: "DURATION", help: "remove templates not used for so long (default: 30d; 0: never)",
-		parse: (*Config).parseTemplateKeep, needs: "template-dir"},
 	{name: "session-grace", form: "DURATION", help: "how long the disk of EXPORT/TOKEN waits for its client (default: 0)",
 		parse: (*Config).parseSessionGrace, check: (*Config).checkSession},
 	{name: "session-key", form: "peer|name", help: "whether a session is its client's or the name's (default: peer)",
@@ -102,9 +99,6 @@ func (c *Config) parseSize(value string) error {
 			"or has something other than letters, digits and _-. in it: choose another name", value, printable(name))
 	}
 	size, err := c.host.ParseSize(value)
-	if err == nil && size < 0 {
-		err = errors.New("negative")
-	}
 	if err != nil {
 		return fmt.Errorf("%q: %w: give whole bytes, or a unit as in size=500M or size=16G", value, err)
 	}
@@ -215,11 +209,6 @@ func (c *Config) checkTemplateDir() error {
 	return template.Directories.Check(c.TemplateDir)
 }
 
-func (c *Config) parseTemplateKeep(value string) (err error) {
-	c.TemplateKeep, err = parseDays("template-keep", value)
-	return err
-}
-
 const (
 	// The kernel counts in whole seconds and needs time for two probes and an
 	// answer to the second, so that one lost packet ends nothing.
@@ -262,8 +251,5 @@ func (c *Config) readMinFree(text string) (minfree.Limit, error) {
 		return minfree.Limit{Percent: percent}, nil
 	}
 	n, err := c.host.ParseSize(text)
-	if err == nil && n < 0 {
-		err = errors.New("negative")
-	}
-	return minfree.Limit{Bytes: uint64(max(n, 0))}, err
+	return minfree.Limit{Bytes: uint64(n)}, err
 }

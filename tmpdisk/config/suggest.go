@@ -5,6 +5,7 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -20,17 +21,9 @@ func findParameter(name string) *parameter {
 
 // isShellName is true of a name that POSIX lets a shell variable have, in
 // ASCII whatever the locale.
-func isShellName(s string) bool {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-		digit := c >= '0' && c <= '9'
-		if !letter && (!digit || i == 0) {
-			return false
-		}
-	}
-	return s != ""
-}
+func isShellName(s string) bool { return shellName.MatchString(s) }
+
+var shellName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // printable keeps a hostile key from breaking the one line an error has.
 func printable(key string) string {
@@ -44,48 +37,30 @@ func printable(key string) string {
 // as the end of an error message, or gives "".
 func didYouMean(key string) string {
 	folded := strings.ToLower(strings.NewReplacer("_", "-", ".", "-").Replace(key))
-	best, bestDistance := "", 3
-	for _, p := range parameters {
-		// Two slips in a four-letter word make another word: site is not size.
-		limit := 2
-		if len(p.name) < 6 {
-			limit = 1
-		}
-		if d := editDistance(folded, p.name); d <= limit && d < bestDistance {
-			best, bestDistance = p.name, d
+	for slips := range 3 {
+		for _, p := range parameters {
+			// Two slips in a four-letter word make another word: site is not size.
+			if slips == 2 && len(p.name) < 6 {
+				continue
+			}
+			if within(slips, folded, p.name) {
+				return fmt.Sprintf("; did you mean %s=?", p.name)
+			}
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %s=?", best)
+	return ""
 }
 
-// editDistance counts the insertions, deletions, replacements and swaps of
-// two neighbours that turn a into b (optimal string alignment).
-func editDistance(a, b string) int {
-	if len(a) > 64 { // no parameter is near; bounds the work on a hostile key
-		return len(a)
+// within reports whether at most so many slips make b of a. A slip is a letter too
+// many, one too few, a wrong one, or two neighbours in the wrong order.
+func within(slips int, a, b string) bool {
+	for a != "" && b != "" && a[0] == b[0] {
+		a, b = a[1:], b[1:]
 	}
-	d := make([][]int, len(a)+1)
-	for i := range d {
-		d[i] = make([]int, len(b)+1)
-		d[i][0] = i
+	if slips == 0 || a == "" || b == "" {
+		return len(a)+len(b) <= slips
 	}
-	for j := range d[0] {
-		d[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			d[i][j] = min(d[i-1][j]+1, d[i][j-1]+1, d[i-1][j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
-			}
-		}
-	}
-	return d[len(a)][len(b)]
+	swapped := len(a) > 1 && len(b) > 1 && a[0] == b[1] && a[1] == b[0]
+	return within(slips-1, a[1:], b) || within(slips-1, a, b[1:]) || within(slips-1, a[1:], b[1:]) ||
+		swapped && within(slips-1, a[2:], b[2:])
 }

@@ -11,9 +11,8 @@ import (
 )
 
 // parseDuration reads the value of the parameter called name: a whole number
-// of seconds, or Go's notation with units (90s, 5m, 1h30m, 500ms). It is never
-// negative; 0 is allowed and means what the parameter says it means. The error
-// gives the remedy; the caller says which parameter it is about.
+// of seconds, or Go's notation with units (90s, 5m, 1h30m, 500ms), not negative.
+// The error gives the remedy; the caller says which parameter it is about.
 func parseDuration(name, value string) (time.Duration, error) {
 	bad := func(why string) error {
 		return fmt.Errorf("%q: %s: give seconds, or units as in %s=90s or %s=1h30m", value, why, name, name)

@@ -19,7 +19,7 @@ func (c *Config) parseClientDisks(value string) (err error) {
 
 func (c *Config) parseClientRate(value string) error {
 	n, err := c.host.ParseSize(value)
-	if err == nil && n <= 0 {
+	if err == nil && n == 0 {
 		err = errors.New("a client could do nothing")
 	}
 	if err != nil {

@@ -149,7 +149,7 @@ func (d *Dir[T]) list(now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.opts.Dir, err)
 	}
-	if len(names) == 0 && len(d.files) > 0 && o.id.dev != d.seen.dev {
+	if len(names) == 0 && len(d.files) > 0 && o.id.Dev != d.seen.Dev {
 		return fmt.Errorf("%s: is on another filesystem now, and has no exports: is one not mounted, or mounted over it?", d.opts.Dir)
 	}
 	d.seen, d.settled = o.id, o.id.settledAt(now)

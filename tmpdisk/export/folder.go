@@ -34,7 +34,7 @@ func openFolder(path string) (folder, error) {
 	o := folder{File: os.NewFile(uintptr(fd), path)}
 	var st unix.Stat_t
 	if err = unix.Fstat(fd, &st); err == nil {
-		err = privdir.Others(&st, privdir.NoneAdds)
+		err = privdir.Others(&st)
 	}
 	if err != nil {
 		o.Close()
@@ -79,19 +79,18 @@ func (o folder) read(file string) ([]byte, identity, error) {
 		return nil, identity{}, err
 	}
 	defer f.Close()
-	text := make([]byte, id.size+1)
-	n, err := io.ReadFull(f, text)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+	text, err := io.ReadAll(io.LimitReader(f, id.Size+1))
+	if err != nil {
 		return nil, identity{}, err
 	}
 	var after unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &after); err != nil {
 		return nil, identity{}, err
 	}
-	if int64(n) != id.size || identityOf(&after) != id {
+	if int64(len(text)) != id.Size || identityOf(&after) != id {
 		return nil, identity{}, errBusy
 	}
-	return text[:n], id, nil
+	return text, id, nil
 }
 
 func (o folder) open(file string) (*os.File, identity, error) {
@@ -128,5 +127,5 @@ func checkFile(st *unix.Stat_t) error {
 	case st.Size > maxFile:
 		return fmt.Errorf("%d bytes are too many for settings: a file has at most %d", st.Size, maxFile)
 	}
-	return privdir.Others(st, privdir.NoneAdds)
+	return privdir.Others(st)
 }

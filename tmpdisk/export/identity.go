@@ -11,20 +11,14 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
-// An identity is what tells versions of a file or directory apart.
-type identity struct {
-	dev, ino     uint64
-	size         int64
-	mtime, ctime unix.Timespec
-	mode         uint32
-	uid, gid     uint32
-}
+// An identity tells versions of a file or directory apart: its status, without what
+// reading it, or writing back what is in memory, changes.
+type identity unix.Stat_t
 
 func identityOf(st *unix.Stat_t) identity {
-	return identity{
-		dev: uint64(st.Dev), ino: st.Ino, size: st.Size, mtime: st.Mtim, ctime: st.Ctim,
-		mode: st.Mode, uid: st.Uid, gid: st.Gid,
-	}
+	id := identity(*st)
+	id.Atim, id.Blocks = unix.Timespec{}, 0
+	return id
 }
 
 func stat(dirfd int, name string, flags int) (st unix.Stat_t, err error) {
@@ -38,5 +32,5 @@ const settle = 3 * time.Second
 
 func (id identity) settledAt(now time.Time) bool {
 	// Whatever changes a file changes its ctime, which nobody can set.
-	return time.Unix(id.ctime.Unix()).Before(now.Add(-settle))
+	return time.Unix(id.Ctim.Unix()).Before(now.Add(-settle))
 }

@@ -49,9 +49,6 @@ type Result struct {
 	LocalLocks string
 }
 
-// Can is whether the filesystem has the ability.
-func (r Result) Can(a Ability) bool { return r.Why(a) == nil }
-
 // Why is why the filesystem does not have the ability; nil if it has.
 func (r Result) Why(a Ability) error {
 	for _, answer := range r.Answers {
@@ -72,9 +69,8 @@ func (r Result) Lines(what, dir string) []string {
 	return lines
 }
 
-// Warning says what is wrong with a filesystem that is not fit for disks; "" if none
-// is known. That zeroing leaves the data is no such thing where it is not trusted: see
-// package disk.
+// Warning says what is wrong with a filesystem that is not fit for disks; "" if nothing
+// is known. Zeroing may leave the data where package disk does not trust it anyway.
 func (r Result) Warning() string {
 	if errors.Is(r.Why(Punch), errStays) || !r.Type.Shared() && errors.Is(r.Why(Zero), errStays) {
 		return fmt.Sprintf("this filesystem (%s) says that it makes zeroes of data, and does not: "+
@@ -121,14 +117,12 @@ func probe(path, prefix string) (Result, error) {
 	// Nothing of the first file is in memory only any more, which would have to
 	// be written before it can be cloned.
 	other, _, err := unnamedFile(dir, prefix)
-	if err == nil {
-		defer other.Close()
-		add(Holes, holes(int(other.Fd()), t, sys.Seek))
-		add(Clone, sys.Retry(func() error { return unix.IoctlFileClone(int(other.Fd()), int(one.Fd())) }))
-	} else {
-		add(Holes, err)
-		add(Clone, err)
+	if err != nil {
+		return Result{}, err
 	}
+	defer other.Close()
+	add(Holes, holes(int(other.Fd()), t, sys.Seek))
+	add(Clone, sys.Retry(func() error { return unix.IoctlFileClone(int(other.Fd()), int(one.Fd())) }))
 	add(Locks, locks)
 	return r, nil
 }

@@ -97,7 +97,7 @@ func TestProbe(t *testing.T) {
 			var abilities []Ability
 			for _, a := range r.Answers {
 				abilities = append(abilities, a.Ability)
-				if want := c.wantNo[a.Ability]; !errors.Is(a.Err, want) || r.Can(a.Ability) != (want == nil) {
+				if want := c.wantNo[a.Ability]; !errors.Is(a.Err, want) || (r.Why(a.Ability) == nil) != (want == nil) {
 					t.Errorf("got %s, want %v", a, want)
 				}
 			}
@@ -118,7 +118,7 @@ func TestAnswer(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	if (Result{}).Can(Clone) {
+	if (Result{}).Why(Clone) == nil {
 		t.Error("got cloning of what was not tried")
 	}
 }
@@ -159,7 +159,7 @@ func TestProbeWithoutRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := Probe(dir, "probe")
-	if err != nil || !errors.Is(r.Why(Holes), unix.ENOSPC) || !errors.Is(r.Why(Punch), unix.ENOSPC) || !r.Can(Locks) {
+	if err != nil || !errors.Is(r.Why(Holes), unix.ENOSPC) || !errors.Is(r.Why(Punch), unix.ENOSPC) || r.Why(Locks) != nil {
 		t.Errorf("got %v, %v, want that there is no room for holes", r.Answers, err)
 	}
 	if err := os.Remove(dir + "/full"); err != nil {

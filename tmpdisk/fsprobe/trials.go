@@ -8,6 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,7 +24,7 @@ import (
 func unnamed(dir *privdir.Dir, prefix string) error {
 	fd, err := sparse.Unnamed(dir.Path(), false)
 	if err != nil {
-		return cause(err)
+		return sys.Cause(err)
 	}
 	defer unix.Close(fd)
 	_ = sys.Flock(fd) // for sweeps, as long as it has a name
@@ -30,15 +33,6 @@ func unnamed(dir *privdir.Dir, prefix string) error {
 		return fmt.Errorf("give it a name: %w", err)
 	}
 	return dir.Remove(name)
-}
-
-// cause is err without what was tried.
-func cause(err error) error {
-	var errno unix.Errno
-	if errors.As(err, &errno) {
-		return errno
-	}
-	return err
 }
 
 // unit is small, because what is allocated at the start an idle server keeps.
@@ -57,7 +51,7 @@ func zeroed(f *os.File, off int64, mode uint32) error {
 		return err
 	}
 	if _, err := f.ReadAt(buf, off); err != nil {
-		return fmt.Errorf("read: %w", cause(err))
+		return fmt.Errorf("read: %w", sys.Cause(err))
 	}
 	if bytes.Count(buf, []byte{0}) != unit {
 		return errStays
@@ -136,4 +130,59 @@ func truncate(fd int, size int64) error {
 		return fmt.Errorf("truncate: %w", err)
 	}
 	return nil
+}
+
+// unnamedFile makes a file that has no name any more. It is locked, so that no sweep
+// takes for a dead server's what stands for its name on NFS: locks is why that did not
+// work as it must, or nil.
+func unnamedFile(dir *privdir.Dir, prefix string) (f *os.File, locks, err error) {
+	if f, locks, err = dir.Temp(prefix); err != nil {
+		return nil, nil, err
+	}
+	if locks == nil {
+		locks = excludes(f)
+	}
+	return f, locks, dir.Remove(filepath.Base(f.Name()))
+}
+
+var errBoth = errors.New("two can have the lock of one file at the same time")
+
+// excludes is why the lock of f, which is locked, does not exclude another who opens
+// the same file; nil if it does.
+func excludes(f *os.File) error {
+	other, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), os.O_RDWR, 0)
+	if err != nil {
+		return sys.Cause(err)
+	}
+	defer other.Close()
+	switch err := sys.Flock(int(other.Fd())); {
+	case err == nil:
+		return errBoth
+	case !errors.Is(err, unix.EWOULDBLOCK):
+		return err
+	}
+	return nil
+}
+
+// localOptions are those with which locks are kept from other machines: of NFS, GFS2
+// and OCFS2, Lustre, and SMB.
+var localOptions = []string{"nolock", "local_lock=all", "local_lock=flock", "localflocks", "localflock", "nobrl"}
+
+// localLocks is the one with which the filesystem of dir, of type t, was mounted; ""
+// if none is known.
+func localLocks(t sys.FSType, dir string) string {
+	if !t.Shared() {
+		return ""
+	}
+	options, _ := sys.MountOptions(dir) // "" if they are not known
+	return localOption(options)
+}
+
+func localOption(options string) string {
+	for _, o := range strings.Split(options, ",") {
+		if slices.Contains(localOptions, o) {
+			return o
+		}
+	}
+	return ""
 }

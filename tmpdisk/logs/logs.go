@@ -36,10 +36,8 @@ type kind struct {
 }
 
 // New returns a Limiter that passes lines on to log.
-func New(log func(string)) *Limiter { return newLimiter(log, nil) }
-
-func newLimiter(log func(string), clock sys.Clock) *Limiter {
-	return &Limiter{log: log, clock: sys.ClockOr(clock), kinds: map[string]*kind{}}
+func New(log func(string)) *Limiter {
+	return &Limiter{log: log, clock: sys.ClockOr(nil), kinds: map[string]*kind{}}
 }
 
 // Log logs line, or counts it if there were ten of its kind in this minute.
@@ -77,16 +75,13 @@ func (l *Limiter) Stop() {
 
 // kind returns what is known of a kind. With l.mu.
 func (l *Limiter) kind(name string) *kind {
-	k := l.kinds[name]
-	if k == nil && len(l.kinds) >= maxKinds {
+	if l.kinds[name] == nil && len(l.kinds) >= maxKinds {
 		name = "" // the rest
-		k = l.kinds[name]
 	}
-	if k == nil {
-		k = &kind{begun: l.clock.Now()}
-		l.kinds[name] = k
+	if l.kinds[name] == nil {
+		l.kinds[name] = &kind{begun: l.clock.Now()}
 	}
-	return k
+	return l.kinds[name]
 }
 
 // endMinute ends k's minute if it is over. With l.mu.

@@ -24,7 +24,8 @@ type bench struct {
 
 func newBench() *bench {
 	b := &bench{clock: testkit.NewClock()}
-	b.Limiter = newLimiter(func(line string) { b.lines = append(b.lines, line) }, b.clock)
+	b.Limiter = New(func(line string) { b.lines = append(b.lines, line) })
+	b.Limiter.clock = b.clock
 	return b
 }
 

@@ -27,24 +27,14 @@ func finalUID() int {
 	return anyUID
 }
 
-// Trust is what must be true of a directory.
-type Trust bool
-
-const (
-	// NoneReplaces: nobody but root and the server's user can replace, rename or
-	// remove what is in it. A sticky directory such as /var/tmp is as good as one
-	// that others cannot write to.
-	NoneReplaces Trust = false
-	// NoneAdds: nor can anybody add anything.
-	NoneAdds Trust = true
-)
-
 // Others is an error that says who, besides root and this server's user, could change
 // what has the status st, and what to do; nil if nobody could. The bits of the group
 // tell of access control lists as well, whose mask they are.
-func Others(st *unix.Stat_t, trust Trust) error { return others(st, os.Geteuid(), trust) }
+func Others(st *unix.Stat_t) error { return others(st, os.Geteuid(), false) }
 
-func others(st *unix.Stat_t, uid int, trust Trust) error {
+// others lets everybody add to a sticky directory such as /var/tmp if mayAdd is set:
+// nobody can replace, rename or remove there what is somebody else's.
+func others(st *unix.Stat_t, uid int, mayAdd bool) error {
 	if owner := int(st.Uid); owner != 0 && owner != uid && uid != anyUID {
 		may := "root"
 		if uid != 0 {
@@ -53,9 +43,9 @@ func others(st *unix.Stat_t, uid int, trust Trust) error {
 		return fmt.Errorf("owned by user %d, who could change what is there: it must belong to %s", owner, may)
 	}
 	sticky := st.Mode&unix.S_IFMT == unix.S_IFDIR && st.Mode&unix.S_ISVTX != 0
-	if st.Mode&0o022 != 0 && !(sticky && trust == NoneReplaces) {
+	if st.Mode&0o022 != 0 && !(sticky && mayAdd) {
 		remedy := "chmod go-w"
-		if trust == NoneReplaces {
+		if mayAdd {
 			remedy += ", or chmod +t"
 		}
 		return fmt.Errorf("mode %04o: group or others could change what is there: %s", st.Mode&0o7777, remedy)
@@ -84,7 +74,7 @@ func openDir(path string, uid int) (int, error) {
 	}
 	var st unix.Stat_t
 	if err = unix.Fstat(fd, &st); err == nil {
-		err = others(&st, uid, NoneReplaces)
+		err = others(&st, uid, true)
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -187,25 +177,13 @@ func CheckTrust(path string) error {
 }
 
 // CheckDir finds out without a side effect whether this server will be able to keep
-// something in the directory path, which must be trusted as far as NoneReplaces. Before
-// the server forks, root does not know as whom it is going to run: then the owner may
-// be anybody.
+// something in the directory path, see [OpenDir]. Before the server forks, root does not
+// know as whom it is going to run: then the owner may be anybody.
 func CheckDir(path string) error {
-	fd, err := openWritable(path, finalUID())
-	if err == nil {
-		unix.Close(fd)
-	}
-	return err
-}
-
-func openWritable(path string, uid int) (int, error) {
-	fd, err := openDir(path, uid)
+	fd, err := openDir(path, finalUID())
 	if err != nil {
-		return -1, err
+		return err
 	}
-	if err := checkWritable(fd, path); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
+	defer unix.Close(fd)
+	return checkWritable(fd, path)
 }

@@ -31,6 +31,9 @@ const maxNames = 100
 // dirName is the name of a user's directory.
 func (k Kind) dirName(uid int) string { return k.Name + "-" + strconv.Itoa(uid) }
 
+// prefix is that of errors.
+func (k Kind) prefix() string { return "parameter " + k.Parameter + ": " }
+
 // ErrNone says that nothing was ever kept.
 var ErrNone = errors.New("no private directory")
 
@@ -38,13 +41,13 @@ var ErrNone = errors.New("no private directory")
 // that can be known. Its errors do not name the parameter.
 func (k Kind) Check(parent string) error {
 	uid := finalUID()
-	pfd, err := openWritable(parent, uid)
+	pfd, err := openDir(parent, uid)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(pfd)
-	if uid == anyUID {
-		return nil
+	if err := checkWritable(pfd, parent); err != nil || uid == anyUID {
+		return err
 	}
 	d, err := k.find(pfd, parent, uid)
 	if err != nil || d == nil {
@@ -59,7 +62,7 @@ func (k Kind) Check(parent string) error {
 func (k Kind) Open(parent string, create bool) (*Dir, error) {
 	d, err := k.open(parent, create)
 	if err != nil && !errors.Is(err, ErrNone) {
-		err = fmt.Errorf("parameter %s: %w", k.Parameter, err)
+		err = fmt.Errorf("%s%w", k.prefix(), err)
 	}
 	return d, err
 }
@@ -131,7 +134,7 @@ func (k Kind) openIn(pfd int, parent, name string, uid int) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &Dir{fd: fd, path: path, parameter: k.Parameter, uid: uid}, nil
+	return &Dir{fd: fd, path: path, prefix: k.prefix(), uid: uid}, nil
 }
 
 // Shared opens a directory that others may read, and add files to if it is sticky, for
@@ -147,17 +150,10 @@ func Shared(path string) (*Dir, error) {
 
 // A Dir is such a directory, open.
 type Dir struct {
-	fd        int
-	path      string
-	parameter string // "" if errors need not name one
-	uid       int    // whose alone what is in it must be, or anyUID
-}
-
-func (d *Dir) error(err error) error {
-	if d.parameter == "" {
-		return err
-	}
-	return fmt.Errorf("parameter %s: %w", d.parameter, err)
+	fd     int
+	path   string
+	prefix string // of errors
+	uid    int    // whose alone what is in it must be, or anyUID
 }
 
 // FD is the open directory's descriptor, until Close.
@@ -178,7 +174,7 @@ func (d *Dir) Open(name string, flags int) (*os.File, error) {
 	const safe = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 	fd, err := openChecked(d.fd, name, flags|safe, unix.S_IFREG, d.uid)
 	if err != nil {
-		return nil, d.error(fmt.Errorf("%s: %w", d.Join(name), err))
+		return nil, fmt.Errorf("%s%s: %w", d.prefix, d.Join(name), err)
 	}
 	return os.NewFile(uintptr(fd), d.Join(name)), nil
 }
@@ -202,7 +198,7 @@ func (d *Dir) Lock(name string, flags int) (*os.File, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, d.error(fmt.Errorf("lock: %s: %w", d.Join(name), err))
+		return nil, fmt.Errorf("%slock: %s: %w", d.prefix, d.Join(name), err)
 	}
 	return f, nil
 }

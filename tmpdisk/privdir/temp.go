@@ -94,7 +94,7 @@ func (d *Dir) Temp(prefix string) (f *os.File, unlocked, err error) {
 		}
 		f.Close() // a sweep was faster
 	}
-	return nil, nil, d.error(fmt.Errorf("make a temporary file: %s: %w", d.path, ErrReplaced))
+	return nil, nil, fmt.Errorf("%smake a temporary file: %s: %w", d.prefix, d.path, ErrReplaced)
 }
 
 // Publish renames f, of Temp, to name. With keep, the file and its name outlast a crash

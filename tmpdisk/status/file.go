@@ -9,9 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // File is one that is replaced as a whole: whoever opens it reads the old text or the
@@ -28,10 +28,20 @@ type File struct {
 }
 
 // NewFile has no effect on the file at path, a symbolic link included, before Write.
-// It removes what a server that died left while it wrote.
+// It removes unfinished files of servers that died while they wrote.
 func NewFile(path string, mode os.FileMode) *File {
 	f := &File{path: path, mode: mode}
-	f.sweep()
+	dir, err := privdir.Shared(filepath.Dir(path))
+	if err != nil {
+		return f // the first Write says so
+	}
+	defer dir.Close()
+	names, _ := dir.Names()
+	for _, name := range names {
+		if prefix, ok := privdir.SplitTemp(name); ok && prefix == f.prefix() {
+			_ = dir.SweepTemp(name) // it harms nobody
+		}
+	}
 	return f
 }
 
@@ -41,7 +51,8 @@ func (f *File) prefix() string { return "." + filepath.Base(f.path) }
 // text would be of no use. On errors the file is as it was.
 func (f *File) Write(text []byte) error {
 	if err := f.replace(text); err != nil {
-		return fmt.Errorf("write: %s: %w", f.path, cause(err))
+		// Not the name of the unfinished file, which is another each time.
+		return fmt.Errorf("write: %s: %w", f.path, sys.Cause(err))
 	}
 	return nil
 }
@@ -57,34 +68,27 @@ func (f *File) replace(text []byte) error {
 		return err
 	}
 	defer file.Close()
-	info, err := fill(file, text, f.mode)
+	_, err = file.Write(text)
+	if err == nil {
+		err = file.Chmod(f.mode) // whatever the umask
+	}
+	var info os.FileInfo
+	if err == nil {
+		info, err = file.Stat()
+	}
 	if err != nil {
 		dir.Discard(file)
 		return err
 	}
-	if err := dir.Publish(file, filepath.Base(f.path), false); err != nil {
-		return err
+	if err = dir.Publish(file, filepath.Base(f.path), false); err == nil {
+		f.ours = info
 	}
-	f.ours = info
-	return nil
-}
-
-func fill(file *os.File, text []byte, mode os.FileMode) (os.FileInfo, error) {
-	if _, err := file.Write(text); err != nil {
-		return nil, err
-	}
-	if err := file.Chmod(mode); err != nil { // whatever the umask
-		return nil, err
-	}
-	return file.Stat()
+	return err
 }
 
 // Remove removes the file if nobody has replaced it since Write.
 func (f *File) Remove() error {
 	info, err := os.Lstat(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err == nil {
 		// Filesystems soon use an inode's number again, but not its time.
 		if !os.SameFile(info, f.ours) || !info.ModTime().Equal(f.ours.ModTime()) {
@@ -92,32 +96,33 @@ func (f *File) Remove() error {
 		}
 		err = os.Remove(f.path)
 	}
-	if err != nil {
-		return fmt.Errorf("remove: %s: %w", f.path, cause(err))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove: %s: %w", f.path, sys.Cause(err))
 	}
 	return nil
 }
 
-// sweep removes unfinished files that nobody writes any more.
-func (f *File) sweep() {
-	dir, err := privdir.Shared(filepath.Dir(f.path))
-	if err != nil {
-		return // the first Write says so
+// maxName leaves room for what an unfinished file's name has besides.
+const maxName = 200
+
+// Check finds out without a side effect whether a File can be written at path, as
+// far as that can be known. Its errors do not name the parameter.
+func Check(path string) error {
+	// Replacing a link to a device, as /dev/stdout is, or the device itself, is
+	// never meant.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: not a regular file: name a file, which will be replaced", path)
 	}
-	defer dir.Close()
-	names, _ := dir.Names()
-	for _, name := range names {
-		if prefix, ok := privdir.SplitTemp(name); ok && prefix == f.prefix() {
-			_ = dir.SweepTemp(name) // it harms nobody
-		}
+	if name := filepath.Base(path); len(name) > maxName {
+		return fmt.Errorf("%.40q...: a name of %d bytes: give one of at most %d", name, len(name), maxName)
 	}
+	return privdir.CheckDir(filepath.Dir(path))
 }
 
-// cause leaves out the name of the unfinished file, which is another each time.
-func cause(err error) error {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno
+// CheckMetrics is Check for a file that node_exporter is to read.
+func CheckMetrics(path string) error {
+	if name := filepath.Base(path); filepath.Ext(name) != ".prom" || name == ".prom" {
+		return fmt.Errorf("%s: the name must end in .prom: node_exporter reads no others", path)
 	}
-	return err
+	return Check(path)
 }

@@ -6,6 +6,7 @@ package status
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -30,10 +31,7 @@ type Histogram struct {
 // Observe counts one thing that took d, which is 0 if the clock went backwards.
 func (h *Histogram) Observe(d time.Duration) {
 	d = max(d, 0)
-	i := 0
-	for i < len(bounds) && d > bounds[i] {
-		i++
-	}
+	i, _ := slices.BinarySearch(bounds[:], d)
 	h.counts[i].Add(1)
 	h.sum.Add(int64(d))
 }

@@ -42,27 +42,23 @@ type ExportMetrics struct {
 // Outcome is how a client's open ended.
 type Outcome int
 
-// The disk that a client gets is cast, a clone of a template, made for it, a spare,
-// one that another client has returned unused, or its session's. A client is refused
-// because of the export's name, its number of disks, min-free, the server's number of
-// descriptors, who may have the session, a session whose data is lost, because it hung up while it waited, or
-// because no disk could be made.
+// The disk that a client gets, or why it gets none.
 const (
-	Cast Outcome = iota
-	Clone
-	Made
-	Spare
-	Returned
-	Resumed
-	RefusedUnknown
-	RefusedLimit
-	RefusedMinFree
-	RefusedDescriptors
-	RefusedSession
-	RefusedLost
-	RefusedGone
-	RefusedFailed
-	Outcomes // is how many there are
+	Cast               Outcome = iota // from a mold
+	Clone                             // of a template
+	Made                              // for this client
+	Spare                             // made ahead
+	Returned                          // by another client, which has not used it
+	Resumed                           // its session's
+	RefusedUnknown                    // there is no such export
+	RefusedLimit                      // the client has as many disks as it may have
+	RefusedMinFree                    // too little space is free
+	RefusedDescriptors                // the server has too few
+	RefusedSession                    // the session is another client's
+	RefusedLost                       // the session's data is lost
+	RefusedGone                       // the client hung up while it waited
+	RefusedFailed                     // no disk could be made
+	Outcomes                          // is how many there are
 )
 
 var outcomeNames = [Outcomes]string{
@@ -102,24 +98,20 @@ func (m Metrics) text() []byte {
 }
 
 func (m Metrics) ofServer(t *text) {
-	gauge := func(name, help string, value float64, labels ...string) {
-		t.family(name, "gauge", help)
+	add := func(name, kind, help string, value float64, labels ...string) {
+		t.family(name, kind, help)
 		t.sample("", value, labels...)
 	}
-	counter := func(name, help string, value uint64) {
-		t.family(name, "counter", help)
-		t.sample("", float64(value))
-	}
-	gauge("tmpdisk_info", "The plugin's version.", 1, "version", m.Version)
-	gauge("tmpdisk_start_time_seconds", "When the server started, since the epoch.",
+	add("tmpdisk_info", "gauge", "The plugin's version.", 1, "version", m.Version)
+	add("tmpdisk_start_time_seconds", "gauge", "When the server started, since the epoch.",
 		float64(m.Started.UnixMilli())/1000)
-	gauge("tmpdisk_tmpdir_free_bytes", "Space for disks that is free.", float64(m.TmpdirFree))
-	gauge("tmpdisk_tmpdir_size_bytes", "The size of the filesystem for disks.", float64(m.TmpdirSize))
-	gauge("tmpdisk_clients_waiting", "Clients that wait for a disk to be made.", float64(m.ClientsWaiting))
-	gauge("tmpdisk_disks_making", "Disks that are being made.", float64(m.Making))
-	gauge("tmpdisk_commands_running", "Commands that make disks, now.", float64(m.CommandsRunning))
-	counter("tmpdisk_commands_killed_total", "Commands that were killed.", m.CommandsKilled)
-	counter("tmpdisk_commands_failed_total", "Commands that failed by themselves.", m.CommandsFailed)
+	add("tmpdisk_tmpdir_free_bytes", "gauge", "Space for disks that is free.", float64(m.TmpdirFree))
+	add("tmpdisk_tmpdir_size_bytes", "gauge", "The size of the filesystem for disks.", float64(m.TmpdirSize))
+	add("tmpdisk_clients_waiting", "gauge", "Clients that wait for a disk to be made.", float64(m.ClientsWaiting))
+	add("tmpdisk_disks_making", "gauge", "Disks that are being made.", float64(m.Making))
+	add("tmpdisk_commands_running", "gauge", "Commands that make disks, now.", float64(m.CommandsRunning))
+	add("tmpdisk_commands_killed_total", "counter", "Commands that were killed.", float64(m.CommandsKilled))
+	add("tmpdisk_commands_failed_total", "counter", "Commands that failed by themselves.", float64(m.CommandsFailed))
 
 	t.family("tmpdisk_request_seconds", "histogram", "How long requests took in the plugin, of a sample of them.")
 	t.histogram(m.RequestSeconds.Counts[:], m.RequestSeconds.Sum,
@@ -146,13 +138,9 @@ var perExport = []struct {
 			}
 		}},
 	{"tmpdisk_bytes_total", "counter", "Bytes of requests.",
-		func(t *text, e ExportMetrics) {
-			t.byKind(e, func(c Count) int64 { return c.Bytes })
-		}},
+		func(t *text, e ExportMetrics) { t.byKind(e, func(c Count) int64 { return c.Bytes }) }},
 	{"tmpdisk_requests_total", "counter", "Requests.",
-		func(t *text, e ExportMetrics) {
-			t.byKind(e, func(c Count) int64 { return c.Requests })
-		}},
+		func(t *text, e ExportMetrics) { t.byKind(e, func(c Count) int64 { return c.Requests }) }},
 	{"tmpdisk_fenced_requests_total", "counter", "Requests refused because a newer connection has the session.",
 		func(t *text, e ExportMetrics) { t.ofExport(e, float64(e.Fenced)) }},
 	{"tmpdisk_make_seconds", "histogram", "How long it took to make a disk.",

@@ -84,16 +84,13 @@ func (r *Reporter) Stop() {
 
 func (r *Reporter) run() {
 	defer close(r.stopped)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for {
+		r.look(time.Now())
 		select {
 		case <-r.stop:
 			return
-		case <-timer.C:
+		case <-time.After(tick):
 		}
-		r.look(time.Now())
-		timer.Reset(tick)
 	}
 }
 

@@ -4,6 +4,7 @@
 package status
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -19,33 +20,25 @@ type text struct {
 
 func (t *text) family(name, kind, help string) {
 	t.name = name
-	t.add("# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n")
-}
-
-func (t *text) add(words ...string) {
-	for _, word := range words {
-		t.buf = append(t.buf, word...)
-	}
+	t.buf = fmt.Appendf(t.buf, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
 }
 
 // sample adds one of the family. The labels are a name, a value, a name and so on.
 func (t *text) sample(suffix string, value float64, labels ...string) {
-	t.add(t.name, suffix, "{")
-	t.label("server", t.server)
+	t.buf = fmt.Appendf(t.buf, "%s%s{server=%s", t.name, suffix, quoted(t.server))
 	for i := 0; i < len(labels); i += 2 {
-		t.add(",")
-		t.label(labels[i], labels[i+1])
+		t.buf = fmt.Appendf(t.buf, ",%s=%s", labels[i], quoted(labels[i+1]))
 	}
-	t.add("} ")
-	t.buf = strconv.AppendFloat(t.buf, value, 'g', -1, 64)
-	t.add("\n")
+	t.buf = fmt.Appendf(t.buf, "} %s\n", number(value))
 }
 
 var escaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
-func (t *text) label(name, value string) {
-	t.add(name, `="`, escaper.Replace(strings.ToValidUTF8(value, "\uFFFD")), `"`)
+func quoted(value string) string {
+	return `"` + escaper.Replace(strings.ToValidUTF8(value, "\uFFFD")) + `"`
 }
+
+func number(value float64) string { return strconv.FormatFloat(value, 'g', -1, 64) }
 
 // histogram adds one histogram: counts has what is in each bucket alone, and bound
 // tells where each ends but the last, which has no end.
@@ -55,7 +48,7 @@ func (t *text) histogram(counts []uint64, sum time.Duration, bound func(int) tim
 		total += n
 		le := "+Inf"
 		if i < len(counts)-1 {
-			le = strconv.FormatFloat(bound(i).Seconds(), 'g', -1, 64)
+			le = number(bound(i).Seconds())
 		}
 		t.sample("_bucket", float64(total), append(labels[:len(labels):len(labels)], "le", le)...)
 	}

@@ -3,7 +3,11 @@
 
 package sys
 
-import "golang.org/x/sys/unix"
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
 
 // A signal to the server, one of Go's own for example, may interrupt any slow
 // system call.
@@ -24,4 +28,13 @@ func Retry2[T any](call func() (T, error)) (T, error) {
 			return v, err
 		}
 	}
+}
+
+// Cause is the error number in err, without what was tried; err itself if it has none.
+func Cause(err error) error {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
 }

@@ -31,6 +31,9 @@ func (h Host) ParseSize(s string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if n < 0 {
+		return 0, errors.New("negative")
+	}
 	if n > math.MaxInt64/unit {
 		return 0, errors.New("too large")
 	}

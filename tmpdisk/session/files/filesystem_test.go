@@ -36,7 +36,7 @@ func TestFilesystem(t *testing.T) {
 				}
 			}
 			r, ok := d.Filesystem()
-			if !ok || !r.Can(fsprobe.Locks) || len(r.Answers) != 6 {
+			if !ok || r.Why(fsprobe.Locks) != nil || len(r.Answers) != 6 {
 				t.Errorf("got %v, %t, want six answers", r.Answers, ok)
 			}
 			if want := r.Lines("session-dir", o.Path); !slices.Equal(lines, want) {
