@@ -163,7 +163,7 @@ const (
 )
 
 // dropFirst drops the disk of the key that choose, which is called with mu, returns.
-// tried is false if there is none, dropped if the disk is there still.
+// tried is false if there is none, and dropped is false if the disk is there still.
 func (s *Sessions) dropFirst(why keep.Reason, choose func() (keep.Key, bool)) (freed uint64, dropped, tried bool) {
 	s.mu.Lock()
 	key, ok := choose()

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 )
 
@@ -243,6 +244,37 @@ func TestTornSlots(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// A server goes by the clock that nobody sets where it can, and takes nobody for older
+// than that it is seen now.
+func TestLeft(t *testing.T) {
+	clock := testkit.NewClock()
+	s := &Server{Boot: "this", Clock: clock}
+	ago := func(wall, boot time.Duration) Record {
+		return Record{Boot: "this", Used: clock.Now().Add(-wall), Uptime: clock.SinceBoot() - boot}
+	}
+	for name, tt := range map[string]struct {
+		r      Record
+		change func(r *Record)
+		want   time.Duration
+	}{
+		"the same boot":              {ago(time.Hour, time.Minute), func(*Record) {}, time.Minute},
+		"another boot":               {ago(time.Hour, time.Minute), func(r *Record) { r.Boot = "other" }, time.Hour},
+		"unknown since the boot":     {ago(time.Hour, 0), func(r *Record) { r.Uptime = 0 }, time.Hour},
+		"clock set back":             {ago(-time.Hour, 0), func(r *Record) { r.Uptime = 0 }, time.Hour},
+		"later than now":             {ago(0, -time.Minute), func(*Record) {}, 0},
+		"connected":                  {ago(time.Hour, time.Minute), func(r *Record) { r.Connected = true }, 0},
+		"connected to a dead server": {ago(time.Hour, time.Minute), func(r *Record) { r.Connected, r.Orphaned = true, true }, time.Minute},
+	} {
+		tt.change(&tt.r)
+		if got := clock.Now().Sub(s.Left(&tt.r)); got != tt.want {
+			t.Errorf("%s: got left %v ago, want %v", name, got, tt.want)
+		}
+		if w := s.Waiting(&tt.r); !w.Since.Equal(s.Left(&tt.r)) || w.Key != tt.r.Key {
+			t.Errorf("%s: got %+v, want it since it was left", name, w)
 		}
 	}
 }
