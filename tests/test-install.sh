@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # make install puts the plugin and its manual page where they belong below
-# DESTDIR, nbdkit runs it from there, and make uninstall removes both.
+# DESTDIR, nbdkit runs it from there, and make uninstall removes both. Nobody but the
+# owner can change what make install-service puts there, whatever the umask.
 
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -20,3 +21,17 @@ find root -path "*/man1/nbdkit-$name-plugin.1" | grep . || fail "no manual page"
 run_make uninstall
 left=$(find root -type f)
 [ -z "$left" ] || fail "left by make uninstall: $left"
+rm -r root
+(
+    umask 002
+    run_make install-service
+    umask 077
+    run_make install-service prefix=/private sysconfdir=/private/etc
+)
+[ "$(find root -name 'nbdkit-tmpdisk.service' | wc -l)" -eq 2 ] || fail "no unit"
+open=$(find root -path '*nbdkit-tmpdisk*' -perm /022)
+[ -z "$open" ] || fail "others can change: $open"
+closed=$(find root/private -path '*nbdkit-tmpdisk*' ! -perm -go+r)
+[ -z "$closed" ] || fail "others cannot read: $closed"
+nbdkit -U - "$plugin" size=1M type=swap --run true \
+    export-dir="$work/root/usr/local/etc/nbdkit-tmpdisk/exports.d"

@@ -27,8 +27,8 @@ has nbdkit-tmpdisk.service KillSignal=SIGKILL
 # Clients with 4 descriptors and 17 threads each, and 300 tasks for commands and Go,
 # run out of descriptors first, and stay below the usual vm.max_map_count.
 setting() { sed -n "s/^$1=//p" nbdkit-tmpdisk.service; }
-# What the manual says of the log.
-for limit in LogRateLimitIntervalSec LogRateLimitBurst; do
+# What the manual says of the limits.
+for limit in LogRateLimitIntervalSec LogRateLimitBurst MemoryMax; do
     grep -qF "C<$limit=$(setting "$limit")>" "$top_srcdir/nbdkit-tmpdisk-plugin.pod" ||
         fail "the manual says another $limit than $(setting "$limit")"
 done
