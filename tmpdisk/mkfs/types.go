@@ -12,9 +12,9 @@ import (
 // Default is the type of a disk if none is asked for.
 const Default = "ext4"
 
-// A filesystem says how to make one type on a file that is fresh: sparse, all
-// zeroes, and of nobody else's interest until mkfs has ended. So no mkfs need
-// ask, look for an old filesystem, discard, or write zeroes.
+// A filesystem says how to make one type on a fresh file, which is one hole and which
+// nobody else uses before mkfs has ended. So mkfs need not ask whether to go on, look
+// for an old filesystem, discard, or write zeroes.
 type filesystem struct {
 	program string
 	debian  string // package that has program

@@ -23,8 +23,8 @@ type Mold struct {
 	pieces []piece // in ascending order
 }
 
-// A piece is the bytes of the disk from off to end: data, over and over, the
-// last time perhaps not all of it. The last piece may end after the disk.
+// A piece is the bytes of the disk from off to end: data, repeated as often as it takes,
+// and cut off at end. The last piece may end after the disk.
 type piece struct {
 	off, end int64
 	data     []byte

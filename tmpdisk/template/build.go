@@ -48,7 +48,7 @@ type visit struct {
 // Why a build is cancelled that nobody waits for.
 var (
 	errOutdated   = errors.New("the template is out of date before it is built")
-	errUnattended = errors.New("nobody waits for the template, and another one is being built for nobody already")
+	errUnattended = errors.New("nobody waits for the template, and another one that nobody waits for is being built already")
 )
 
 // join returns the build of key, which it begins if there is none, and takes
@@ -96,8 +96,8 @@ func (t *Templates) begin(dir dir, lock *lock, key string) *build {
 		defer t.running.Done()
 		defer b.cancel(nil)
 		b.run(dir, lock)
-		// Nobody waits any more, and a sweep is one look at the directory.
-		// What nobody uses makes room for the next template.
+		// Nobody waits any more, so this is a good time to remove templates that
+		// are not used: the next one needs room.
 		if err := t.Sweep(); err != nil {
 			t.opts.Debug(fmt.Sprintf("%v (ignored)", err))
 		}
@@ -142,7 +142,7 @@ func (b *build) run(dir dir, lock *lock) {
 	d, err = b.t.build(b.ctx, dir, b.key)
 }
 
-// ended hands out what has become of the build.
+// ended gives the outcome to those who wait, or closes a disk that nobody waits for.
 func (b *build) ended(d *disk.Disk, err error) {
 	b.t.mu.Lock()
 	if b.t.newest == b {
@@ -241,7 +241,7 @@ func (t *Templates) build(ctx context.Context, dir dir, key string) (*disk.Disk,
 }
 
 // own returns d, or a copy of it if the command has linked it to a file that
-// stays, which is not the client's to change.
+// stays: a client must not change that.
 func (t *Templates) own(ctx context.Context, d *disk.Disk, linked bool) (*disk.Disk, error) {
 	if !linked {
 		return d, nil
@@ -256,8 +256,8 @@ func (t *Templates) own(ctx context.Context, d *disk.Disk, linked bool) (*disk.D
 	return copied, err
 }
 
-// unfit says why a disk makes no template, which is known for certain, and
-// whether it has a name.
+// unfit says why a disk can never become a template, "" if it may. linked is whether
+// the disk is a file that has a name, so that others can change it.
 func unfit(d *disk.Disk) (linked bool, why string) {
 	var st unix.Stat_t
 	err := unix.Fstat(d.FD(), &st)

@@ -40,7 +40,7 @@ func (d dir) template(key string) (*os.File, error) {
 	return d.Open(key, unix.O_RDONLY)
 }
 
-// touch notes that a template was used, for the sweep to go by.
+// touch notes that a template was used. The sweep goes by that time.
 func (d dir) touch(key string) error {
 	now := []unix.Timespec{{Nsec: unix.UTIME_NOW}, {Nsec: unix.UTIME_NOW}}
 	return unix.UtimesNanoAt(d.FD(), key, now, unix.AT_SYMLINK_NOFOLLOW)

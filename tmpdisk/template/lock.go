@@ -5,18 +5,19 @@ package template
 
 import (
 	"errors"
-	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 )
 
 // lock is the right to build or remove one template. One goroutine of one of
 // this user's processes has it at a time. Those who only read a template do not
 // need it: they have the template open.
 //
-// Whoever holds the lock removes its file. So whoever gets the lock of a file
-// that has no name any more has nothing, and tries again.
+// Whoever holds the lock removes its file when they give it up. So the lock of a file
+// that has no name any more is worth nothing: whoever gets that tries again.
 type lock struct {
 	dir  dir
 	name string

@@ -69,7 +69,8 @@ func (t *Templates) sweepKey(d dir, key string) error {
 	return d.Remove(key)
 }
 
-// expired is false if it cannot be known.
+// expired reports whether nobody has used a template for so long that it goes. It is
+// false if that cannot be known.
 func (t *Templates) expired(d dir, key string) bool {
 	var st unix.Stat_t
 	if t.opts.Keep == 0 || unix.Fstatat(d.FD(), key, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
@@ -78,8 +79,8 @@ func (t *Templates) expired(d dir, key string) bool {
 	return time.Since(time.Unix(st.Mtim.Unix())) > t.opts.Keep
 }
 
-// abandoned is whether a removed file must have lost its server: a template in
-// use has a time of a moment ago, see touch.
+// abandoned reports whether no server can have a removed file open any more. One that
+// clones a template has noted the use a moment ago, see touch.
 func (d dir) abandoned(name string) bool {
 	var st unix.Stat_t
 	return unix.Fstatat(d.FD(), name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil &&

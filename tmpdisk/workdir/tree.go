@@ -29,7 +29,7 @@ type remover struct {
 }
 
 // removePatience is how long a tree may grow while it is removed: somebody
-// else can own a part of it, if a command has let him in.
+// else can own a part of it, if a command has let them in.
 const removePatience = 10 * time.Second
 
 // removeTree empties the directory that fd is open on and removes it as name
@@ -39,7 +39,7 @@ func removeTree(dirfd int, name string, fd int) error {
 	return r.tree(dirfd, name, fd, 1)
 }
 
-// tree does that for a directory that is depth levels deep, top being the first.
+// tree empties and removes a directory that is depth levels deep; top's depth is 1.
 // A process that is just dying may still add files, so a directory that is not
 // empty after all is emptied again, a few times.
 func (r *remover) tree(dirfd int, name string, fd, depth int) error {

@@ -161,8 +161,8 @@ func (w *Dir) Enter() error {
 	return w.makeInner(nil)
 }
 
-// GiveTo does that and gives the inner directory to uid and gid, who may pass
-// through w but not list it. Needs CAP_CHOWN.
+// GiveTo does what Enter does, and gives the inner directory to uid and gid, who may
+// pass through w but not list it. Needs CAP_CHOWN.
 func (w *Dir) GiveTo(uid, gid int) error {
 	return w.makeInner(func(fd int) error {
 		if err := unix.Fchown(fd, uid, gid); err != nil {
