@@ -26,8 +26,8 @@ func (s *Server) Exports() (list []Export, ok bool) {
 	if s.own != nil {
 		list = append(list, Export{"", s.own.cfg.Description})
 	}
-	for _, e := range s.exports.All() {
-		list = append(list, Export{e.Name, e.Value.cfg.Description})
+	for _, x := range s.exports.All() {
+		list = append(list, Export{x.name, x.cfg.Description})
 	}
 	return list, true
 }
@@ -89,8 +89,8 @@ func (s *Server) find(name string) (x *liveExport, export, token string, err err
 func (s *Server) unknown(name string) error {
 	const enough = 20
 	var names []string
-	for _, e := range s.exports.All() {
-		names = append(names, e.Name)
+	for _, x := range s.exports.All() {
+		names = append(names, x.name)
 	}
 	there := "there are none"
 	switch n := len(names); {

@@ -88,18 +88,13 @@ func (c *Config) lacks(p *parameter) bool {
 }
 
 func (c *Config) parseExportDir(value string) error {
-	if value == "" {
-		return errors.New("empty: name a directory with a file NAME.conf for each export, or leave it out")
-	}
-	c.ExportDir = c.host.AbsolutePath(value)
-	return nil
+	return c.parsePath(&c.ExportDir, value, "name a directory with a file NAME.conf for each export, or leave it out")
 }
 
 // CheckFiles looks at the files that Complete does not look at: it reads those of
 // export-dir, and finds out whether others can be written, and who else may write to
-// TMPDIR. It is for the time before
-// the server forks. Later one may be half-written just then, or not be the server's
-// user's, which is no reason to serve nobody.
+// TMPDIR. It is for the time before the server forks. Later a file may be half-written,
+// or not belong to the server's user, which is no reason to serve nobody.
 func (c *Config) CheckFiles() error {
 	if err := privdir.CheckTrust(TMPDIR(c.host)); err != nil {
 		return fmt.Errorf("TMPDIR: %w", err)

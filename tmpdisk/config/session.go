@@ -26,13 +26,14 @@ type Session struct {
 	Max    int
 }
 
-// oneOf returns the place of value among those that may be given.
-func oneOf(value string, may ...string) (int, error) {
-	i := slices.Index(may, value)
-	if i < 0 {
-		return 0, fmt.Errorf("%q: give one of %s", value, strings.Join(may, ", "))
+// parseEither stores in second whether value is b, the second of the two that may be
+// given.
+func parseEither(second *bool, value, a, b string) error {
+	if value != a && value != b {
+		return fmt.Errorf("%q: give one of %s, %s", value, a, b)
 	}
-	return i, nil
+	*second = value == b
+	return nil
 }
 
 func (c *Config) parseSessionGrace(value string) (err error) {
@@ -43,13 +44,12 @@ func (c *Config) parseSessionGrace(value string) (err error) {
 // checkSession looks for parameters of sessions where there are none: a client
 // would lose what it was to keep.
 func (c *Config) checkSession() error {
-	if c.Session.Grace != 0 && c.CommandLinkShare {
+	switch {
+	case c.Session.Grace != 0 && c.CommandLinkShare:
 		return errors.New("a session cannot keep a file that all clients change (command-link=share): leave one of them out")
-	}
-	if c.Session.Grace != 0 {
+	case c.Session.Grace != 0:
 		return nil
-	}
-	if c.own == nil && c.ExportDir != "" {
+	case c.own == nil && c.ExportDir != "":
 		return nil // exports may have sessions
 	}
 	given := func(name string) bool { return c.has(name) && (c.own == nil || c.own[name]) }
@@ -62,9 +62,7 @@ func (c *Config) checkSession() error {
 }
 
 func (c *Config) parseSessionKey(value string) error {
-	i, err := oneOf(value, "peer", "name")
-	c.Session.ByName = i == 1
-	return err
+	return parseEither(&c.Session.ByName, value, "peer", "name")
 }
 
 func (c *Config) parseSessionConflict(value string) error {
@@ -72,17 +70,11 @@ func (c *Config) parseSessionConflict(value string) error {
 		return errors.New("refuse: is no longer there: with handover, the default, a newcomer takes the session over, " +
 			"and a second client that must never have it needs a token of its own")
 	}
-	i, err := oneOf(value, "handover", "share")
-	c.Session.Share = i == 1
-	return err
+	return parseEither(&c.Session.Share, value, "handover", "share")
 }
 
 func (c *Config) parseSessionDir(value string) error {
-	if value == "" {
-		return errors.New("empty: name a directory, or leave it out to keep sessions where disks are made (TMPDIR)")
-	}
-	c.Session.Dir = c.host.AbsolutePath(value)
-	return nil
+	return c.parsePath(&c.Session.Dir, value, "name a directory, or leave it out to keep sessions where disks are made (TMPDIR)")
 }
 
 func (c *Config) checkSessionDir() error {
@@ -93,15 +85,11 @@ func (c *Config) checkSessionDir() error {
 }
 
 func (c *Config) parseSessionSync(value string) error {
-	i, err := oneOf(value, "no", "yes")
-	c.Session.Sync = i == 1
-	return err
+	return parseEither(&c.Session.Sync, value, "no", "yes")
 }
 
 func (c *Config) parseSessionLost(value string) error {
-	i, err := oneOf(value, "refuse", "fresh")
-	c.Session.Fresh = i == 1
-	return err
+	return parseEither(&c.Session.Fresh, value, "refuse", "fresh")
 }
 
 func (c *Config) parseSessionMax(value string) (err error) {

@@ -4,6 +4,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -66,6 +67,16 @@ func parseDays(name, value string) (time.Duration, error) {
 		return 0, fmt.Errorf("%q: too long: give at most %dd", value, int64(maxDuration/day))
 	}
 	return time.Duration(n) * day, nil
+}
+
+// parsePath stores the absolute path that value is in path. The remedy is for an
+// empty one.
+func (c *Config) parsePath(path *string, value, remedy string) error {
+	if value == "" {
+		return errors.New("empty: " + remedy)
+	}
+	*path = c.host.AbsolutePath(value)
+	return nil
 }
 
 // parseCount reads the value of the parameter called name: a whole number from

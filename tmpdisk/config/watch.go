@@ -35,19 +35,11 @@ func (c *Config) parseClientIOPS(value string) (err error) {
 }
 
 func (c *Config) parseStatusFile(value string) error {
-	if value == "" {
-		return errors.New("empty: name a file, as in status-file=/run/nbdkit-tmpdisk/swap.json, or leave it out")
-	}
-	c.StatusFile = c.host.AbsolutePath(value)
-	return nil
+	return c.parsePath(&c.StatusFile, value, "name a file, as in status-file=/run/nbdkit-tmpdisk/swap.json, or leave it out")
 }
 
 func (c *Config) parseMetricsFile(value string) error {
-	if value == "" {
-		return errors.New("empty: name a file in the directory of node_exporter's textfile collector, or leave it out")
-	}
-	c.MetricsFile = c.host.AbsolutePath(value)
-	return nil
+	return c.parsePath(&c.MetricsFile, value, "name a file in the directory of node_exporter's textfile collector, or leave it out")
 }
 
 // checkReports looks whether the files can be written.

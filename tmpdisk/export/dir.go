@@ -72,30 +72,24 @@ func (d *Dir[T]) Find(name string) (value T, ok bool) {
 	return f.value, f.loaded
 }
 
-// An Entry is an export and what Load made of its settings.
-type Entry[T any] struct {
-	Name  string
-	Value T
-}
-
-// All looks at all files, as Find does at one, and returns the exports sorted by
-// name.
-func (d *Dir[T]) All() []Entry[T] {
+// All looks at all files, as Find does at one, and returns what was made of them, in
+// the order of the exports' names.
+func (d *Dir[T]) All() []T {
 	defer d.retire()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	current := d.look()
-	var entries []Entry[T]
+	var values []T
 	for _, name := range slices.Sorted(maps.Keys(d.files)) {
 		f := d.files[name]
 		if current {
 			d.update(f)
 		}
 		if f.loaded {
-			entries = append(entries, Entry[T]{name, f.value})
+			values = append(values, f.value)
 		}
 	}
-	return entries
+	return values
 }
 
 // Stop retires all exports. From then on there are none.

@@ -41,7 +41,7 @@ func TestDir(t *testing.T) {
 	wantFind(t, d, "a", "")
 	names := ""
 	for _, e := range d.All() {
-		names += e.Name + " " + e.Value.text
+		names += e.name + " " + e.text
 	}
 	if want := "b k=1;c k=3;"; names != want {
 		t.Errorf("got %q, want %q", names, want)
