@@ -24,7 +24,7 @@ full() {
         mount -o loop "$1.img" "$sessions"
         chmod 700 "$sessions"
     fi
-    mkdir -p -m 700 "$sessions/tmp"
+    mkdir -m 700 "$sessions/tmp"
     TMPDIR=$sessions/tmp serve "${args[@]}"
     for i in 1 2 3; do
         writes "swap/$i" "mine$i"
