@@ -69,6 +69,16 @@ func (r Result) Lines(what, dir string) []string {
 	return lines
 }
 
+// Report says it all to nbdkit -v, and what is wrong to the log.
+func (r Result) Report(what, dir string, debug, logError func(string)) {
+	for _, line := range r.Lines(what, dir) {
+		debug(line)
+	}
+	if w := r.Warning(); w != "" {
+		logError(fmt.Sprintf("%s: %s: %s", what, dir, w))
+	}
+}
+
 // Warning says what is wrong with a filesystem that is not fit for disks; "" if nothing
 // is known. Zeroing may leave the data where package disk does not trust it anyway.
 func (r Result) Warning() string {

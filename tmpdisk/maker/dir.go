@@ -28,12 +28,7 @@ func TryDir(dir string, builtin bool, debug, logError func(string)) (r fsprobe.R
 		debug(fmt.Sprintf("TMPDIR: %v (ignored)", err)) // clients are told
 		return r, false
 	}
-	for _, line := range r.Lines("TMPDIR", dir) {
-		debug(line)
-	}
-	if w := r.Warning(); w != "" {
-		logError(fmt.Sprintf("TMPDIR %s: %s", dir, w))
-	}
+	r.Report("TMPDIR", dir, debug, logError)
 	holds, err := workdir.HoldsOpenFiles(dir)
 	if err != nil {
 		debug(fmt.Sprintf("%v (ignored)", err))

@@ -252,7 +252,7 @@ func wantDisks(t testing.TB, s *Sessions, disks []keep.Key, notes ...keep.Key) {
 	for _, key := range notes {
 		want = append(want, kit.RecordOf(key))
 	}
-	if s.dir.Shared() {
+	if s.opts.Shared {
 		want = append(want, "lock")
 	}
 	kit.WantFiles(t, s.opts.Path, want...)

@@ -229,12 +229,9 @@ func (s *Sessions) isLost(key keep.Key) {
 	s.forgetBeyond()
 }
 
-// anyTime is later than what any server's clock says.
-var anyTime = time.Unix(1<<40, 0)
-
 // forgetBeyond forgets what is lost and too much.
 func (s *Sessions) forgetBeyond() {
-	s.forgetIf(anyTime, func(time.Time) bool { return s.lost.len() > s.opts.maxLost })
+	s.forgetIf(time.Time{}, func(time.Time) bool { return s.lost.len() > s.opts.maxLost })
 }
 
 // forgetIf forgets the oldest losses as long as the condition, which is called with mu,

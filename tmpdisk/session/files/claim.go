@@ -86,6 +86,7 @@ func (c *Claim) verdict() error {
 		return fmt.Errorf("fstat: %s: %w", c.diskPath(), err)
 	}
 	r := &c.record
+	failed, _ := c.dir.failed.Load(r.Key)
 	switch {
 	case errors.Is(c.unread, unix.ENOENT) && st.Nlink > 1:
 		// Its temporary name is still there: its maker died before anybody was told.
@@ -96,7 +97,7 @@ func (c *Claim) verdict() error {
 		return c.unread
 	case r.Lost != "": // whoever wrote so died before it removed the disk
 		return c.lose(r.Lost)
-	case c.dir.hasFailed(r):
+	case failed == r.Generation:
 		return c.lose(keep.Failed)
 	case r.Boot != c.dir.server.Boot && !r.Sync:
 		return c.lose(keep.Crashed)
@@ -126,7 +127,7 @@ func (c *Claim) take() error {
 	}
 	before := c.record
 	c.Disk, c.Used, c.others = opened, true, before.Server != d.server.Name
-	r.Unsettled = d.Shared() && (r.Unsettled || r.Connected)
+	r.Unsettled = d.shared.Load() && (r.Unsettled || r.Connected)
 	r.Generation++
 	r.Connected, r.Orphaned = true, false
 	d.server.Stamp(&r)
@@ -221,29 +222,15 @@ func meant(err error) error {
 	return err
 }
 
-func (d *Dir) markFailed(r *record.Record) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.failed[r.Key] = r.Generation
-}
-
-func (d *Dir) hasFailed(r *record.Record) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.failed[r.Key] == r.Generation // of a record, which is never 0
-}
-
 // forgetMarks is for a session whose note says it now.
 func (d *Dir) forgetMarks(key keep.Key) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.failed, key)
-	delete(d.takeovers, key)
+	d.failed.Delete(key)
+	d.takeovers.Delete(key)
 }
 
 // newLease returns nil where no other machine can have the disk.
 func (d *Dir) newLease() *keep.Lease {
-	if !d.Shared() {
+	if !d.shared.Load() {
 		return nil
 	}
 	return keep.NewLease(d.opts.Clock)

@@ -38,12 +38,7 @@ func (d *Dir) adopt(ctx context.Context, key keep.Key, export string, fresh keep
 	if err != nil {
 		return nil, err
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fresh.FD(), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, errors.Join(err, errors.New("the command made a block device, which cannot be kept there: have it make a file"))
-	}
-	mine := int(st.Uid) == os.Geteuid() // else it would be refused when it is opened next
-	temp, own, err := d.tempDisk(ctx, p, key, fresh, mine)
+	temp, own, err := d.tempDisk(ctx, p, key, fresh)
 	if err != nil {
 		return nil, err
 	}
@@ -68,14 +63,19 @@ func (d *Dir) adopt(ctx context.Context, key keep.Key, export string, fresh keep
 }
 
 // tempDisk gives fresh a temporary name, and locks it; or a clone of it, where it never
-// had a name on this filesystem that it could have again, or where it is not mine.
-func (d *Dir) tempDisk(ctx context.Context, p *privdir.Dir, key keep.Key, fresh keep.Disk, mine bool) (name string, own keep.Disk, err error) {
+// had a name on this filesystem that it could have again, or where it is another user's,
+// so that it would be refused when it is opened next.
+func (d *Dir) tempDisk(ctx context.Context, p *privdir.Dir, key keep.Key, fresh keep.Disk) (name string, own keep.Disk, err error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fresh.FD(), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return "", nil, errors.Join(err, errors.New("the command made a block device, which cannot be kept there: have it make a file"))
+	}
 	if err := sys.Flock(fresh.FD()); err != nil {
 		return "", nil, fmt.Errorf("lock: %w", err)
 	}
 	name = privdir.TempName(string(key))
 	proc := fmt.Sprintf("/proc/self/fd/%d", fresh.FD())
-	if mine && unix.Linkat(unix.AT_FDCWD, proc, p.FD(), name, unix.AT_SYMLINK_FOLLOW) == nil {
+	if int(st.Uid) == os.Geteuid() && unix.Linkat(unix.AT_FDCWD, proc, p.FD(), name, unix.AT_SYMLINK_FOLLOW) == nil {
 		if err := unix.Fchmod(fresh.FD(), 0o600); err != nil {
 			p.Remove(name)
 			return "", nil, fmt.Errorf("chmod: %s: %w", p.Join(name), err)

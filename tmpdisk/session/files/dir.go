@@ -52,15 +52,15 @@ type Dir struct {
 	// server is what this one writes into records; its Boot and Host are known once the
 	// directory is open.
 	server record.Server
-	// failed are the sessions, with their generation, whose disks the filesystem
-	// failed and for which no note could be left. They must not be resumed here.
-	failed map[keep.Key]uint64
-	// takeovers are those that this server's clients have not waited for.
-	takeovers map[keep.Key]takeover
-	shared    bool // other machines may have the same directory
 
-	naming chan struct{} // full while somebody here has the lock of the directory
+	// failed has the generation of each session whose disk the filesystem failed, and
+	// for which no note could be left. It must not be resumed here.
+	failed sync.Map
+	// takeovers has a takeover for each session whose client has not waited for it.
+	takeovers sync.Map
 
+	shared     atomic.Bool                    // other machines may have the same directory
+	naming     chan struct{}                  // full while somebody here has the lock of the directory
 	filesystem atomic.Pointer[fsprobe.Result] // nil until it was tried
 }
 
@@ -68,7 +68,7 @@ type Dir struct {
 func New(o Options) *Dir {
 	o.Clock = sys.ClockOr(o.Clock)
 	return &Dir{
-		opts: o, server: record.Server{Name: sys.RandomName(), Sync: o.Sync, Clock: o.Clock}, failed: map[keep.Key]uint64{}, takeovers: map[keep.Key]takeover{},
+		opts: o, server: record.Server{Name: sys.RandomName(), Sync: o.Sync, Clock: o.Clock},
 		naming: make(chan struct{}, 1),
 	}
 }
@@ -94,7 +94,7 @@ func (d *Dir) private(make bool) (*privdir.Dir, error) {
 	}
 	t, err := sys.FSTypeOf(p.FD())
 	if err == nil {
-		d.shared = d.opts.Shared || t.Shared()
+		d.shared.Store(d.opts.Shared || t.Shared())
 		err = d.tryFilesystem(p)
 	}
 	if err != nil {
@@ -104,8 +104,7 @@ func (d *Dir) private(make bool) (*privdir.Dir, error) {
 	if d.open != nil {
 		// What is connected goes on in the old one, which stays open for it.
 		d.opts.LogError(fmt.Sprintf("session-dir: %s: removed or renamed by somebody: begun anew", d.open.Path()))
-	}
-	if d.open == nil { // once: others read them without the lock
+	} else { // once: others read them without the lock
 		d.server.Boot = strings.TrimSpace(string(boot))
 		d.server.Host, _ = os.Hostname()
 	}
@@ -118,13 +117,6 @@ func (d *Dir) Close() {
 	if p, err := d.private(false); err == nil {
 		unix.Rmdir(p.Path())
 	}
-}
-
-// Shared reports whether other machines may have the directory as well.
-func (d *Dir) Shared() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.shared
 }
 
 // named is err with the parameter that it is about, once.
@@ -155,7 +147,7 @@ func (d *Dir) exclusively(ctx context.Context, p *privdir.Dir, f func() error) e
 		return fmt.Errorf("wait for the directory: %w", sys.ContextError(ctx))
 	}
 	fd := p.FD()
-	if d.Shared() {
+	if d.shared.Load() {
 		// NFS and FUSE keep the lock of a directory on this machine.
 		f, err := p.Open(lockName, unix.O_RDWR|unix.O_CREAT)
 		if err != nil {

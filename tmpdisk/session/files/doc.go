@@ -12,18 +12,16 @@
 //	lock            empty, where other machines have the directory as well: its
 //	                lock is the directory's
 //
-// A [Claim] is an open, locked disk and its record. A record changes only in the
-// hands of the server that has the claim, and in place: a file of two slots, of which
-// the older is written. So it takes no space and no second file to give back what is
-// there. A note changes only under the lock of the directory, and so does what a new
+// A [Claim] is an open, locked disk and its record. A record changes only in the hands
+// of the server that has the claim, and in place, in the older of two slots. So it takes
+// no space and no second file to give back what is there. A note changes only under the lock of the directory, and so does what a new
 // disk and its record are called.
 //
 // A new disk gets its name first, then its record, and then loses its temporary name.
 // So a disk that has no record and still has its temporary name was never a client's.
-// One that has neither has lost its record: that is a loss, which is said, and the
-// disk stays until its grace is over. A new record is on the server's own disk before
-// a client is told of the session, so that not even a crash of the machine makes the
-// session unknown.
+// One that has neither has lost its record: that is a loss, which is said, and the disk
+// stays until its grace is over. A new record is on the server's own disk before a client
+// is told of the session: not even a crash of the machine makes the session unknown.
 //
 // # How a session is taken up
 //

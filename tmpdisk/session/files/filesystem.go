@@ -67,12 +67,7 @@ func tryLink(p *privdir.Dir) error {
 
 // found keeps what the filesystem can do, and says it.
 func (d *Dir) found(r fsprobe.Result) {
-	for _, line := range r.Lines("session-dir", d.opts.Path) {
-		d.opts.Debug(line)
-	}
-	if w := r.Warning(); w != "" {
-		d.opts.LogError(fmt.Sprintf("session-dir: %s: %s", d.opts.Path, w))
-	}
+	r.Report("session-dir", d.opts.Path, d.opts.Debug, d.opts.LogError)
 	if r.LocalLocks != "" {
 		d.opts.LogError(fmt.Sprintf("session-dir: %s: mounted with the option %s: other machines do not see its locks, "+
 			"so no server on another machine may have the same session-dir", d.opts.Path, r.LocalLocks))

@@ -54,7 +54,7 @@ func (c *Claim) Abandon(why keep.Reason) error {
 			err = meant(c.lose(why))
 		}
 		if err != nil && !errors.Is(err, keep.ErrOvertaken) {
-			c.dir.markFailed(&c.record)
+			c.dir.failed.Store(c.Key, c.record.Generation)
 		}
 	}
 	return errors.Join(err, c.Disk.Close())
@@ -125,7 +125,7 @@ func (d *Dir) Replace(ctx context.Context, key keep.Key) error {
 	c, err := d.claim(ctx, key, patience)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, privdir.ErrNone):
-		return d.Forget(ctx, key, anyTime)
+		return d.Forget(ctx, key, time.Time{})
 	case err != nil:
 		return err
 	}
@@ -137,10 +137,7 @@ func (d *Dir) Replace(ctx context.Context, key keep.Key) error {
 	return c.unpublish()
 }
 
-// anyTime is later than what any server's clock says.
-var anyTime = time.Unix(1<<40, 0)
-
-// Forget removes the note of key, unless it was made after before.
+// Forget removes the note of key, unless it was made after before, if that is not zero.
 func (d *Dir) Forget(ctx context.Context, key keep.Key, before time.Time) error {
 	p, err := d.private(false)
 	if errors.Is(err, privdir.ErrNone) {
@@ -156,7 +153,7 @@ func (d *Dir) Forget(ctx context.Context, key keep.Key, before time.Time) error 
 		if _, err := record.Load(p, key); errors.Is(err, record.ErrNewer) {
 			return err
 		}
-		if since, ok := written(p, key); ok && since.After(before) {
+		if since, ok := written(p, key); ok && !before.IsZero() && since.After(before) {
 			return nil // another server has lost it once more
 		}
 		return p.Remove(record.FileName(key))

@@ -25,13 +25,11 @@ type takeover struct {
 
 // tookOver notes that r, which was last read as before, is written.
 func (d *Dir) tookOver(r, before *record.Record) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	since := d.opts.Clock.SinceBoot()
-	if last, ok := d.takeovers[r.Key]; ok && last.generation == before.Generation && before.Server == d.server.Name {
-		since = last.since // by this server, whose client did not wait
+	if last, ok := d.takeovers.Load(r.Key); ok && last.(takeover).generation == before.Generation && before.Server == d.server.Name {
+		since = last.(takeover).since // by this server, whose client did not wait
 	}
-	d.takeovers[r.Key] = takeover{r.Generation, since}
+	d.takeovers.Store(r.Key, takeover{r.Generation, since})
 }
 
 // settle returns when no other server modifies the disk any more, and this one sees what
@@ -71,9 +69,7 @@ func (c *Claim) settle(ctx context.Context) error {
 		return err
 	}
 	c.record = r
-	c.dir.mu.Lock()
-	delete(c.dir.takeovers, c.Key)
-	c.dir.mu.Unlock()
+	c.dir.takeovers.Delete(c.Key)
 	return nil
 }
 
@@ -82,9 +78,8 @@ func (c *Claim) settle(ctx context.Context) error {
 func (c *Claim) outwait(ctx context.Context) error {
 	d, left := c.dir, keep.CacheWait
 	if c.record.Unsettled {
-		d.mu.Lock()
-		left = d.takeovers[c.Key].since + keep.LeaseWait - d.opts.Clock.SinceBoot()
-		d.mu.Unlock()
+		last, _ := d.takeovers.Load(c.Key) // take has stored it
+		left = last.(takeover).since + keep.LeaseWait - d.opts.Clock.SinceBoot()
 		if left <= 0 {
 			return nil
 		}

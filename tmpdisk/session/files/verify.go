@@ -110,7 +110,7 @@ func (c *Claim) inPlace() error {
 
 // still fails if another server has got the session since c read its record.
 func (c *Claim) still() error {
-	if !c.dir.Shared() {
+	if !c.dir.shared.Load() {
 		return nil
 	}
 	now, err := record.Load(c.at, c.Key)
