@@ -32,6 +32,22 @@ func (s *Server) Exports() (list []Export, ok bool) {
 	return list, true
 }
 
+// mostListed is how many exports nbdkit lists.
+const mostListed = 10_000
+
+// sayMany tells the administrator that no client can list the exports if there are more
+// than most.
+func (s *Server) sayMany(most int) {
+	_, count := s.exports.Some(0)
+	if s.own != nil {
+		count++
+	}
+	if count > most {
+		s.host.Error(fmt.Sprintf("export-dir: %d exports: nbdkit lists at most %d, so clients get an error when they ask for the list. "+
+			"Each export can be asked for by its name", count, most))
+	}
+}
+
 func newExports(s *Server) *export.Dir[*liveExport] {
 	if s.cfg.ExportDir == "" {
 		return nil
@@ -87,16 +103,14 @@ func (s *Server) find(name string) (x *liveExport, export, token string, err err
 
 // unknown is why a client gets no disk of an export that there is not.
 func (s *Server) unknown(name string) error {
-	const enough = 20
-	var names []string
-	for _, x := range s.exports.All() {
-		names = append(names, x.name)
-	}
+	names, count := s.exports.Some(20)
 	there := "there are none"
-	switch n := len(names); {
-	case n > enough:
-		there = fmt.Sprintf("there are %s, and %d more", strings.Join(names[:enough], ", "), n-enough)
-	case n > 0:
+	switch {
+	case count > 0 && len(names) == 0:
+		there = fmt.Sprintf("there are %d", count) // the first files have faults
+	case count > len(names):
+		there = fmt.Sprintf("there are %s, and %d more", strings.Join(names, ", "), count-len(names))
+	case count > 0:
 		there = "there are " + strings.Join(names, ", ")
 	}
 	if name == "" {

@@ -87,6 +87,27 @@ func TestUnknownNamesAFew(t *testing.T) {
 	testkit.Contains(t, err, "there are e00, e01, ", "e19, and 10 more")
 }
 
+// An errorHost keeps what is logged.
+type errorHost struct {
+	quietHost
+	errors *[]string
+}
+
+func (h errorHost) Error(msg string) { *h.errors = append(*h.errors, msg) }
+
+func TestMoreExportsThanCanBeListed(t *testing.T) {
+	s, write := exportServer(t, "size", "1M", "command", ":")
+	write("a", "command=:\n")
+	var errors []string
+	s.host = errorHost{quietHost{testkit.Host{TB: t}}, &errors}
+	if s.sayMany(2); len(errors) != 0 {
+		t.Errorf("got %q for two exports, want nothing", errors)
+	}
+	if s.sayMany(1); len(errors) != 1 || !strings.Contains(errors[0], "2 exports: nbdkit lists at most 1") {
+		t.Errorf("got %q, want that nbdkit does not list two", errors)
+	}
+}
+
 // Who waits for a disk when the export changes gets it; the next one gets the new
 // one's; and neither spare disks nor makers of the old one stay.
 func TestExportChangesUnderItsClients(t *testing.T) {

@@ -134,6 +134,7 @@ func (s *Server) Start() {
 	}
 	if s.exports != nil {
 		s.exports.Start()
+		s.sayMany(mostListed)
 	}
 	if s.sessions != nil {
 		if err := s.sessions.Start(); err != nil {

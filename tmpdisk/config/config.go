@@ -25,6 +25,8 @@ type Host interface {
 	AbsolutePath(path string) string
 	// Debug writes one line that only `nbdkit -v` shows.
 	Debug(msg string)
+	// Error writes one line to the log.
+	Error(msg string)
 }
 
 // Config is the plugin's configuration. Fill it with Set, check it with
@@ -99,8 +101,13 @@ func (c *Config) Set(key, value string) error {
 		}
 		return nil
 	}
-	if instead, ok := gone[key]; ok {
-		return &parameterError{key, errors.New("there is no such parameter any more: " + instead)}
+	ours := properName(key)
+	if instead, ok := gone[ours]; ok {
+		return &parameterError{printable(key), errors.New("there is no such parameter any more: " + instead)}
+	}
+	if ours != "" {
+		// A protection that is mistyped must not be a variable that nobody looks at.
+		return &parameterError{printable(key), fmt.Errorf("unknown; did you mean %s=?", ours)}
 	}
 	if !isShellName(key) {
 		return fmt.Errorf("parameter %s: unknown, and not a name that a shell variable can have%s",
@@ -147,6 +154,17 @@ func (c *Config) checkUnread() error {
 		c.host.Debug(fmt.Sprintf("parameter %s: without command= nothing reads it (ignored)", v.Name))
 	}
 	return nil
+}
+
+// warn tells of a variable whose name is nearly one of ours: a command may read it. Without
+// one it is refused.
+func (c *Config) warn(name string) {
+	if findParameter(name) != nil || c.Command == "" {
+		return
+	}
+	if hint := didYouMean(name); hint != "" {
+		c.host.Error(fmt.Sprintf("parameter %s: is only a variable of the command%s", name, hint))
+	}
 }
 
 func (c *Config) setVariable(name, value string) {

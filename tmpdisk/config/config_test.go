@@ -4,6 +4,8 @@
 package config
 
 import (
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,6 +94,9 @@ func TestConfigRefuses(t *testing.T) {
 		{"key near ours", []string{"lab-el", "1"}, []string{"did you mean label=?"}},
 		{"slip without a command", []string{"size", "1M", "tpye", "xfs"}, []string{"parameter tpye: unknown", "did you mean type=?"}},
 		{"capitals without a command", []string{"size", "1M", "Label", "x"}, []string{"parameter Label: unknown", "did you mean label=?"}},
+		{"a protection with an underscore", []string{"size", "1M", "command", ":", "min_free", "5%"}, []string{"parameter min_free: unknown", "did you mean min-free=?"}},
+		{"without anything between", []string{"size", "1M", "command", ":", "clientdisks", "1"}, []string{"did you mean client-disks=?"}},
+		{"one that has gone", []string{"size", "1M", "command", ":", "command_uids", "1-2"}, []string{"parameter command_uids: there is no such parameter any more", "command-user=LOW-HIGH"}},
 		{"NUL in a variable", []string{"os", "a\x00b"}, []string{"parameter os: NUL byte"}},
 		{"NUL in ours", []string{"command", "a\x00b"}, []string{"parameter command: NUL byte"}},
 	}
@@ -129,6 +134,49 @@ func TestHelp(t *testing.T) {
 		if len(lines[i]) > 100 {
 			t.Errorf("line %d: got %d columns, want at most 100: %s", i, len(lines[i]), lines[i])
 		}
+	}
+}
+
+// A loggingHost keeps what is logged.
+type loggingHost struct {
+	testkit.Host
+	errors *[]string
+}
+
+func (h loggingHost) Error(msg string) { *h.errors = append(*h.errors, msg) }
+
+// What may be meant for the command is not refused, but said, once.
+func TestNearlyOursIsWarnedOf(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(dir+"/a.conf", []byte("min-freee=5%\ncolour=red\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var errors []string
+	c := New(loggingHost{testkit.Host{TB: t}, &errors})
+	for _, kv := range [][2]string{{"size", "1M"}, {"command", ":"}, {"tpye", "xfs"}, {"os", "debian"}, {"export-dir", dir}} {
+		if err := c.Set(kv[0], kv[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CheckFiles(); err == nil || !strings.Contains(err.Error(), "min-freee") {
+		t.Errorf("got %v, want that min-freee is no variable's name", err)
+	}
+	if err := os.WriteFile(dir+"/a.conf", []byte("lable=x\ncolour=red\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	errors = nil
+	if err := c.CheckFiles(); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"parameter tpye: is only a variable of the command; did you mean type=?",
+		"parameter lable: is only a variable of the command; did you mean label=?",
+	}
+	if !slices.Equal(errors, want) {
+		t.Errorf("got %q, want %q", errors, want)
 	}
 }
 

@@ -93,18 +93,28 @@ func (c *Config) parseExportDir(value string) error {
 
 // CheckFiles looks at the files that Complete does not look at: it reads those of
 // export-dir, and finds out whether others can be written, and who else may write to
-// TMPDIR. It is for the time before the server forks. Later a file may be half-written,
-// or not belong to the server's user, which is no reason to serve nobody.
+// TMPDIR. It logs what is not wrong but odd. It is for the time before the server forks.
+// Later a file may be half-written, or not belong to the server's user, which is no reason
+// to serve nobody.
 func (c *Config) CheckFiles() error {
 	if err := privdir.CheckTrust(TMPDIR(c.host)); err != nil {
 		return fmt.Errorf("TMPDIR: %w", err)
+	}
+	for _, v := range c.Variables {
+		c.warn(v.Name)
 	}
 	if err := c.checkReports(); err != nil || c.ExportDir == "" {
 		return err
 	}
 	err := export.Check(c.ExportDir, func(_ string, settings []export.Setting) error {
-		_, err := c.Export(settings)
-		return err
+		e, err := c.Export(settings)
+		if err != nil {
+			return err
+		}
+		for _, s := range settings {
+			e.warn(s.Key)
+		}
+		return nil
 	})
 	if err != nil {
 		return &parameterError{"export-dir", err}

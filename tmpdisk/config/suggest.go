@@ -33,6 +33,24 @@ func printable(key string) string {
 	return key
 }
 
+// properName is the parameter, or one that has gone, that key is but for hyphens and
+// what stands for them; "" if there is none.
+func properName(key string) string {
+	bare := strings.NewReplacer("_", "", "-", "", ".", "").Replace
+	wanted := bare(key)
+	for _, p := range parameters {
+		if bare(p.name) == wanted {
+			return p.name
+		}
+	}
+	for name := range gone {
+		if bare(name) == wanted {
+			return name
+		}
+	}
+	return ""
+}
+
 // didYouMean names the parameter of ours that key is most likely a slip of,
 // as the end of an error message, or gives "".
 func didYouMean(key string) string {

@@ -40,7 +40,9 @@ type Dir[T any] struct {
 	fault   logs.Fault      // of the directory
 	odd     map[string]bool // names that no export can have, which the log knows of
 	files   map[string]*file[T]
-	retired []T // to be told when mu is free
+	names   []string  // of all that was listed, sorted
+	allAt   time.Time // when all of them were looked at last
+	retired []T       // to be told when mu is free
 }
 
 // New returns a Dir that has not looked yet.
@@ -73,12 +75,17 @@ func (d *Dir[T]) Find(name string) (value T, ok bool) {
 }
 
 // All looks at all files, as Find does at one, and returns what was made of them, in
-// the order of the exports' names.
+// the order of the exports' names. Because any client can ask for that, files are not
+// looked at again within a second if the directory is the same.
 func (d *Dir[T]) All() []T {
 	defer d.retire()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	current := d.look()
+	now, before := d.opts.clock.Now(), d.seen
+	current := d.look() && (d.seen != before || now.Sub(d.allAt) >= pause)
+	if current {
+		d.allAt = now
+	}
 	var values []T
 	for _, name := range slices.Sorted(maps.Keys(d.files)) {
 		f := d.files[name]
@@ -90,6 +97,30 @@ func (d *Dir[T]) All() []T {
 		}
 	}
 	return values
+}
+
+// Some returns the names of the first exports, sorted, and how many exports there are. It
+// looks at so many files at most: any client can have it called.
+func (d *Dir[T]) Some(most int) (names []string, count int) {
+	defer d.retire()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	current := d.look()
+	for _, name := range d.names[:min(most, len(d.names))] {
+		f := d.files[name]
+		if f != nil && current {
+			d.update(f)
+		}
+		if f != nil && f.loaded {
+			names = append(names, name)
+		}
+	}
+	for _, f := range d.files {
+		if f.loaded || !f.fault.Lasts() { // good, or not read yet
+			count++
+		}
+	}
+	return names, count
 }
 
 // Stop retires all exports. From then on there are none.
@@ -165,6 +196,7 @@ func (d *Dir[T]) list(now time.Time) error {
 			d.drop(f)
 		}
 	}
+	d.names = names // those with odd names have no file
 	return nil
 }
 

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
@@ -149,5 +151,52 @@ func BenchmarkFind(b *testing.B) {
 		if _, ok := d.Find("export100"); !ok {
 			b.Fatal("not found")
 		}
+	}
+}
+
+// Any client can have these called, under a lock that all others need. A file that has
+// changed without being looked at shows how many were.
+func TestLooksAtFewFiles(t *testing.T) {
+	var files []string
+	for i := range 30 {
+		files = append(files, fmt.Sprintf("e%02d.conf", i), "k=1\n")
+	}
+	dir := newDir(t, append(files, "e00a.conf", "bad=1\n")...)
+	d, j := watch(t, dir)
+	clock := testkit.NewClockAt(time.Now().Add(time.Hour)) // all files are old
+	d.opts.clock = clock
+	d.Start()
+	change := func() {
+		t.Helper()
+		for i := range 30 {
+			write(t, fmt.Sprintf("%s/e%02d.conf", dir, i), fmt.Sprintf("k=%d\n", 100+len(j.loads)))
+		}
+		j.loads = nil
+	}
+	change()
+	names, count := d.Some(3)
+	if want := []string{"e00", "e01"}; !slices.Equal(names, want) || count != 30 || len(j.loads) != 2 {
+		t.Errorf("some: got %q of %d, %d loaded anew, want %q of 30, 2 loaded anew", names, count, len(j.loads), want)
+	}
+	change()
+	for range 3 {
+		if got := len(d.All()); got != 30 || len(j.loads) != 0 {
+			t.Errorf("all, within a second: got %d, %d loaded anew, want 30 and none", got, len(j.loads))
+		}
+	}
+	clock.Pass(pause)
+	if got := len(d.All()); got != 30 || len(j.loads) != 30 {
+		t.Errorf("all, a second later: got %d, %d loaded anew, want 30 and 30", got, len(j.loads))
+	}
+	write(t, dir+"/new.conf", "k=1\n")
+	if got := len(d.All()); got != 31 {
+		t.Errorf("with a new file: got %d exports, want 31", got)
+	}
+	if names, count := d.Some(0); names != nil || count != 31 {
+		t.Errorf("none: got %q of %d, want none of 31", names, count)
+	}
+	d.Stop()
+	if names, count := d.Some(9); names != nil || count != 0 {
+		t.Errorf("after the stop: got %q of %d, want none", names, count)
 	}
 }
