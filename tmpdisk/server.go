@@ -24,6 +24,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/keepalive"
 	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
 	"nbdkit-tmpdisk-plugin/tmpdisk/maker"
+	"nbdkit-tmpdisk-plugin/tmpdisk/minfree"
 	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
 	"nbdkit-tmpdisk-plugin/tmpdisk/register"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
@@ -70,6 +71,7 @@ type Server struct {
 	reporter   *status.Reporter // nil if there is no file to write
 	keepalive  *keepalive.Keepalive
 	budget     *descriptors.Budget
+	spaces     *minfree.Spaces
 	filesystem *fsprobe.Result // of TMPDIR; nil if it could not be tried
 }
 
@@ -86,6 +88,7 @@ func NewServer(cfg *config.Config, host Host, version string) *Server {
 		molds:     pool.NewJobs(0),
 		keepalive: keepalive.New(cfg.ClientTimeout, host.Debug),
 		budget:    descriptors.New(),
+		spaces:    minfree.New(),
 	}
 	s.register = register.New(s.clients, cfg.Limits)
 	if cfg.HasDisk() {
