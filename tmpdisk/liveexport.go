@@ -12,6 +12,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
 	"nbdkit-tmpdisk-plugin/tmpdisk/maker"
+	"nbdkit-tmpdisk-plugin/tmpdisk/minfree"
 	"nbdkit-tmpdisk-plugin/tmpdisk/register"
 	"nbdkit-tmpdisk-plugin/tmpdisk/supply"
 )
@@ -113,17 +114,17 @@ func (s *Server) liveExports() (list []*liveExport) {
 
 // open connects a client, who came then, to a disk of its own; see Server.Open.
 func (x *liveExport) open(came time.Time, withClient withClient) (*Connection, error) {
-	if err := x.ensureSpace(); err != nil {
-		return nil, fmt.Errorf("open: %w", err)
-	}
 	take := func(ctx context.Context) (*Connection, error) {
+		if err := x.ensureSpace(ctx, false); err != nil {
+			return nil, fmt.Errorf("open: %w", err)
+		}
 		d, err := x.disks.Take(ctx)
 		if err != nil {
 			return nil, err
 		}
 		return newConnection(x, d, came), nil
 	}
-	if !x.disks.AtOnce() {
+	if !x.disks.AtOnce() || x.cfg.MinFree != (minfree.Limit{}) {
 		return withClient(take)
 	}
 	// By way of withClient a cast would take a quarter as long again.

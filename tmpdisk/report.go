@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"nbdkit-tmpdisk-plugin/tmpdisk/minfree"
 	"nbdkit-tmpdisk-plugin/tmpdisk/register"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
@@ -21,7 +20,7 @@ import (
 func (s *Server) document() status.Document {
 	live := s.liveExports() // each of them is in the snapshot
 	snapshot := s.register.Snapshot(s.waitingSpace)
-	free, size, _ := minfree.Space(s.tmpdir)
+	free, size := s.spaces.Soon(s.tmpdir)
 	doc := status.Document{Format: status.Format, Server: status.Server{
 		Name: nameOf(s.cfg.StatusFile), Version: s.version, PID: os.Getpid(), Started: s.started.UTC(), Written: time.Now().UTC(),
 		Parameters: s.cfg.Given(), Tmpdir: s.tmpdir, TmpdirFree: int64(free), TmpdirSize: int64(size), Filesystems: s.filesystems(),
@@ -53,7 +52,7 @@ func (s *Server) metrics() status.Metrics {
 		CommandsKilled:  s.commands.Killed.Load(), CommandsFailed: s.commands.Failed.Load(),
 		ClientsWaiting: snapshot.Opening, RequestSeconds: snapshot.Times,
 	}
-	m.TmpdirFree, m.TmpdirSize, _ = minfree.Space(s.tmpdir)
+	m.TmpdirFree, m.TmpdirSize = s.spaces.Soon(s.tmpdir)
 	for _, x := range live {
 		p := x.disks.Stats()
 		m.Making += p.Making

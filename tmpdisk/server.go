@@ -24,6 +24,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/keepalive"
 	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
 	"nbdkit-tmpdisk-plugin/tmpdisk/maker"
+	"nbdkit-tmpdisk-plugin/tmpdisk/minfree"
 	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
 	"nbdkit-tmpdisk-plugin/tmpdisk/register"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
@@ -72,6 +73,7 @@ type Server struct {
 	reporter   *status.Reporter // nil if there is no file to write
 	keepalive  *keepalive.Keepalive
 	budget     *descriptors.Budget
+	spaces     *minfree.Spaces
 	filesystem *fsprobe.Result // of TMPDIR; nil if it could not be tried
 }
 
@@ -88,6 +90,7 @@ func NewServer(cfg *config.Config, host Host, version string) *Server {
 		molds:     maker.NewTurns(),
 		keepalive: keepalive.New(cfg.ClientTimeout, host.Debug),
 		budget:    descriptors.New(),
+		spaces:    minfree.New(),
 	}
 	s.sessionDir = cmp.Or(cfg.Session.Dir, s.tmpdir)
 	s.register = register.New(s.clients, cfg.Limits)

@@ -51,7 +51,7 @@ func (x *liveExport) openSession(export string, key keep.Key, came time.Time, wi
 	return withClient(func(ctx context.Context) (*Connection, error) {
 		how := status.Resumed
 		conn, err := sessions.Open(ctx, key, export, x.policy(), func(ctx context.Context) (keep.Disk, error) {
-			if err := x.ensureSpace(); err != nil {
+			if err := x.ensureSpace(ctx, true); err != nil {
 				return nil, err
 			}
 			d, err := x.disks.Take(ctx)

@@ -6,14 +6,20 @@
 //
 // # Contract
 //
-// [Limit.Check] is a look, not a reservation: clients that come together see the same
-// free space, and disks grow afterwards. [Limit.Ensure] also removes, by a function of
-// the caller's, as much as is missing.
+// [Spaces.Check] is a look, not a reservation: clients that come together see the same
+// free space, and disks grow afterwards. [Spaces.Ensure] also removes, by a function of
+// the caller's, as much as is missing. Clients that come together are looked after one
+// after the other, with one account of what was removed and is not free yet, so that no
+// more goes than must. How much space a removal frees is known only when it has: of
+// blocks that are shared none is freed. So that is measured, and if it was nothing,
+// nothing more is removed for a while.
 //
 // # Concurrency
 //
-// All functions may be called from any goroutine. They keep nothing and hold no lock.
-// They hang where the filesystem's server does.
+// All functions may be called from any goroutine. No lock is held while a filesystem is
+// asked, or something is removed. Whoever waits, for either or for its turn, does so no
+// longer than its context lasts. A filesystem that hangs takes one goroutine, and a
+// thread, for each directory that is asked about.
 //
 // # What it does not do
 //

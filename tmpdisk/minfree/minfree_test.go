@@ -4,6 +4,7 @@
 package minfree
 
 import (
+	"context"
 	"errors"
 	"math"
 	"path/filepath"
@@ -49,17 +50,18 @@ func TestCompare(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	dir := t.TempDir()
-	if err := (Limit{Bytes: 1}).Check(dir); err != nil {
+	check := func(l Limit, dir string) error { return New().Check(context.Background(), l, dir) }
+	if err := check(Limit{Bytes: 1}, dir); err != nil {
 		t.Errorf("one byte: got %v, want no error", err)
 	}
-	testkit.Contains(t, Limit{Bytes: math.MaxInt64}.Check(dir), "too little is free in "+dir)
+	testkit.Contains(t, check(Limit{Bytes: math.MaxInt64}, dir), "too little is free in "+dir)
 	missing := filepath.Join(dir, "missing")
-	testkit.Contains(t, Limit{Bytes: 1}.Check(missing), "statfs: "+missing)
-	if err := (Limit{}).Check(missing); err != nil {
+	testkit.Contains(t, check(Limit{Bytes: 1}, missing), "statfs: "+missing)
+	if err := check(Limit{}, missing); err != nil {
 		t.Errorf("default: got %v, want no error", err)
 	}
 	// /proc has no blocks at all, like a tmpfs without a limit.
-	if err := (Limit{Percent: 50}).Check("/proc"); err != nil {
+	if err := check(Limit{Percent: 50}, "/proc"); err != nil {
 		t.Errorf("no blocks: got %v, want no error", err)
 	}
 }

@@ -1,0 +1,60 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package sys
+
+import (
+	"context"
+	"fmt"
+)
+
+// A Turn is for what may hang, such as asking a filesystem whose server is dead. One
+// caller has it at a time, so what hangs takes one thread, however many come.
+type Turn chan struct{}
+
+// NewTurn returns a Turn that nobody has.
+func NewTurn() Turn { return make(Turn, 1) }
+
+// Do runs f in a goroutine of its own when the turn has come, and returns once f has.
+// If ctx ends first, Do returns its error. f goes on if it had begun, and has the turn
+// until it returns: what it changes must be safe against that. A panic in f is one of
+// Do, or of nobody.
+func (t Turn) Do(ctx context.Context, f func()) error {
+	select {
+	case t <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for an answer: %w", ContextError(ctx))
+	}
+	return t.run(ctx, f)
+}
+
+// Try is Do, but does nothing and returns false if somebody has the turn.
+func (t Turn) Try(ctx context.Context, f func()) (ok bool, err error) {
+	select {
+	case t <- struct{}{}:
+		return true, t.run(ctx, f)
+	default:
+		return false, nil
+	}
+}
+
+// run runs f, and gives the turn back once f has returned.
+func (t Turn) run(ctx context.Context, f func()) error {
+	done := make(chan any, 1)
+	go func() {
+		defer func() {
+			<-t
+			done <- recover()
+		}()
+		f()
+	}()
+	select {
+	case panicked := <-done:
+		if panicked != nil {
+			panic(panicked)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for an answer: %w", ContextError(ctx))
+	}
+}

@@ -1,0 +1,55 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package sys
+
+import (
+	"context"
+	"errors"
+	"testing"
+)
+
+func TestTurnOfWhatHangs(t *testing.T) {
+	turn, began, goOn := NewTurn(), make(chan struct{}), make(chan struct{})
+	ctx, cancel := context.WithCancelCause(context.Background())
+	gone := errors.New("the client has gone")
+	first := make(chan error)
+	go func() {
+		first <- turn.Do(ctx, func() {
+			close(began)
+			<-goOn
+		})
+	}()
+	<-began
+	if ok, err := turn.Try(context.Background(), func() { t.Error("two have the turn") }); ok || err != nil {
+		t.Errorf("while it hangs: got %v, %v, want false", ok, err)
+	}
+	second := make(chan error)
+	go func() { second <- turn.Do(ctx, func() { t.Error("two have the turn") }) }()
+	cancel(gone)
+	for _, err := range []error{<-first, <-second} {
+		if !errors.Is(err, gone) || !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want %v", err, gone)
+		}
+	}
+	close(goOn)
+	ran := false
+	if err := turn.Do(context.Background(), func() { ran = true }); err != nil || !ran {
+		t.Errorf("once it goes on: got %v, run: %v", err, ran)
+	}
+}
+
+func TestTurnAfterAPanic(t *testing.T) {
+	turn := NewTurn()
+	func() {
+		defer func() {
+			if v := recover(); v != "oops" {
+				t.Errorf("got %v, want oops", v)
+			}
+		}()
+		turn.Do(context.Background(), func() { panic("oops") })
+	}()
+	if ok, err := turn.Try(context.Background(), func() {}); !ok || err != nil {
+		t.Errorf("got %v, %v, want the turn", ok, err)
+	}
+}
