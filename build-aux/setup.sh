@@ -171,14 +171,14 @@ find_go() {
             "archive from https://go.dev/dl/ to /usr/local/go and run this again." >&2
         return 1
     fi
-    have=$("$GO" env GOVERSION 2>/dev/null) || have=
+    have=$("$GO" env GOVERSION) || have=
     if ! go_at_least "$want" "$have" && go_at_least 1.21 "$have"; then
         echo "$GO is $have: letting it fetch Go $want (GOTOOLCHAIN=auto)." >&2
         export GOTOOLCHAIN=auto
         have=$("$GO" env GOVERSION) || have=
     fi
     if ! go_at_least "$want" "$have"; then
-        echo "$GO is ${have:-of an unknown version} and Go $want or newer is needed:" \
+        echo "$GO is ${have:-of an unknown version (what it said is above)} and Go $want or newer is needed:" \
             "unpack the archive from https://go.dev/dl/ to /usr/local/go, put" \
             "/usr/local/go/bin first in PATH and run this again." >&2
         return 1

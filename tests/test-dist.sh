@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # A release has every file of the tree, and the version, which is written in one
-# place, is the same everywhere.
+# place, is the same everywhere. There is none where git cannot say when it was made, or
+# where tar fails.
 
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -25,3 +26,16 @@ has "$top_srcdir/NEWS" "$version"
 grep -qx "VERSION = $version" "$builddir/Makefile" || fail "configure has another version"
 ! grep -F "$version" "$top_srcdir/nbdkit-tmpdisk-plugin.pod" ||
     fail "the manual has a version of its own"
+
+# without PROGRAM TEXT: make dist fails, and says TEXT, if PROGRAM fails.
+without() {
+    mkdir "$1"
+    printf '#!/bin/sh\necho "%s: broken" >&2\nexit 1\n' "$1" >"$1/$1"
+    chmod +x "$1/$1"
+    ! PATH=$work/$1:$PATH make -s -C "$builddir" distdir="$work/release" dist-gzip >"$1.log" 2>&1 || fail "make dist succeeds without $1"
+    has "$1.log" "$2"
+    has "$1.log" "$1: broken"
+    [ ! -e release.tar.gz ] || fail "a tarball without $1"
+}
+without git "safe.directory"
+without tar ""

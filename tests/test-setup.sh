@@ -9,7 +9,7 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-mkdir bin old
+mkdir bin old broken
 for program in bash env sed awk sort head cat id; do
     ln -s "$(command -v "$program")" bin/
 done
@@ -24,6 +24,7 @@ fake() {
     fake bin apt-get 'echo "apt-get $*" >>"$WITNESS"'
     fake bin apt-cache 'echo "  Candidate: 2:1.19~1"'
     fake old go 'echo go1.19.8'
+    fake broken go 'echo "go: download of a toolchain: no network" >&2; exit 1'
 }
 export WITNESS=$work/witness
 # setup PATH CODE: run CODE after setup.sh, with nothing else in PATH.
@@ -43,6 +44,11 @@ if setup "$work/bin:$work/old" find_go; then
 fi
 has out "go1.19.8"
 has out "/usr/local/go/bin first in PATH"
+if setup "$work/bin:$work/broken" find_go; then
+    fail "find_go took a Go that fails"
+fi
+has out "go: download of a toolchain: no network"
+has out "what it said is above"
 # shellcheck disable=SC2016 # for the inner shell
 setup "$work/bin" 'install_missing "bash bash run this"'
 [ ! -e witness ] || fail "it called: $(cat witness)"

@@ -23,7 +23,11 @@ systemd-analyze security --offline=true --threshold=15 ./nbdkit-tmpdisk.service 
 # Whatever the socket listens on, it must not be a network.
 [ "$(grep ^Listen nbdkit-tmpdisk.socket)" = "ListenStream=/run/nbdkit-tmpdisk/socket" ] ||
     fail "the socket listens elsewhere: $(grep ^Listen nbdkit-tmpdisk.socket)"
-has nbdkit-tmpdisk.service KillSignal=SIGKILL
+# What ends the server is the same there and in the manual.
+for line in KillSignal=SIGKILL SuccessExitStatus=SIGKILL; do
+    has nbdkit-tmpdisk.service "$line"
+    has "$top_srcdir/nbdkit-tmpdisk-plugin.pod" "C<$line>"
+done
 # Clients with 4 descriptors and 17 threads each, and 300 tasks for commands and Go,
 # run out of descriptors first, and stay below the usual vm.max_map_count.
 setting() { sed -n "s/^$1=//p" nbdkit-tmpdisk.service; }
