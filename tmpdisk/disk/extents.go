@@ -16,7 +16,7 @@ const maxExtents = 1000
 
 // extents calls r.Add as Request says, at most maxExtents times (nbdkit's .extents):
 // nbdkit 1.32 aborts on a first extent that is longer than the request. Where the
-// filesystem is not known to tell the truth everything is data, see sys.TellsHoles.
+// filesystem is not known to tell the truth everything is data, see sys.FSType.TellsHoles.
 //
 // Other requests may run meanwhile: what is said about a range that they
 // change is true of some moment of the call. The file's own position is used

@@ -17,7 +17,7 @@ const (
 )
 
 // Holes are punched even on filesystems that are not asked where they are, see
-// sys.TellsHoles. A request to punch is a write like others there: it takes its
+// sys.FSType.TellsHoles. A request to punch is a write like others there: it takes its
 // turn among them, and the kernel drops the pages that it had of the range. What
 // is kept back is only the knowledge of where data is.
 //

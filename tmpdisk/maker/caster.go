@@ -43,13 +43,12 @@ type Caster struct {
 	fault  logs.Fault
 }
 
-// A shape is what disks are made from.
+// A shape is what disks are made from. In the zero shape there is nothing: mkfs
+// runs for each disk.
 type shape struct {
 	mold  *mold.Mold // nil if it were too large; then:
 	file  *disk.Disk // is cloned
 	stamp *stamp.Stamp
-	// singly means that mkfs runs for each disk. The rest is nil then.
-	singly bool
 }
 
 // An attempt is one run of mkfs for a shape.
@@ -101,7 +100,7 @@ func (c *Caster) Mold() (bytes int64, ok bool) {
 	case s.mold == nil:
 		return 0, false
 	}
-	return int64(s.mold.Kept()), true
+	return s.mold.Kept(), true
 }
 
 // Making reports whether mkfs is running, or waits for its turn.
@@ -128,11 +127,10 @@ func (c *Caster) Wait(ctx context.Context) error {
 
 // Make returns a new disk. Wait must have succeeded.
 func (c *Caster) Make(ctx context.Context) (*disk.Disk, error) {
-	s := c.ready.Load()
-	if s.singly {
-		return c.maker.Fresh(ctx)
+	if s := c.ready.Load(); s.stamp != nil {
+		return c.cast(ctx, s)
 	}
-	return c.cast(ctx, s)
+	return c.maker.Fresh(ctx)
 }
 
 // attempt is the run of mkfs that goes on, or a new one.
@@ -155,7 +153,7 @@ func (c *Caster) attempt() *attempt {
 
 func (c *Caster) try(a *attempt) {
 	defer close(a.done)
-	shape, err := c.inTurn(a.wanted)
+	shape, err := c.newShape(a.wanted)
 	a.err = err
 	c.mu.Lock()
 	c.making = nil
@@ -171,18 +169,13 @@ func (c *Caster) try(a *attempt) {
 	}
 }
 
-// inTurn is newShape when it is its turn.
-func (c *Caster) inTurn(wanted <-chan struct{}) (*shape, error) {
+// newShape runs mkfs, when it is its turn, and looks at what it wrote.
+func (c *Caster) newShape(wanted <-chan struct{}) (*shape, error) {
 	done, err := c.turns.take(c.ctx, wanted)
 	if err != nil {
 		return nil, fmt.Errorf("wait for mkfs: %w", err)
 	}
 	defer done()
-	return c.newShape()
-}
-
-// newShape runs mkfs and looks at what it wrote.
-func (c *Caster) newShape() (*shape, error) {
 	cfg := c.maker.opts.Config
 	d, err := c.maker.Fresh(c.ctx)
 	if err != nil {
@@ -220,7 +213,7 @@ func (c *Caster) newShape() (*shape, error) {
 		return nil, err
 	}
 	c.maker.opts.Error(fmt.Sprintf("type %s: mkfs runs for each disk: its result cannot be given other UUIDs: %v", cfg.Type, err))
-	return &shape{singly: true}, nil
+	return &shape{}, nil
 }
 
 // cast makes a disk of s in a file that never had a name, or, on a filesystem

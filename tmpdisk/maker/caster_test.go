@@ -155,7 +155,7 @@ func TestCastOfALargeMold(t *testing.T) {
 	if strings.Trim(first, "\x00") == "" {
 		t.Error("got zeroes, want what mkfs wrote")
 	}
-	if c.ready.Load().singly {
+	if c.ready.Load().stamp == nil {
 		t.Error("mkfs runs for each disk")
 	}
 }

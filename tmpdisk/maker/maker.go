@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -49,27 +50,27 @@ func (m *Maker) Space() uint64 { return m.space.Load() }
 // file. The caller must close it. By then neither disk nor directory has a name
 // any more. On an error, and when ctx ends first, nothing is left behind.
 func (m *Maker) Fresh(ctx context.Context) (*disk.Disk, error) {
-	if m.opts.Config.CommandUsers == nil {
-		return m.inWorkdir(ctx, func(w *workdir.Dir) error { return m.run(ctx, w, nil) })
+	var user *users.User
+	if all := m.opts.Config.CommandUsers; all != nil {
+		var err error
+		if user, err = all.Acquire(ctx); err != nil {
+			return nil, err
+		}
+		// When nothing is left that the user's next command could read.
+		defer user.Release()
 	}
-	user, err := m.opts.Config.CommandUsers.Acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	// When nothing is left that the user's next command could read.
-	defer user.Release()
-	return m.inWorkdir(ctx, func(w *workdir.Dir) error { return m.run(ctx, w, user) })
+	return m.inWorkdir(func(w *workdir.Dir) error { return m.run(ctx, w, user) })
 }
 
 // Filled is Fresh for a disk that fill puts at a path.
 func (m *Maker) Filled(ctx context.Context, fill func(ctx context.Context, path string) error) (*disk.Disk, error) {
-	return m.inWorkdir(ctx, func(w *workdir.Dir) error { return fill(ctx, w.Disk()) })
+	return m.inWorkdir(func(w *workdir.Dir) error { return fill(ctx, w.Disk()) })
 }
 
 // inWorkdir opens the disk that fill has made in a new directory, and removes
 // both. Where an open file keeps a name, the directory goes with the disk. A disk
 // that is linked to a file elsewhere knows it, see disk.Linked.
-func (m *Maker) inWorkdir(ctx context.Context, fill func(*workdir.Dir) error) (*disk.Disk, error) {
+func (m *Maker) inWorkdir(fill func(*workdir.Dir) error) (*disk.Disk, error) {
 	w, err := workdir.New(m.opts.Dir)
 	if err != nil {
 		return nil, err
@@ -83,21 +84,17 @@ func (m *Maker) inWorkdir(ctx context.Context, fill func(*workdir.Dir) error) (*
 	if d != nil && to != "" && d.Named() {
 		d.SetLinked(to)
 	}
-	if errors.Is(rmErr, workdir.ErrHeld) {
-		if d != nil {
-			d.OnClose(w.RemoveClosed)
-			rmErr = nil
-		} else {
-			rmErr = w.RemoveClosed() // of a command that was killed
-		}
+	switch held := errors.Is(rmErr, workdir.ErrHeld); {
+	case held && d != nil:
+		d.OnClose(w.RemoveClosed)
+		rmErr = nil
+	case held:
+		rmErr = w.RemoveClosed() // of a command that was killed
 	}
-	if rmErr != nil {
-		err = errors.Join(err, rmErr)
+	if err = errors.Join(err, rmErr); err != nil {
 		if d != nil {
 			err = errors.Join(err, d.Close())
 		}
-	}
-	if err != nil {
 		return nil, err
 	}
 	m.space.Store(d.Space())
@@ -105,60 +102,41 @@ func (m *Maker) inWorkdir(ctx context.Context, fill func(*workdir.Dir) error) (*
 }
 
 // run makes the disk in w by the script, as user if that is not nil.
-func (m *Maker) run(ctx context.Context, w *workdir.Dir, user *users.User) error {
-	if err := m.prepare(w, user); err != nil {
+func (m *Maker) run(ctx context.Context, w *workdir.Dir, user *users.User) (err error) {
+	// The command gets a directory that it may do with as it likes.
+	switch {
+	case user != nil:
+		err = w.GiveTo(user.UID, user.GID)
+	case !m.opts.Config.Builtin():
+		err = w.Enter()
+	}
+	if err != nil {
 		return err
 	}
 	// An empty file that a command= starts from must be as others are: it may
 	// want to make it a reflink of another one.
-	err := sparse.Create(w.Disk(), m.opts.Config.Size, m.opts.Config.Builtin())
+	err = sparse.Create(w.Disk(), m.opts.Config.Size, m.opts.Config.Builtin())
 	if errors.Is(err, unix.EFBIG) {
 		return fmt.Errorf("parameter size: %d bytes: more than a file under %s can have: %w", m.opts.Config.Size, m.opts.Dir, unix.EFBIG)
 	}
 	if err != nil {
 		return err
 	}
-	if user == nil {
-		return m.runScript(ctx, w, nil)
+	c := newScript(m.opts.Config, w.Disk())
+	c.Said = func(text string) { m.opts.Debug("command wrote: " + text) }
+	if user != nil {
+		// Nothing of the user runs yet, so the path still stands for what the
+		// server has just made.
+		if err := os.Lchown(w.Disk(), user.UID, user.GID); err != nil {
+			return err
+		}
+		c.As, c.Dir = user, w.Path()
 	}
-	if err := giveDisk(w, user); err != nil {
-		return err
-	}
-	if err := m.runScript(ctx, w, user); err != nil {
+	err = m.opts.Counts.count(ctx, func() error { return m.opts.Runner.Run(ctx, c) })
+	if err != nil || user == nil {
 		return err
 	}
 	return takeDiskBack(w, user)
-}
-
-// prepare gives the command a directory that it may do with as it likes.
-func (m *Maker) prepare(w *workdir.Dir, user *users.User) error {
-	switch {
-	case user != nil:
-		return w.GiveTo(user.UID, user.GID)
-	case m.opts.Config.Builtin():
-		return nil
-	}
-	return w.Enter()
-}
-
-func (m *Maker) runScript(ctx context.Context, w *workdir.Dir, user *users.User) error {
-	return m.opts.Counts.count(ctx, func() error { return m.opts.Runner.Run(ctx, m.newCommand(w, user)) })
-}
-
-func (m *Maker) newCommand(w *workdir.Dir, user *users.User) command.Command {
-	s := newScript(m.opts.Config, w.Disk())
-	c := command.Command{
-		Setup:      s.setup,
-		Unexported: s.names,
-		Script:     s.text,
-		Timeout:    m.opts.Config.CommandTimeout,
-		As:         user,
-		Said:       func(text string) { m.opts.Debug("command wrote: " + text) },
-	}
-	if user != nil {
-		c.Dir = w.Path()
-	}
-	return c
 }
 
 // Counts are those of commands, mkfs among them.

@@ -5,19 +5,12 @@ package maker
 
 import (
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/users"
 	"nbdkit-tmpdisk-plugin/tmpdisk/workdir"
 )
-
-// giveDisk makes user the owner of the disk in w. Nothing of user runs yet, so
-// the path still stands for what the server has just made.
-func giveDisk(w *workdir.Dir, user *users.User) error {
-	return os.Lchown(w.Disk(), user.UID, user.GID)
-}
 
 // takeDiskBack takes the directory back, and refuses a disk that the server, as
 // root, must not open on user's behalf: a link of either kind to somebody

@@ -8,26 +8,20 @@ import (
 	"strings"
 
 	"nbdkit-tmpdisk-plugin/shellquote"
+	"nbdkit-tmpdisk-plugin/tmpdisk/command"
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
 )
 
-// script is what /bin/sh runs to make a disk: setup, which assigns variables of
-// these names, and then text, whose lines the shell's messages count.
-type script struct {
-	setup, text string
-	names       []string
-}
-
-// newScript makes the disk at path disk. nbdkit -s talks to its client over stdin
+// newScript is a command that makes the disk at path disk. nbdkit -s talks to its client over stdin
 // and stdout, so the first line takes both away. disk and size come last of the
 // variables: none can replace them.
-func newScript(c *config.Config, disk string) script {
+func newScript(c *config.Config, disk string) command.Command {
 	var b strings.Builder
-	s := script{text: c.Command + "\n"}
+	s := command.Command{Script: c.Command + "\n", Timeout: c.CommandTimeout}
 	set := func(v config.Variable) {
 		assign(&b, v)
-		s.names = append(s.names, v.Name)
+		s.Unexported = append(s.Unexported, v.Name)
 	}
 	b.WriteString("exec </dev/null >/dev/null\n")
 	for _, v := range c.Variables {
@@ -39,9 +33,9 @@ func newScript(c *config.Config, disk string) script {
 	set(config.Variable{Name: "disk", Value: disk})
 	set(config.Variable{Name: "size", Value: strconv.FormatInt(c.Size, 10)})
 	if c.Command == "" {
-		s.text = mkfs.Script(c.Type, c.Size, c.Label != "")
+		s.Script = mkfs.Script(c.Type, c.Size, c.Label != "")
 	}
-	s.setup = b.String()
+	s.Setup = b.String()
 	return s
 }
 

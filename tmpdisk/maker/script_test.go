@@ -9,16 +9,17 @@ import (
 	"strings"
 	"testing"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/command"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
 )
 
 // runScript gives what sh, if it is not "", wrote to standard error.
-func runScript(t *testing.T, sh string, s script) (string, error) {
+func runScript(t *testing.T, sh string, s command.Command) (string, error) {
 	t.Helper()
 	if sh == "" {
 		sh = "/bin/sh"
 	}
-	cmd := exec.Command(sh, "-c", s.setup+s.text)
+	cmd := exec.Command(sh, "-c", s.Setup+s.Script)
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -70,7 +71,7 @@ func TestScriptDisk(t *testing.T) {
 // nbdkit -s talks to its client on these.
 func TestScriptKeepsAwayFromStandardInputAndOutput(t *testing.T) {
 	s := newScript(testconfig.Of(t, "size", "1", "command", "echo noise; cat; echo end >&2"), "/d")
-	cmd := exec.Command("/bin/sh", "-c", s.setup+s.text)
+	cmd := exec.Command("/bin/sh", "-c", s.Setup+s.Script)
 	cmd.Stdin = strings.NewReader("client")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr

@@ -10,16 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TellsHoles is [FSType.TellsHoles] of the file that fd is open on.
-func TellsHoles(fd int) bool {
-	t, err := FSTypeOf(fd)
-	return err == nil && t.TellsHoles()
-}
-
 // SettleHoles makes what lseek(2) says about the file true on other filesystems
 // too, as long as nobody writes to it: by flushing it.
 func SettleHoles(fd int) error {
-	if TellsHoles(fd) {
+	if t, err := FSTypeOf(fd); err == nil && t.TellsHoles() {
 		return nil
 	}
 	if err := Retry(func() error { return unix.Fdatasync(fd) }); err != nil {

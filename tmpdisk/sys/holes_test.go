@@ -30,8 +30,9 @@ func TestTellsHoles(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer dir.Close()
-			if got := TellsHoles(int(dir.Fd())); got != c.want {
-				t.Errorf("got %t, want %t", got, c.want)
+			fsType, err := FSTypeOf(int(dir.Fd()))
+			if got := fsType.TellsHoles(); got != c.want || err != nil {
+				t.Errorf("got %t (%v), want %t", got, err, c.want)
 			}
 		})
 	}

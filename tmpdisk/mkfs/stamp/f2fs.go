@@ -53,7 +53,7 @@ func findF2FS(image ondisk.Image) []ondisk.Region {
 	return []ondisk.Region{{
 		Offsets: []int64{start, block + start},
 		Data:    super,
-		Fields:  []ondisk.Field{{Off: f2fsUUID, Of: ondisk.UUID}},
+		Fields:  []ondisk.Field{{Offsets: []int{f2fsUUID}, Of: ondisk.UUID}},
 		Sum:     sum,
 	}}
 }

@@ -29,7 +29,7 @@ func findSwap(image ondisk.Image) []ondisk.Region {
 	return []ondisk.Region{{
 		Offsets: []int64{0},
 		Data:    header,
-		Fields:  []ondisk.Field{{Off: swapUUID, Of: ondisk.UUID}},
+		Fields:  []ondisk.Field{{Offsets: []int{swapUUID}, Of: ondisk.UUID}},
 	}}
 }
 

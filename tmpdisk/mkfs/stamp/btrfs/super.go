@@ -65,11 +65,12 @@ func findSupers(first []byte) []ondisk.Region {
 	order := binary.LittleEndian
 	features := order.Uint64(first[atIncompat:]) | metaUUIDBit
 	used := atArray + int(order.Uint32(first[atArrayLength:]))
-	fields := append(deviceFields(first, first[:used], atDeviceID),
-		ondisk.Field{Off: atUUID, Of: ondisk.UUID},
-		ondisk.Field{Off: atIncompat, Of: ondisk.Always(order.AppendUint64(nil, features))},
-		ondisk.Field{Off: atMetaUUID, Of: ondisk.Always(metadataUUID(first))},
-	)
+	fields := []ondisk.Field{
+		{Offsets: []int{atUUID}, Of: ondisk.UUID},
+		{Offsets: devicesIn(first, first[:used], atDeviceID), Of: ondisk.SecondUUID},
+		{Offsets: []int{atIncompat}, Of: ondisk.Always(order.AppendUint64(nil, features))},
+		{Offsets: []int{atMetaUUID}, Of: ondisk.Always(metadataUUID(first))},
+	}
 	var regions []ondisk.Region
 	for _, off := range superblocks {
 		if off+superLength > int64(order.Uint64(first[atTotal:])) {

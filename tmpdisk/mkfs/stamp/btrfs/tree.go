@@ -69,21 +69,26 @@ func findTree(super []byte, image ondisk.Image) ondisk.Region {
 	// Before the last item's data are stale bytes.
 	last := leafHeader + int(order.Uint32(leaf[leafHeader+(items-1)*itemLength+keyLength:]))
 	ondisk.Want(last <= len(leaf), "item past the end of the chunk tree")
-	devices := deviceFields(super, leaf, last)
+	devices := devicesIn(super, leaf, last)
 	ondisk.Want(len(devices) > 0, "no device in the chunk tree")
-	return ondisk.Region{Offsets: roots, Data: leaf, Fields: devices, Sum: setSum}
+	return ondisk.Region{
+		Offsets: roots,
+		Data:    leaf,
+		Fields:  []ondisk.Field{{Offsets: devices, Of: ondisk.SecondUUID}},
+		Sum:     setSum,
+	}
 }
 
-// deviceFields are where p, from from on, has the UUID of super's device.
-func deviceFields(super, p []byte, from int) []ondisk.Field {
+// devicesIn are where p, from from on, has the UUID of super's device.
+func devicesIn(super, p []byte, from int) []int {
 	uuid := super[atDeviceUUID:][:16]
-	var fields []ondisk.Field
+	var devices []int
 	for at := from; ; at += len(uuid) {
 		i := bytes.Index(p[at:], uuid)
 		if i < 0 {
-			return fields
+			return devices
 		}
 		at += i
-		fields = append(fields, ondisk.Field{Off: at, Of: ondisk.SecondUUID})
+		devices = append(devices, at)
 	}
 }

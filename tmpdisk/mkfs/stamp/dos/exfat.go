@@ -37,7 +37,7 @@ func FindExFAT(image ondisk.Image) []ondisk.Region {
 	return []ondisk.Region{{
 		Offsets: []int64{0, int64(length)},
 		Data:    image.Bytes(0, length),
-		Fields:  []ondisk.Field{{Off: exfatSerial, Of: ondisk.Serial32}},
+		Fields:  []ondisk.Field{{Offsets: []int{exfatSerial}, Of: ondisk.Serial32}},
 		Sum:     setExFATSum,
 	}}
 }

@@ -48,7 +48,7 @@ func FindFAT(image ondisk.Image) []ondisk.Region {
 	return []ondisk.Region{{
 		Offsets: offsets,
 		Data:    boot,
-		Fields:  []ondisk.Field{{Off: extended + fatSerial, Of: ondisk.Serial32}},
+		Fields:  []ondisk.Field{{Offsets: []int{extended + fatSerial}, Of: ondisk.Serial32}},
 	}}
 }
 

@@ -33,7 +33,7 @@ func FindNTFS(image ondisk.Image) []ondisk.Region {
 	return []ondisk.Region{{
 		Offsets: []int64{0, int64(sectors) * sector},
 		Data:    boot,
-		Fields:  []ondisk.Field{{Off: ntfsSerial, Of: ondisk.Serial64}},
+		Fields:  []ondisk.Field{{Offsets: []int{ntfsSerial}, Of: ondisk.Serial64}},
 	}}
 }
 

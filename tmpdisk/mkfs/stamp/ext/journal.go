@@ -36,7 +36,7 @@ func (l *layout) journal(super []byte) []ondisk.Region {
 	return []ondisk.Region{{
 		Offsets: []int64{int64(block)*l.blockSize + journalUUID},
 		Data:    uuid,
-		Fields:  []ondisk.Field{{Off: 0, Of: ondisk.UUID}},
+		Fields:  []ondisk.Field{{Offsets: []int{0}, Of: ondisk.UUID}},
 	}}
 }
 

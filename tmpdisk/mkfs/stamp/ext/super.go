@@ -39,7 +39,7 @@ func Find(image ondisk.Image) []ondisk.Region {
 	super := image.Bytes(superLength, superLength)
 	checkSuper(super)
 	l := newLayout(super, image)
-	fields := []ondisk.Field{{Off: atUUID, Of: ondisk.UUID}, {Off: atHashSeed, Of: ondisk.SecondUUID}}
+	fields := []ondisk.Field{{Offsets: []int{atUUID}, Of: ondisk.UUID}, {Offsets: []int{atHashSeed}, Of: ondisk.SecondUUID}}
 	var sum func([]byte)
 	if has(super, atROCompat, metadataCsum) {
 		sum = setSum

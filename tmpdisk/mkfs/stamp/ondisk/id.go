@@ -5,8 +5,8 @@ package ondisk
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"hash/crc32"
+	"slices"
 )
 
 // An ID is 128 random bits, from which every identity on a disk is made: its
@@ -28,8 +28,8 @@ func SecondUUID(id ID) []byte {
 
 // Serial32 is never zero, which some programs take for no serial at all.
 func Serial32(id ID) []byte {
-	for i := 0; i < len(id); i += 4 {
-		if s := id[i : i+4]; binary.LittleEndian.Uint32(s) != 0 {
+	for s := range slices.Chunk(id[:], 4) {
+		if !IsZero(s) {
 			return s
 		}
 	}

@@ -4,6 +4,7 @@
 package ondisk
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 )
@@ -26,11 +27,4 @@ func (i Image) Bytes(off int64, n int) []byte {
 }
 
 // IsZero reports whether all bytes of p are zero.
-func IsZero(p []byte) bool {
-	for _, b := range p {
-		if b != 0 {
-			return false
-		}
-	}
-	return true
-}
+func IsZero(p []byte) bool { return len(bytes.TrimLeft(p, "\x00")) == 0 }

@@ -16,15 +16,18 @@ type Region struct {
 // A Field is bytes of a Region that are not the same on each disk, or not the
 // same as on the mold.
 type Field struct {
-	Off int // in the Region's Data
-	Of  func(id ID) []byte
+	Offsets []int // in the Region's Data
+	Of      func(id ID) []byte
 }
 
 // With returns the Region's Data for the disk whose identity is id.
 func (r Region) With(id ID) []byte {
 	data := slices.Clone(r.Data)
 	for _, f := range r.Fields {
-		copy(data[f.Off:], f.Of(id))
+		value := f.Of(id)
+		for _, off := range f.Offsets {
+			copy(data[off:], value)
+		}
 	}
 	if r.Sum != nil {
 		r.Sum(data)

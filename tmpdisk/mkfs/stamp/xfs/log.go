@@ -31,7 +31,7 @@ func findLog(g geometry, image ondisk.Image, uuid []byte) ondisk.Region {
 	return ondisk.Region{
 		Offsets: []int64{g.logStart + logUUID},
 		Data:    uuid,
-		Fields:  []ondisk.Field{{Off: 0, Of: ondisk.UUID}},
+		Fields:  []ondisk.Field{{Offsets: []int{0}, Of: ondisk.UUID}},
 	}
 }
 

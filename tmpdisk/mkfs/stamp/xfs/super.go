@@ -65,9 +65,9 @@ func superFields(super []byte) []ondisk.Field {
 		metaUUID = super[atUUID:][:16]
 	}
 	return []ondisk.Field{
-		{Off: atUUID, Of: ondisk.UUID},
-		{Off: atIncompat, Of: ondisk.Always(binary.BigEndian.AppendUint32(nil, features|metaUUIDBit))},
-		{Off: atMetaUUID, Of: ondisk.Always(metaUUID)},
+		{Offsets: []int{atUUID}, Of: ondisk.UUID},
+		{Offsets: []int{atIncompat}, Of: ondisk.Always(binary.BigEndian.AppendUint32(nil, features|metaUUIDBit))},
+		{Offsets: []int{atMetaUUID}, Of: ondisk.Always(metaUUID)},
 	}
 }
 
