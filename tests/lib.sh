@@ -66,7 +66,7 @@ check_loops() {
     local i loop
     # The kernel frees a device some time after the umount, when whatever
     # else had a look at it (blkid, udev) has closed it.
-    for i in {1..40}; do
+    for i in {1..200}; do
         [ -n "$(loops)" ] || return 0
         sleep 0.1
     done
