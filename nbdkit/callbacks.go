@@ -9,7 +9,10 @@ package nbdkit
 // #include "shim.h"
 import "C"
 
-import "unsafe"
+import (
+	"syscall"
+	"unsafe"
+)
 
 // What plugin.c and direct.c call. Each function has the type of its callback.
 
@@ -97,9 +100,14 @@ func gonbdkitClose(handle unsafe.Pointer) {
 	}
 }
 
-//export gonbdkitGetSize
-func gonbdkitGetSize(handle unsafe.Pointer) C.int64_t {
-	return C.int64_t(guardValue("get_size", conn(handle).getSize))
+// The server asks each question about a connection by the callback's name.
+//
+//export gonbdkitAsk
+func gonbdkitAsk(handle unsafe.Pointer, callback C.gonbdkit_string) C.int64_t {
+	name := C.GoString(callback)
+	return C.int64_t(guardValue(name, func() (int64, error) {
+		return questions[name](conn(handle).ConnectionInterface)
+	}))
 }
 
 //export gonbdkitBlockSize
@@ -116,89 +124,74 @@ func gonbdkitExportDescription(handle unsafe.Pointer) C.gonbdkit_string {
 	return guardString("export_description", conn(handle).exportDescription)
 }
 
-//export gonbdkitCanWrite
-func gonbdkitCanWrite(handle unsafe.Pointer) C.int {
-	return C.int(guardValue("can_write", conn(handle).canWrite))
-}
-
-//export gonbdkitCanFlush
-func gonbdkitCanFlush(handle unsafe.Pointer) C.int {
-	return C.int(guardValue("can_flush", conn(handle).canFlush))
-}
-
-//export gonbdkitIsRotational
-func gonbdkitIsRotational(handle unsafe.Pointer) C.int {
-	return C.int(guardValue("is_rotational", conn(handle).isRotational))
-}
-
-//export gonbdkitCanTrim
-func gonbdkitCanTrim(handle unsafe.Pointer) C.int {
-	return C.int(guardValue("can_trim", conn(handle).canTrim))
-}
-
-//export gonbdkitCanZero
-func gonbdkitCanZero(handle unsafe.Pointer) C.int {
-	return C.int(guardValue("can_zero", conn(handle).canZero))
-}
-
-//export gonbdkitCanFastZero
-func gonbdkitCanFastZero(handle unsafe.Pointer) C.int {
-	return C.int(guardValue("can_fast_zero", conn(handle).canFastZero))
-}
-
-//export gonbdkitCanExtents
-func gonbdkitCanExtents(handle unsafe.Pointer) C.int {
-	return C.int(guardValue("can_extents", conn(handle).canExtents))
-}
-
-//export gonbdkitCanFUA
-func gonbdkitCanFUA(handle unsafe.Pointer) C.int {
-	return C.int(guardValue("can_fua", conn(handle).canFUA))
-}
-
-//export gonbdkitCanMultiConn
-func gonbdkitCanMultiConn(handle unsafe.Pointer) C.int {
-	return C.int(guardValue("can_multi_conn", conn(handle).canMultiConn))
-}
-
-//export gonbdkitCanCache
-func gonbdkitCanCache(handle unsafe.Pointer) C.int {
-	return C.int(guardValue("can_cache", conn(handle).canCache))
-}
+// The data path. If the server calls a callback that the connection does not
+// have, it fails as it does in C. None of these allocates or locks.
 
 //export gonbdkitPRead
 func gonbdkitPRead(handle, buf unsafe.Pointer, count C.uint32_t, offset C.uint64_t, flags C.uint32_t) C.int {
-	return C.int(conn(handle).pread(unsafe.Slice((*byte)(buf), count), uint64(offset), uint32(flags)))
+	return request(handle, "pread", 0, func(r ConnectionInterface) error {
+		return r.PRead(unsafe.Slice((*byte)(buf), count), uint64(offset), uint32(flags))
+	})
 }
 
 //export gonbdkitPWrite
 func gonbdkitPWrite(handle, buf unsafe.Pointer, count C.uint32_t, offset C.uint64_t, flags C.uint32_t) C.int {
-	return C.int(conn(handle).pwrite(unsafe.Slice((*byte)(buf), count), uint64(offset), uint32(flags)))
+	return request(handle, "pwrite", syscall.EROFS, func(w PWriter) error {
+		return w.PWrite(unsafe.Slice((*byte)(buf), count), uint64(offset), uint32(flags))
+	})
 }
 
 //export gonbdkitFlush
 func gonbdkitFlush(handle unsafe.Pointer, flags C.uint32_t) C.int {
-	return C.int(conn(handle).flush(uint32(flags)))
+	return request(handle, "flush", syscall.EINVAL, func(f Flusher) error {
+		return f.Flush(uint32(flags))
+	})
 }
 
 //export gonbdkitTrim
 func gonbdkitTrim(handle unsafe.Pointer, count C.uint32_t, offset C.uint64_t, flags C.uint32_t) C.int {
-	return C.int(conn(handle).trim(uint32(count), uint64(offset), uint32(flags)))
+	return request(handle, "trim", syscall.EINVAL, func(t Trimmer) error {
+		return t.Trim(uint32(count), uint64(offset), uint32(flags))
+	})
 }
 
 //export gonbdkitZero
 func gonbdkitZero(handle unsafe.Pointer, count C.uint32_t, offset C.uint64_t, flags C.uint32_t) C.int {
-	return C.int(conn(handle).zero(uint32(count), uint64(offset), uint32(flags)))
+	return request(handle, "zero", syscall.EOPNOTSUPP, func(z Zeroer) error {
+		err := z.Zero(uint32(count), uint64(offset), uint32(flags))
+		if errno, _ := errnoOf(err); errno == syscall.EOPNOTSUPP {
+			// This is an answer (write them, or: not fast) and no failure,
+			// and a client may get it for each of its requests.
+			Debug(err.Error())
+			return debugged{errno}
+		}
+		return err
+	})
 }
 
 //export gonbdkitExtents
 func gonbdkitExtents(handle unsafe.Pointer, count C.uint32_t, offset C.uint64_t, flags C.uint32_t, list *C.struct_nbdkit_extents) C.int {
-	extents := newExtents(addExtentTo(list), uint32(count), uint64(offset))
-	defer extents.over()
-	return C.int(conn(handle).extents(uint32(count), uint64(offset), uint32(flags), extents))
+	return askExtents(handle, addExtentTo(list), uint32(count), uint64(offset), uint32(flags))
 }
 
 //export gonbdkitCache
 func gonbdkitCache(handle unsafe.Pointer, count C.uint32_t, offset C.uint64_t, flags C.uint32_t) C.int {
-	return C.int(conn(handle).cache(uint32(count), uint64(offset), uint32(flags)))
+	return request(handle, "cache", 0, func(c Cacher) error {
+		return c.Cache(uint32(count), uint64(offset), uint32(flags))
+	})
+}
+
+// request calls f if the connection is a T, and else fails with missing, if
+// that is an errno.
+func request[T any](handle unsafe.Pointer, callback string, missing syscall.Errno, f func(T) error) C.int {
+	c := conn(handle)
+	return C.int(guard(callback, func() error {
+		if t, ok := c.ConnectionInterface.(T); ok {
+			return f(t)
+		}
+		if missing != 0 {
+			return missing
+		}
+		return nil
+	}))
 }

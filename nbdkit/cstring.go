@@ -43,8 +43,12 @@ func intern(s string) (*C.char, error) {
 	return p, nil
 }
 
-// ownedString takes over a string that function has returned.
-func ownedString(function string, s *C.char) (string, error) {
+// ownedString calls function, as f, and takes over the string that it returns.
+func ownedString(function string, f func() *C.char) (string, error) {
+	if err := need(function); err != nil {
+		return "", err
+	}
+	s := f()
 	if s == nil {
 		return "", errors.New(function + ": the server has logged the cause")
 	}

@@ -62,15 +62,21 @@ func SetError(errno syscall.Errno) {
 // it not to be.
 type loggedError interface{ Logged() bool }
 
+// debugged is the errno of an error that is in the debug log.
+type debugged struct{ syscall.Errno }
+
+func (debugged) Logged() bool    { return true }
+func (d debugged) Unwrap() error { return d.Errno }
+
 // report tells the server of err, for the log and for the client.
 func report(err error) {
 	var l loggedError
 	if !errors.As(err, &l) || !l.Logged() {
 		Error(err.Error())
 	}
-	if errno, ok := errnoOf(err); ok {
-		C.gonbdkit_callback_failed(C.int(errno))
-	} else {
-		C.gonbdkit_callback_failed(0)
+	errno, ok := errnoOf(err)
+	if !ok {
+		errno = 0
 	}
+	C.gonbdkit_callback_failed(C.int(errno))
 }

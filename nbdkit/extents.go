@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"unsafe"
 )
 
 // Extents collects what a connection's Extents method finds. It must not be
@@ -41,6 +42,17 @@ func addExtentTo(list *C.struct_nbdkit_extents) addExtent {
 }
 
 func (e *Extents) over() { e.add = nil }
+
+func askExtents(handle unsafe.Pointer, add addExtent, count uint32, offset uint64, flags uint32) C.int {
+	extents := newExtents(add, count, offset)
+	defer extents.over()
+	return request(handle, "extents", syscall.EINVAL, func(e Extenter) error {
+		if err := e.Extents(count, offset, flags, extents); err != nil {
+			return err
+		}
+		return extents.check()
+	})
+}
 
 // Add (nbdkit_add_extent) adds length bytes at offset, in bytes, of the given
 // type: 0 for data, or ExtentHole and ExtentZero. Extents must be added in

@@ -54,9 +54,7 @@ func guardString(callback string, f func() (string, error)) *C.char {
 
 // guardVoid is guard for callbacks that cannot fail.
 func guardVoid(callback string, f func()) {
-	var ret int
-	defer recoverPanic(callback, &ret)
-	f()
+	guard(callback, func() error { f(); return nil })
 }
 
 // recoverPanic must be deferred itself, or recover would not see the panic.

@@ -32,39 +32,30 @@ func describe(tell func(key, value string) error) error {
 	if i, ok := impl.(Describer); ok {
 		d = i.Describe()
 	}
-	for _, f := range []struct{ field, text string }{
-		{"name", registration.name},
-		{"longname", d.Longname},
-		{"version", d.Version},
-		{"description", d.Description},
-		{"magic_config_key", d.MagicConfigKey},
-		{"config_help", d.ConfigHelp},
+	for _, f := range []struct {
+		field, text string
+		told        bool
+	}{
+		{"name", registration.name, true},
+		{"longname", d.Longname, d.Longname != ""},
+		{"version", d.Version, d.Version != ""},
+		{"description", d.Description, d.Description != ""},
+		{"magic_config_key", d.MagicConfigKey, d.MagicConfigKey != ""},
+		{"config_help", d.ConfigHelp, d.ConfigHelp != ""},
+		{"config", "", !is[Configurer](impl)},
+		{"dump_plugin", "", !is[DumpPluginer](impl)},
+		{"cleanup", "", !is[Cleaner](impl)},
+		{"preconnect", "", !is[PreConnecter](impl)},
+		{"list_exports", "", !is[ExportLister](impl)},
+		{"default_export", "", !is[DefaultExporter](impl)},
 	} {
-		if f.text == "" {
+		if !f.told {
 			continue
 		}
 		if strings.IndexByte(f.text, 0) != -1 {
 			return fmt.Errorf("plugin_init: %s: %q: NUL in the text", f.field, f.text)
 		}
 		if err := tell(f.field, f.text); err != nil {
-			return err
-		}
-	}
-	for _, f := range []struct {
-		callback string
-		has      bool
-	}{
-		{"config", is[Configurer](impl)},
-		{"dump_plugin", is[DumpPluginer](impl)},
-		{"cleanup", is[Cleaner](impl)},
-		{"preconnect", is[PreConnecter](impl)},
-		{"list_exports", is[ExportLister](impl)},
-		{"default_export", is[DefaultExporter](impl)},
-	} {
-		if f.has {
-			continue
-		}
-		if err := tell(f.callback, ""); err != nil {
 			return err
 		}
 	}

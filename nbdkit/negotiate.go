@@ -8,100 +8,83 @@ import (
 	"math"
 )
 
-// The functions here answer nbdkit's questions about a connection: they ask it,
-// or give the answer that nbdkit assumes for a C plugin without the callback.
+// A question is one of nbdkit's about a connection. It asks the connection, or
+// gives the answer that nbdkit assumes for a C plugin without the callback.
+type question = func(ConnectionInterface) (int64, error)
 
-// boolOr asks the connection if it is a T, and else returns def.
-func boolOr[T any](c *connection, def bool, ask func(T) (bool, error)) (int64, error) {
-	v := def
-	if t, ok := c.ConnectionInterface.(T); ok {
-		var err error
-		if v, err = ask(t); err != nil {
-			return -1, err
+var questions = map[string]question{
+	"get_size":       size,
+	"can_write":      boolOr(is[PWriter], CanWriter.CanWrite),
+	"can_flush":      boolOr(is[Flusher], CanFlusher.CanFlush),
+	"is_rotational":  boolOr(never, IsRotationaler.IsRotational),
+	"can_trim":       boolOr(is[Trimmer], CanTrimmer.CanTrim),
+	"can_zero":       canZero,
+	"can_fast_zero":  canFastZero,
+	"can_extents":    boolOr(is[Extenter], CanExtentser.CanExtents),
+	"can_fua":        levelOr("can_fua", is[Flusher], FUAEmulate, FUANative, CanFUAer.CanFUA),
+	"can_multi_conn": boolOr(never, CanMultiConner.CanMultiConn),
+	"can_cache":      levelOr("can_cache", is[Cacher], CacheNative, CacheNative, CanCacher.CanCache),
+}
+
+func never(any) bool { return false }
+
+// boolOr asks a connection that is a T, and for others returns what has does.
+func boolOr[T any](has func(any) bool, ask func(T) (bool, error)) question {
+	return func(c ConnectionInterface) (int64, error) {
+		v := has(c)
+		if t, ok := c.(T); ok {
+			var err error
+			if v, err = ask(t); err != nil {
+				return -1, err
+			}
 		}
+		if v {
+			return 1, nil
+		}
+		return 0, nil
 	}
-	if v {
-		return 1, nil
+}
+
+// levelOr is boolOr for an answer that is one of the constants up to highest. For
+// a connection that is no T it is yes or 0.
+func levelOr[T any](callback string, has func(any) bool, yes, highest uint32, ask func(T) (uint32, error)) question {
+	return func(c ConnectionInterface) (int64, error) {
+		var v uint32
+		if t, ok := c.(T); ok {
+			var err error
+			if v, err = ask(t); err != nil {
+				return -1, err
+			}
+		} else if has(c) {
+			v = yes
+		}
+		if v > highest {
+			return -1, fmt.Errorf("%s: %d: not one of the constants (0 to %d)", callback, v, highest)
+		}
+		return int64(v), nil
 	}
-	return 0, nil
-}
-
-func (c *connection) canWrite() (int64, error) {
-	return boolOr(c, is[PWriter](c.ConnectionInterface), CanWriter.CanWrite)
-}
-
-func (c *connection) canFlush() (int64, error) {
-	return boolOr(c, is[Flusher](c.ConnectionInterface), CanFlusher.CanFlush)
-}
-
-func (c *connection) isRotational() (int64, error) {
-	return boolOr(c, false, IsRotationaler.IsRotational)
-}
-
-func (c *connection) canTrim() (int64, error) {
-	return boolOr(c, is[Trimmer](c.ConnectionInterface), CanTrimmer.CanTrim)
 }
 
 // Unlike in C, true without a Zeroer still has to become false: the server
 // cannot see that Go has no method for the callback.
-func (c *connection) canZero() (int64, error) {
-	zeroer := is[Zeroer](c.ConnectionInterface)
-	v, err := boolOr(c, zeroer, CanZeroer.CanZero)
-	if err == nil && !zeroer {
+func canZero(c ConnectionInterface) (int64, error) {
+	v, err := boolOr(is[Zeroer], CanZeroer.CanZero)(c)
+	if err == nil && !is[Zeroer](c) {
 		v = 0
 	}
 	return v, err
 }
 
 // If the server writes zeroes by pwrite anyway, it can refuse fast ones at once.
-func (c *connection) canFastZero() (int64, error) {
-	if is[CanFastZeroer](c.ConnectionInterface) {
-		return boolOr(c, false, CanFastZeroer.CanFastZero)
+func canFastZero(c ConnectionInterface) (int64, error) {
+	if is[CanFastZeroer](c) {
+		return boolOr(never, CanFastZeroer.CanFastZero)(c)
 	}
-	zeroes, err := c.canZero()
+	zeroes, err := canZero(c)
 	return 1 - zeroes, err
 }
 
-func (c *connection) canExtents() (int64, error) {
-	return boolOr(c, is[Extenter](c.ConnectionInterface), CanExtentser.CanExtents)
-}
-
-func (c *connection) canMultiConn() (int64, error) {
-	return boolOr(c, false, CanMultiConner.CanMultiConn)
-}
-
-func (c *connection) canFUA() (int64, error) {
-	def := FUANone
-	if is[Flusher](c.ConnectionInterface) {
-		def = FUAEmulate
-	}
-	return levelOr(c, "can_fua", def, FUANative, CanFUAer.CanFUA)
-}
-
-func (c *connection) canCache() (int64, error) {
-	def := CacheNone
-	if is[Cacher](c.ConnectionInterface) {
-		def = CacheNative
-	}
-	return levelOr(c, "can_cache", def, CacheNative, CanCacher.CanCache)
-}
-
-// levelOr is boolOr for an answer that is one of the constants up to highest.
-func levelOr[T any](c *connection, callback string, def, highest uint32, ask func(T) (uint32, error)) (int64, error) {
-	v := def
-	if t, ok := c.ConnectionInterface.(T); ok {
-		var err error
-		if v, err = ask(t); err != nil {
-			return -1, err
-		}
-	}
-	if v > highest {
-		return -1, fmt.Errorf("%s: %d: not one of the constants (0 to %d)", callback, v, highest)
-	}
-	return int64(v), nil
-}
-
-func (c *connection) getSize() (int64, error) {
+func size(c ConnectionInterface) (int64, error) {
 	size, err := c.GetSize()
 	if err != nil {
 		return -1, err

@@ -114,27 +114,18 @@ func peerID(function string, f func() C.int64_t) (int64, error) {
 // security context, usually SELinux's label, of a client on a Unix socket. On
 // older servers the error wraps [errors.ErrUnsupported].
 func PeerSecurityContext() (string, error) {
-	if err := need("nbdkit_peer_security_context"); err != nil {
-		return "", err
-	}
-	return ownedString("nbdkit_peer_security_context", C.nbdkit_peer_security_context())
+	return ownedString("nbdkit_peer_security_context", func() *C.char { return C.nbdkit_peer_security_context() })
 }
 
 // PeerTLSDN (nbdkit_peer_tls_dn, nbdkit 1.40) returns the distinguished name
 // in the client's certificate, or "". On older servers the error wraps
 // [errors.ErrUnsupported].
 func PeerTLSDN() (string, error) {
-	if err := need("nbdkit_peer_tls_dn"); err != nil {
-		return "", err
-	}
-	return ownedString("nbdkit_peer_tls_dn", C.nbdkit_peer_tls_dn())
+	return ownedString("nbdkit_peer_tls_dn", func() *C.char { return C.nbdkit_peer_tls_dn() })
 }
 
 // PeerTLSIssuerDN (nbdkit_peer_tls_issuer_dn, nbdkit 1.40) is PeerTLSDN for
 // the certificate's issuer.
 func PeerTLSIssuerDN() (string, error) {
-	if err := need("nbdkit_peer_tls_issuer_dn"); err != nil {
-		return "", err
-	}
-	return ownedString("nbdkit_peer_tls_issuer_dn", C.nbdkit_peer_tls_issuer_dn())
+	return ownedString("nbdkit_peer_tls_issuer_dn", func() *C.char { return C.nbdkit_peer_tls_issuer_dn() })
 }

@@ -108,6 +108,25 @@ unload (void)
   gonbdkit_nr_params = 0;
 }
 
+/* negotiate.go has a function for each. */
+#define ASK(type, callback)                                     \
+  static type                                                   \
+  callback (void *handle)                                       \
+  {                                                             \
+    return gonbdkitAsk (handle, #callback);                     \
+  }
+ASK (int64_t, get_size)
+ASK (int, can_write)
+ASK (int, can_flush)
+ASK (int, is_rotational)
+ASK (int, can_trim)
+ASK (int, can_zero)
+ASK (int, can_fast_zero)
+ASK (int, can_extents)
+ASK (int, can_fua)
+ASK (int, can_multi_conn)
+ASK (int, can_cache)
+
 static struct nbdkit_plugin plugin = {
   ._struct_size = sizeof plugin,
   ._api_version = NBDKIT_API_VERSION,
@@ -128,19 +147,19 @@ static struct nbdkit_plugin plugin = {
 
   .open = gonbdkitOpen,
   .close = gonbdkitClose,
-  .get_size = gonbdkitGetSize,
+  .get_size = get_size,
   .block_size = gonbdkitBlockSize,
   .export_description = gonbdkitExportDescription,
-  .can_write = gonbdkitCanWrite,
-  .can_flush = gonbdkitCanFlush,
-  .is_rotational = gonbdkitIsRotational,
-  .can_trim = gonbdkitCanTrim,
-  .can_zero = gonbdkitCanZero,
-  .can_fast_zero = gonbdkitCanFastZero,
-  .can_extents = gonbdkitCanExtents,
-  .can_fua = gonbdkitCanFUA,
-  .can_multi_conn = gonbdkitCanMultiConn,
-  .can_cache = gonbdkitCanCache,
+  .can_write = can_write,
+  .can_flush = can_flush,
+  .is_rotational = is_rotational,
+  .can_trim = can_trim,
+  .can_zero = can_zero,
+  .can_fast_zero = can_fast_zero,
+  .can_extents = can_extents,
+  .can_fua = can_fua,
+  .can_multi_conn = can_multi_conn,
+  .can_cache = can_cache,
   .pread = gonbdkit_pread,
   .pwrite = gonbdkit_pwrite,
   .flush = gonbdkitFlush,

@@ -30,37 +30,42 @@ func (f *full) Extents(count uint32, offset uint64, flags uint32, e *Extents) er
 
 var dataCallbacks = []struct {
 	name string
-	call func(c *connection, buf []byte) int
+	call func(handle, buf unsafe.Pointer) int
 	// without is what a connection gets that does not have the method.
 	without int
 }{
-	{"pread", func(c *connection, buf []byte) int { return c.pread(buf, 0, 0) }, 0},
-	{"pwrite", func(c *connection, buf []byte) int { return c.pwrite(buf, 0, 0) }, -1},
-	{"flush", func(c *connection, buf []byte) int { return c.flush(0) }, -1},
-	{"trim", func(c *connection, buf []byte) int { return c.trim(1, 0, 0) }, -1},
-	{"zero", func(c *connection, buf []byte) int { return c.zero(1, 0, 0) }, -1},
-	{"extents", func(c *connection, buf []byte) int { return c.extents(1, 0, 0, ignoreExtents()) }, -1},
-	{"cache", func(c *connection, buf []byte) int { return c.cache(1, 0, 0) }, 0},
+	{"pread", func(h, buf unsafe.Pointer) int { return int(gonbdkitPRead(h, buf, 1, 0, 0)) }, 0},
+	{"pwrite", func(h, buf unsafe.Pointer) int { return int(gonbdkitPWrite(h, buf, 1, 0, 0)) }, -1},
+	{"flush", func(h, _ unsafe.Pointer) int { return int(gonbdkitFlush(h, 0)) }, -1},
+	{"trim", func(h, _ unsafe.Pointer) int { return int(gonbdkitTrim(h, 1, 0, 0)) }, -1},
+	{"zero", func(h, _ unsafe.Pointer) int { return int(gonbdkitZero(h, 1, 0, 0)) }, -1},
+	{"extents", func(h, _ unsafe.Pointer) int { return int(askExtents(h, ignoreExtent, 1, 0, 0)) }, -1},
+	{"cache", func(h, _ unsafe.Pointer) int { return int(gonbdkitCache(h, 1, 0, 0)) }, 0},
 }
 
-func ignoreExtents() *Extents {
-	return newExtents(func(uint64, uint64, uint32) error { return nil }, 1, 0)
+func ignoreExtent(uint64, uint64, uint32) error { return nil }
+
+// handleOf returns a handle that leads to c during the test.
+func handleOf(tb testing.TB, c ConnectionInterface) unsafe.Pointer {
+	handle := newHandle(connectionTo(c))
+	tb.Cleanup(func() { deleteHandle(handle) })
+	return handle
 }
 
 func TestDataCallbacks(t *testing.T) {
-	buf := make([]byte, 1)
+	buf := unsafe.Pointer(new([1]byte))
 	for _, cb := range dataCallbacks {
 		t.Run(cb.name, func(t *testing.T) {
-			if got := cb.call(connectionTo(&full{}), buf); got != 0 {
+			if got := cb.call(handleOf(t, &full{}), buf); got != 0 {
 				t.Errorf("success: got %d, want 0", got)
 			}
-			if got := cb.call(connectionTo(&full{err: errors.New("x")}), buf); got != -1 {
+			if got := cb.call(handleOf(t, &full{err: errors.New("x")}), buf); got != -1 {
 				t.Errorf("error: got %d, want -1", got)
 			}
-			if got := cb.call(connectionTo((*full)(nil)), buf); got != -1 {
+			if got := cb.call(handleOf(t, (*full)(nil)), buf); got != -1 {
 				t.Errorf("nil pointer: got %d, want -1", got)
 			}
-			if got := cb.call(connectionTo(bare{}), buf); got != cb.without {
+			if got := cb.call(handleOf(t, bare{}), buf); got != cb.without {
 				t.Errorf("without the method: got %d, want %d", got, cb.without)
 			}
 		})
@@ -68,14 +73,14 @@ func TestDataCallbacks(t *testing.T) {
 }
 
 func TestZeroNotSupported(t *testing.T) {
-	c := connectionTo(&full{err: PluginError{Errmsg: "not fast", Errno: 95}}) // EOPNOTSUPP
-	if got := c.zero(1, 0, FlagFastZero); got != -1 {
+	h := handleOf(t, &full{err: PluginError{Errmsg: "not fast", Errno: 95}}) // EOPNOTSUPP
+	if got := gonbdkitZero(h, 1, 0, 1<<3); got != -1 {                       // FlagFastZero
 		t.Errorf("got %d, want -1", got)
 	}
 }
 
 func TestExtentsWithoutAny(t *testing.T) {
-	if got := connectionTo(withExtents{}).extents(1, 0, 0, ignoreExtents()); got != -1 {
+	if got := askExtents(handleOf(t, withExtents{}), ignoreExtent, 1, 0, 0); got != -1 {
 		t.Errorf("got %d when no extent was added, want -1", got)
 	}
 }
@@ -113,18 +118,16 @@ func (valueCloser) Close() {}
 func requestPath(tb testing.TB) (pread, pwrite func()) {
 	var h unsafe.Pointer
 	for range 300 {
-		handle := newHandle(connectionTo(&full{}))
-		tb.Cleanup(func() { deleteHandle(handle) })
-		h = handle
+		h = handleOf(tb, &full{})
 	}
-	buf := make([]byte, 4096)
+	buf := unsafe.Pointer(new([4096]byte))
 	pread = func() {
-		if conn(h).pread(buf, 4096, 0) != 0 {
+		if gonbdkitPRead(h, buf, 4096, 4096, 0) != 0 {
 			tb.Fatal("pread failed")
 		}
 	}
 	pwrite = func() {
-		if conn(h).pwrite(buf, 4096, FlagFUA) != 0 {
+		if gonbdkitPWrite(h, buf, 4096, 4096, 0) != 0 {
 			tb.Fatal("pwrite failed")
 		}
 	}
