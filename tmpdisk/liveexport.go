@@ -85,6 +85,7 @@ func (x *liveExport) end() {
 	x.server.inBackground(func() {
 		x.disks.Stop(errors.New("the export has been changed, or removed"))
 		x.server.live.Delete(x)
+		x.server.register.Release(x.tally)
 	})
 }
 

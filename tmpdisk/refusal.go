@@ -26,10 +26,11 @@ func (l logged) Unwrap() error { return l.error }
 // Logged is for the bindings, which log all other errors.
 func (logged) Logged() bool { return true }
 
-// refuse books that a client gets no disk of an export, and returns err for it.
-func (s *Server) refuse(export string, err error) error {
+// refuse books that a client gets no disk of an export, whose tally it is, and returns
+// err for it.
+func (s *Server) refuse(export string, t *register.Tally, err error) error {
 	why, err := refusal(err), descriptors.WithRemedy(err)
-	s.register.Tally(export).Opens[why].Add(1)
+	t.Opens[why].Add(1)
 	s.log.Log(why.String()+" "+export, err.Error())
 	return logged{err}
 }

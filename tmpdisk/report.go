@@ -18,7 +18,7 @@ import (
 
 // document is what status-file holds.
 func (s *Server) document() status.Document {
-	live := s.liveExports() // each of them is in the snapshot
+	live := s.liveExports()
 	snapshot := s.register.Snapshot(s.waitingSpace)
 	free, size := s.spaces.Soon(s.tmpdir)
 	doc := status.Document{Format: status.Format, Server: status.Server{
@@ -32,10 +32,14 @@ func (s *Server) document() status.Document {
 		if x.isRetired() {
 			continue
 		}
+		e := snapshot.Exports[x.name]
+		if e == nil { // it has gone meanwhile
+			continue
+		}
 		kind, mold := x.disks.Kind()
 		doc.Exports = append(doc.Exports, status.Export{
 			Name: x.name, Description: x.cfg.Description, Kind: kind, Type: x.cfg.Type,
-			Size: x.cfg.Size, Spares: p.Spares, Mold: mold, Disks: snapshot.Exports[x.name].Disks,
+			Size: x.cfg.Size, Spares: p.Spares, Mold: mold, Disks: e.Disks,
 		})
 	}
 	slices.SortFunc(doc.Exports, func(a, b status.Export) int { return cmp.Compare(a.Name, b.Name) })
@@ -44,7 +48,7 @@ func (s *Server) document() status.Document {
 
 // metrics is what metrics-file holds.
 func (s *Server) metrics() status.Metrics {
-	live := s.liveExports() // each of them is in the snapshot
+	live := s.liveExports()
 	snapshot := s.register.Snapshot(s.waitingSpace)
 	m := status.Metrics{
 		Server: nameOf(s.cfg.MetricsFile), Version: s.version, Started: s.started,
@@ -56,7 +60,9 @@ func (s *Server) metrics() status.Metrics {
 	for _, x := range live {
 		p := x.disks.Stats()
 		m.Making += p.Making
-		snapshot.Exports[x.name].Spares += p.Spares
+		if e := snapshot.Exports[x.name]; e != nil { // else it has gone meanwhile
+			e.Spares += p.Spares
+		}
 	}
 	for _, e := range snapshot.Exports {
 		m.Exports = append(m.Exports, *e)

@@ -8,11 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
@@ -105,4 +108,64 @@ func laterThan(t *testing.T, s *Server, last status.ExportMetrics) status.Export
 		t.Errorf("written: got %+v after %+v", got, before)
 	}
 	return now[0]
+}
+
+// metricsOf are the names of the exports in the metrics.
+func metricsOf(s *Server) (names []string) {
+	for _, e := range s.metrics().Exports {
+		names = append(names, e.Export)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// The metrics are for all to read: no name is in them that a client has chosen, and
+// no export that is gone.
+func TestMetricsNameExportsThatThereAre(t *testing.T) {
+	dir := t.TempDir()
+	sessions := []string{"session-grace", "1h", "session-key", "name", "session-dir", dir}
+	privateTMPDIR(t)
+	earlier := NewServer(testconfig.Of(t, append(sessions, "size", "1M", "command", ":")...), quietHost{testkit.Host{TB: t}}, "1")
+	earlier.Start()
+	for _, name := range []string{"secret1/a", "secret2/a", "a/a"} {
+		d, err := openNamed(earlier, name)
+		if err == nil {
+			err = d.PWrite([]byte("kept"), 0)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		earlier.Close(d)
+	}
+	earlier.Stop()
+
+	s, write := exportServer(t, sessions...)
+	if got, want := metricsOf(s), []string{"", "(others)"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	write("a", "size=1M\ncommand=:\n")
+	d, err := openNamed(s, "a/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("b", "size=1M\ncommand=:\n")
+	s.Exports()
+	if got, want := metricsOf(s), []string{"", "(others)", "a", "b"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	write("a", "")
+	write("b", "")
+	s.Exports()
+	want := []string{"", "(others)", "a"} // of which a client has a disk
+	testkit.WaitFor(t, "b to go", func() bool { return slices.Equal(metricsOf(s), want) })
+	s.Close(d) // a's waits
+	if got := metricsOf(s); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for dropped := true; dropped; {
+		_, dropped = s.sessions.DropOldest()
+	}
+	if got, want := metricsOf(s), []string{""}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }

@@ -67,6 +67,7 @@ type Server struct {
 	sessions   *session.Sessions        // nil if there are none
 	clients    *clients.Clients
 	register   *register.Register
+	nameless   *register.Tally // of the command line's disk, and of clients that ask for no export there is
 	commands   maker.Counts
 	watches    bool // who clients are
 	log        *logs.Limiter
@@ -94,6 +95,7 @@ func NewServer(cfg *config.Config, host Host, version string) *Server {
 	}
 	s.sessionDir = cmp.Or(cfg.Session.Dir, s.tmpdir)
 	s.register = register.New(s.clients, cfg.Limits)
+	s.nameless = s.register.Tally("")
 	if cfg.HasDisk() {
 		s.own = s.newExport("", cfg)
 	}
@@ -151,7 +153,7 @@ func (s *Server) Start() {
 // PreConnect looks after a new connection. An error ends it (nbdkit's .preconnect).
 func (s *Server) PreConnect() error {
 	if err := s.budget.Accepted(); err != nil {
-		return s.refuse("", fmt.Errorf("connect: %w", err))
+		return s.refuse("", s.nameless, fmt.Errorf("connect: %w", err))
 	}
 	s.keepalive.Accepted()
 	return nil
@@ -164,12 +166,12 @@ func (s *Server) Open(client Client, withClient withClient) (*Connection, error)
 	came := time.Now()
 	x, export, token, err := s.find(client.Export)
 	if err != nil {
-		return nil, s.refuse("", fmt.Errorf("open: %w", err))
+		return nil, s.refuse("", s.nameless, fmt.Errorf("open: %w", err))
 	}
 	defer x.leave()
 	c, err := s.openIn(x, export, token, client, came, withClient)
 	if err != nil {
-		return nil, s.refuse(x.name, err)
+		return nil, s.refuse(x.name, x.tally, err)
 	}
 	x.tally.Opens[c.how].Add(1)
 	x.tally.Open.Observe(time.Since(came))

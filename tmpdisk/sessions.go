@@ -34,7 +34,7 @@ func (s *Server) newSessions() *session.Sessions {
 			if s.exports == nil {
 				w.Export = "" // a name that a client has chosen: they are one export
 			}
-			s.register.Found(w.Key, w.Export, w.Size, w.Since)
+			s.register.Found(w.Key, w.Export, s.lookup(w.Export) != nil, w.Size, w.Since)
 		},
 	})
 }

@@ -17,7 +17,10 @@
 // earlier server has left it. A disk takes a slot of its client's; whoever connects
 // to another's disk takes it over.
 //
-// No number of a [Snapshot] that counts is ever less than in an earlier one.
+// What is counted for an export is known until the export has gone ([Register.Release])
+// and all its disks. Until then no number of a [Snapshot] that counts is ever less than in
+// an earlier one. Names of exports that there are not, which a client may have chosen, are
+// counted under one name.
 //
 // # Concurrency
 //

@@ -36,7 +36,7 @@ type Register struct {
 	last     int64 // number
 	entries  map[*entry]struct{}
 	sessions map[Key]*entry
-	tallies  map[string]*Tally   // by export; an export that is gone may come back
+	tallies  map[string]*Tally   // by export; of those that are there, or have disks
 	times    status.RequestTimes // of clients that have gone
 }
 
@@ -45,8 +45,8 @@ type Register struct {
 type entry struct {
 	number int64
 	export string
-	key    Key // nil if it is no session's
-	tally  *Tally
+	key    Key           // nil if it is no session's
+	tally  *Tally        // of that export, or of the others
 	slot   *clients.Slot // nil if it is not known whose it is
 
 	peer    clients.Peer // who got it last
@@ -82,8 +82,14 @@ type Tally struct {
 	Make, Open status.Histogram
 	Fenced     atomic.Uint64
 
-	past status.Numbers // of disks that are gone; under Register.mu
+	name  string
+	users int            // the export, and disks; under Register.mu
+	past  status.Numbers // of disks that are gone; under Register.mu
 }
+
+// Others is the name of all exports that there are not, of which disks were found. It
+// is the name of none that there is.
+const Others = "(others)"
 
 // New returns a Register that knows of no disk yet. Each disk takes a slot of c, if l
 // has a limit of disks.
@@ -94,20 +100,37 @@ func New(c *clients.Clients, l clients.Limits) *Register {
 	}
 }
 
-// Tally is that of an export.
+// Tally is that of an export. It lasts until the caller has given it to Release, and
+// all disks have gone that are counted in it.
 func (r *Register) Tally(export string) *Tally {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.tally(export)
+	return r.use(export)
 }
 
-func (r *Register) tally(export string) *Tally {
+// Release says that the caller of Tally does not need it any more.
+func (r *Register) Release(t *Tally) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.release(t)
+}
+
+// use is the tally of an export, for one user more. With r.mu.
+func (r *Register) use(export string) *Tally {
 	t := r.tallies[export]
 	if t == nil {
-		t = &Tally{}
+		t = &Tally{name: export}
 		r.tallies[export] = t
 	}
+	t.users++
 	return t
+}
+
+// release ends one use of t. With r.mu.
+func (r *Register) release(t *Tally) {
+	if t.users--; t.users == 0 {
+		delete(r.tallies, t.name)
+	}
 }
 
 // Open books a client that is to get a disk: the session's of that key, or, if it is
@@ -117,8 +140,12 @@ func (r *Register) Open(export string, key Key, peer clients.Peer) (*Client, err
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.sessions[key]
-	if e == nil {
-		e = r.add(export, key)
+	switch {
+	case e == nil:
+		e = r.add(export, export, key)
+	case e.tally.name != export: // the others': no request of it has been counted yet
+		r.release(e.tally)
+		e.tally = r.use(export)
 	}
 	c := &Client{register: r, entry: e, peer: peer}
 	if r.limits.Disks > 0 && (e.slot == nil || e.slot.Owner() != peer.Owner()) {
@@ -137,10 +164,10 @@ func (r *Register) Open(export string, key Key, peer clients.Peer) (*Client, err
 	return c, nil
 }
 
-// add books a disk. With r.mu.
-func (r *Register) add(export string, key Key) *entry {
+// add books a disk of an export, in the tally of that name. With r.mu.
+func (r *Register) add(export, tally string, key Key) *entry {
 	r.last++
-	e := &entry{number: r.last, export: export, key: key, tally: r.tally(export)}
+	e := &entry{number: r.last, export: export, key: key, tally: r.use(tally)}
 	r.entries[e] = struct{}{}
 	if key != nil {
 		r.sessions[key] = e
@@ -161,6 +188,7 @@ func (r *Register) drop(e *entry) {
 		e.slot.Leave()
 	}
 	e.tally.past.Add(e.past)
+	r.release(e.tally)
 }
 
 // Number is the disk's, which no other disk of the server gets.
@@ -258,13 +286,18 @@ func (r *Register) Gone(key Key) {
 }
 
 // Found books a disk of an earlier server's, of so many bytes, that has waited since
-// then.
-func (r *Register) Found(key Key, export string, size int64, since time.Time) {
+// then. exists says that there is such an export: else it is counted with the others',
+// until a client comes for it.
+func (r *Register) Found(key Key, export string, exists bool, size int64, since time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.sessions[key]
 	if e == nil {
-		e = r.add(export, key)
+		tally := Others
+		if exists {
+			tally = export
+		}
+		e = r.add(export, tally, key)
 	}
 	e.waiting, e.since, e.size = true, since, size
 }

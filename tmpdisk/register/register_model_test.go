@@ -53,10 +53,13 @@ type page struct {
 }
 
 func newLedger(t *testing.T, seed uint64) *ledger {
-	return &ledger{
+	l := &ledger{
 		T: t, rng: rand.New(rand.NewPCG(seed, 0)), register: newRegister(),
 		entries: map[int64]*page{}, sessions: map[Key]*page{}, slots: map[string]int{}, counted: map[string]status.Count{},
 	}
+	l.register.Tally("export0") // they stay
+	l.register.Tally("export1")
+	return l
 }
 
 // newPage is a disk that is new.
@@ -209,7 +212,7 @@ func (l *ledger) found(key Key) {
 	if p == nil {
 		p = l.newPage(key)
 	}
-	l.register.Found(key, l.export(key), 1<<20, time.Time{})
+	l.register.Found(key, l.export(key), true, 1<<20, time.Time{})
 	p.waiting = true
 	p.entry = l.register.sessions[key]
 }

@@ -6,9 +6,12 @@ package register
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
@@ -65,6 +68,7 @@ func wantEmpty(t *testing.T, r *Register, owners ...string) {
 // Many clients of few sessions at the same time, while others look.
 func TestRegisterStress(t *testing.T) {
 	r := newRegister()
+	r.Tally("export") // it stays
 	var all sync.WaitGroup
 	wrote := make([]int64, 8)
 	for worker := range wrote {
@@ -184,5 +188,68 @@ func TestSpaceIsAskedAgainAfterRequests(t *testing.T) {
 	}
 	if asked != 1 {
 		t.Errorf("asked %d times, want once: no request has come", asked)
+	}
+}
+
+// names are those of the exports that the metrics show.
+func names(r *Register) []string { return slices.Sorted(maps.Keys(r.Snapshot(noSpace).Exports)) }
+
+func TestAnExportThatIsGoneIsForgotten(t *testing.T) {
+	r := newRegister()
+	first := r.Tally("export")
+	second := r.Tally("export") // its file has changed
+	r.Release(first)
+	c, err := r.Open("export", key("a"), clients.Peer{Address: "user 1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Connect(&fakeConn{}, 1<<20)
+	r.Release(second)
+	c.Disconnect()
+	r.Waits(key("a"))
+	c.Done()
+	if got := names(r); !slices.Equal(got, []string{"export"}) {
+		t.Errorf("while a disk of it waits: got %q", got)
+	}
+	r.Gone(key("a"))
+	if got := names(r); len(got) != 0 {
+		t.Errorf("once that is gone: got %q", got)
+	}
+}
+
+// Names that clients have chosen, of an earlier server, do not become metrics.
+func TestFoundDisksOfNoExport(t *testing.T) {
+	r := newRegister()
+	for i := range 300 {
+		r.Found(key(fmt.Sprint(i)), fmt.Sprint("chosen", i), false, 1<<20, time.Time{})
+	}
+	if got := names(r); !slices.Equal(got, []string{Others}) {
+		t.Errorf("got %q", got)
+	}
+	s := r.Snapshot(noSpace)
+	if e := s.Exports[Others]; e.Disks != 300 || e.Waiting != 300 || s.Disks[0].Export != "chosen0" {
+		t.Errorf("got %+v and %+v", e, s.Disks[0])
+	}
+	c, err := r.Open("chosen7", key("7"), clients.Peer{Address: "user 1"}) // there is such an export by now
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := &fakeConn{}
+	c.Connect(conn, 1<<20)
+	conn.counts.Written.Add(5)
+	s = r.Snapshot(noSpace)
+	if e := s.Exports[Others]; e.Disks != 299 || e.Numbers != (status.Numbers{}) {
+		t.Errorf("the others: got %+v", e)
+	}
+	if e := s.Exports["chosen7"]; e == nil || e.Disks != 1 || e.Numbers.Written.Bytes != 5 {
+		t.Errorf("its own export: got %+v", e)
+	}
+	c.Disconnect()
+	c.Done()
+	for i := range 300 {
+		r.Gone(key(fmt.Sprint(i)))
+	}
+	if got := names(r); len(got) != 0 {
+		t.Errorf("once all are gone: got %q", got)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // A Snapshot is what a Register knows at one moment.
 type Snapshot struct {
 	Disks   []status.Disk                    // that clients have or that wait for them, by number
-	Exports map[string]*status.ExportMetrics // by name
+	Exports map[string]*status.ExportMetrics // by name; those of no export are under Others
 	Opening int                              // clients that are about to get a disk
 	Times   status.RequestTimes              // of some requests of all clients
 }
@@ -25,10 +25,8 @@ type Snapshot struct {
 func (r *Register) Snapshot(waiting func(Key) uint64) Snapshot {
 	s := Snapshot{Disks: []status.Disk{}, Exports: map[string]*status.ExportMetrics{}}
 	for i, l := range r.look(&s) {
-		s.Disks[i].Allocated = int64(r.allocated(l, waiting))
-	}
-	for _, d := range s.Disks {
-		to := s.Exports[d.Export]
+		d, to := &s.Disks[i], s.Exports[l.tally]
+		d.Allocated = int64(r.allocated(l, waiting))
 		to.Disks++
 		if d.State == status.StateWaiting {
 			to.Waiting++
@@ -41,6 +39,7 @@ func (r *Register) Snapshot(waiting func(Key) uint64) Snapshot {
 // A look is at how much space a disk takes.
 type look struct {
 	entry  *entry
+	tally  string
 	client *Client // who has the disk, or nil
 	after  status.Numbers
 	known  uint64 // bytes, if that has been seen after these requests; or 0
@@ -60,7 +59,7 @@ func (r *Register) look(s *Snapshot) []look {
 	for _, e := range r.sorted() {
 		n := e.numbers()
 		// Of a disk that a client has just left as well: no number may go down.
-		s.Exports[e.export].Numbers.Add(n)
+		s.Exports[e.tally.name].Numbers.Add(n)
 		s.Opening += e.opening
 		if len(e.clients) == 0 && !e.waiting {
 			continue
@@ -117,7 +116,7 @@ func (e *entry) describe(n status.Numbers, now time.Time) (status.Disk, look) {
 		used := e.used
 		line.Last = &used
 	}
-	l := look{entry: e, client: c, after: n}
+	l := look{entry: e, tally: e.tally.name, client: c, after: n}
 	if e.measured == n {
 		l.known = e.allocated
 	}

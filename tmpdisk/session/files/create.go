@@ -102,7 +102,6 @@ func copyTo(ctx context.Context, p *privdir.Dir, key keep.Key, fd int) (*os.File
 	if err != nil {
 		return nil, sparse.Result{}, err
 	}
-	sparse.WriteInPlace(int(f.Fd()))
 	how, err := sparse.Clone(ctx, int(f.Fd()), fd, sparse.Options{})
 	if err != nil {
 		p.Discard(f)
