@@ -69,7 +69,7 @@ func (r *Request) Split(n uint32) (first, rest Request) {
 // Do carries out a request. It allocates nothing unless it fails. Flush and FUA do
 // nothing here.
 func (d *Disk) Do(r Request) error {
-	if err := d.check(r); err != nil || r.Op == Flush {
+	if err := d.check(&r); err != nil || r.Op == Flush {
 		return err
 	}
 	if r.Op == Extents {
@@ -91,7 +91,7 @@ func (d *Disk) Do(r Request) error {
 
 // check guards the conversions to off_t, and a file against growing; nbdkit lets
 // no such request through.
-func (d *Disk) check(r Request) error {
+func (d *Disk) check(r *Request) error {
 	if d.readOnly && r.Op.Modifies() {
 		return fmt.Errorf("request: the command made a read-only disk: %w", unix.EROFS)
 	}
