@@ -20,20 +20,18 @@
 
 #include "shim.h"
 
-extern int __real_pthread_create (pthread_t *thread,
-                                  const pthread_attr_t *attr,
-                                  void *(*start) (void *), void *arg);
-extern int __wrap_pthread_create (pthread_t *thread,
-                                  const pthread_attr_t *attr,
-                                  void *(*start) (void *), void *arg);
+extern __typeof__ (pthread_create) __real_pthread_create, __wrap_pthread_create;
+
+/* What a thread is to run. */
+struct job {
+  void *(*start) (void *);
+  void *arg;
+};
 
 /* Written by the constructor and by gonbdkit_start_go, both on nbdkit's main
    thread while it has no other. */
-static struct {
-  void *(*start) (void *);
-  void *arg;
-  bool started;
-} held;
+static struct job held;
+static bool started;
 
 /* If Go cannot have a thread it aborts the server, and all clients lose their
    disks. So some threads are made ahead. They wait here and are used when a
@@ -47,10 +45,7 @@ static struct {
   pthread_cond_t wanted;
   unsigned idle;                /* threads that no job has been given to */
   unsigned jobs;                /* that their threads have not begun yet */
-  struct {
-    void *(*start) (void *);
-    void *arg;
-  } job[SPARE_THREADS];
+  struct job job[SPARE_THREADS];
 } spare = {
   .lock = PTHREAD_MUTEX_INITIALIZER,
   .wanted = PTHREAD_COND_INITIALIZER,
@@ -59,17 +54,14 @@ static struct {
 static void *
 wait_until_wanted (void *unused)
 {
-  void *(*start) (void *);
-  void *arg;
+  struct job job;
 
   pthread_mutex_lock (&spare.lock);
   while (spare.jobs == 0)
     pthread_cond_wait (&spare.wanted, &spare.lock);
-  spare.jobs--;
-  start = spare.job[spare.jobs].start;
-  arg = spare.job[spare.jobs].arg;
+  job = spare.job[--spare.jobs];
   pthread_mutex_unlock (&spare.lock);
-  return start (arg);
+  return job.start (job.arg);
 }
 
 /* The threads inherit the signal mask of the caller. Go's calls, and whatever
@@ -88,7 +80,7 @@ make_spare_threads (const pthread_attr_t *attr)
 
 /* The caller, which is Go, does not look at which thread it got. */
 static bool
-use_spare_thread (void *(*start) (void *), void *arg)
+use_spare_thread (struct job job)
 {
   bool found;
 
@@ -96,9 +88,7 @@ use_spare_thread (void *(*start) (void *), void *arg)
   found = spare.idle > 0;
   if (found) {
     spare.idle--;
-    spare.job[spare.jobs].start = start;
-    spare.job[spare.jobs].arg = arg;
-    spare.jobs++;
+    spare.job[spare.jobs++] = job;
     pthread_cond_signal (&spare.wanted);
   }
   pthread_mutex_unlock (&spare.lock);
@@ -108,19 +98,18 @@ use_spare_thread (void *(*start) (void *), void *arg)
 /* If no spare thread is left, wait up to a second, because other threads and
    processes may end. Go asks twenty times before it gives up. */
 static int
-create_patiently (pthread_t *thread, const pthread_attr_t *attr,
-                  void *(*start) (void *), void *arg)
+create_patiently (pthread_t *thread, const pthread_attr_t *attr, struct job job)
 {
   const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
   int err, tries;
 
   for (tries = 0; tries < 100; ++tries) {
-    err = __real_pthread_create (thread, attr, start, arg);
+    err = __real_pthread_create (thread, attr, job.start, job.arg);
     if (err == 0)
       make_spare_threads (attr);
     if (err != EAGAIN)
       break;
-    if (use_spare_thread (start, arg)) {
+    if (use_spare_thread (job)) {
       *thread = pthread_self ();
       return 0;
     }
@@ -133,25 +122,26 @@ int
 __wrap_pthread_create (pthread_t *thread, const pthread_attr_t *attr,
                        void *(*start) (void *), void *arg)
 {
+  struct job job = { start, arg };
+
   if (gonbdkit_in_server () && held.start == NULL) {
-    held.start = start;
-    held.arg = arg;
+    held = job;
     *thread = pthread_self ();
     return 0;
   }
-  return create_patiently (thread, attr, start, arg);
+  return create_patiently (thread, attr, job);
 }
 
 bool
 gonbdkit_go_is_held (void)
 {
-  return held.start != NULL && !held.started;
+  return held.start != NULL && !started;
 }
 
 bool
 gonbdkit_go_is_started (void)
 {
-  return held.started;
+  return started;
 }
 
 /* Go sets SA_ONSTACK for signal handlers that it finds when it is loaded, but
@@ -204,6 +194,6 @@ gonbdkit_start_go (void)
     nbdkit_error ("starting the Go runtime: %m");
     return -1;
   }
-  held.started = true;
+  started = true;
   return 0;
 }
