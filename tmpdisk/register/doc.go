@@ -25,7 +25,9 @@
 // # Concurrency
 //
 // All methods may be called from any goroutine. The one lock is held for no longer
-// than it takes to look at what is in memory, and no filesystem is asked under it.
+// than it takes to look at what is in memory, and no filesystem is asked under it. One
+// that hangs takes a goroutine for its disks that wait or belong to sessions, and one for
+// others.
 //
 // # What it does not do
 //

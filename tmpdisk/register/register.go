@@ -11,6 +11,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // A Connection is what there is to know of a client's connection to a disk. All
@@ -31,6 +32,9 @@ type Key interface{ Short() string }
 type Register struct {
 	clients *clients.Clients
 	limits  clients.Limits
+
+	asking, askingSessions sys.Turn      // how much space disks take: those of sessions are elsewhere
+	patience               time.Duration // other than patience in tests only
 
 	mu       sync.Mutex
 	last     int64 // number
@@ -96,6 +100,7 @@ const Others = "(others)"
 func New(c *clients.Clients, l clients.Limits) *Register {
 	return &Register{
 		clients: c, limits: l,
+		asking: sys.NewTurn(), askingSessions: sys.NewTurn(), patience: patience,
 		entries: map[*entry]struct{}{}, sessions: map[Key]*entry{}, tallies: map[string]*Tally{},
 	}
 }

@@ -14,12 +14,17 @@ import (
 	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
 
 const slotsEach = 3
 
-func newRegister() *Register { return New(clients.New(), clients.Limits{Disks: slotsEach}) }
+func newRegister() *Register {
+	r := New(clients.New(), clients.Limits{Disks: slotsEach})
+	r.patience = time.Hour
+	return r
+}
 
 // key is a session's.
 type key string
@@ -166,6 +171,45 @@ func TestNobodyWaitsForASnapshot(t *testing.T) {
 	if here.entry.allocated != 0 {
 		t.Error("the answer is kept, though the file may have been another one's by then")
 	}
+}
+
+// A filesystem that hangs does not keep a Snapshot from what others say.
+func TestSnapshotWhileAFilesystemHangs(t *testing.T) {
+	r, goOn := newRegister(), make(chan struct{})
+	r.Found(key("a"), "export", true, 1<<20, time.Time{})
+	space := func(bytes uint64) func(Key) uint64 { return func(Key) uint64 { return bytes } }
+	r.Snapshot(space(4096))
+	c, err := r.Open("export", key("b"), clients.Peer{Address: "user 1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hangs := &hungConn{asked: make(chan struct{}), goOn: goOn}
+	c.Connect(hangs, 1<<20)
+	other, err := r.Open("export", nil, clients.Peer{Address: "user 2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.Connect(&fakeConn{}, 1<<20)
+	check := func(what string, want ...int64) {
+		t.Helper()
+		var got []int64
+		for _, d := range r.Snapshot(space(9)).Disks {
+			got = append(got, d.Allocated)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got %v bytes, want %v", what, got, want)
+		}
+	}
+	r.patience = time.Millisecond // which is enough to have begun
+	testkit.WaitFor(t, "the disk that does not hang", func() bool {
+		return r.Snapshot(space(9)).Disks[2].Allocated == 4096
+	})
+	<-hangs.asked
+	r.patience = time.Hour // nobody waits for it now
+	check("while it hangs", 4096, 0, 4096)
+	close(goOn)
+	testkit.WaitFor(t, "the answer", func() bool { return len(r.askingSessions) == 0 })
+	check("then", 4096, 8192, 4096)
 }
 
 func TestSpaceIsAskedAgainAfterRequests(t *testing.T) {

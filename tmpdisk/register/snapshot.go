@@ -5,10 +5,13 @@ package register
 
 import (
 	"cmp"
+	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // A Snapshot is what a Register knows at one moment.
@@ -21,12 +24,16 @@ type Snapshot struct {
 
 // Snapshot returns what r knows now. waiting is how many bytes of its filesystem the
 // disk of a session takes that waits. It is called without the lock, as
-// [Connection].Allocated is: whoever else needs r does not wait for a filesystem.
+// [Connection].Allocated is: whoever else needs r does not wait for a filesystem. Nor
+// does Snapshot for one that hangs: until it answers, disks take what they took before.
 func (r *Register) Snapshot(waiting func(Key) uint64) Snapshot {
 	s := Snapshot{Disks: []status.Disk{}, Exports: map[string]*status.ExportMetrics{}}
-	for i, l := range r.look(&s) {
+	looks := r.look(&s)
+	r.ask(r.asking, looks, waiting, func(e *entry) bool { return e.key == nil })
+	r.ask(r.askingSessions, looks, waiting, func(e *entry) bool { return e.key != nil })
+	for i, l := range looks {
 		d, to := &s.Disks[i], s.Exports[l.tally]
-		d.Allocated = int64(r.allocated(l, waiting))
+		d.Allocated = int64(l.bytes.Load())
 		to.Disks++
 		if d.State == status.StateWaiting {
 			to.Waiting++
@@ -42,12 +49,29 @@ type look struct {
 	tally  string
 	client *Client // who has the disk, or nil
 	after  status.Numbers
-	known  uint64 // bytes, if that has been seen after these requests; or 0
+	known  bool // that has been seen after these requests
+	bytes  atomic.Uint64
+}
+
+// patience is how long a Snapshot waits for a filesystem. The next one waits no more.
+const patience = time.Second
+
+// ask takes those looks that must be, of the disks that are meant.
+func (r *Register) ask(turn sys.Turn, looks []*look, waiting func(Key) uint64, meant func(*entry) bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), r.patience)
+	defer cancel()
+	_, _ = turn.Try(ctx, func() {
+		for _, l := range looks {
+			if !l.known && meant(l.entry) {
+				l.bytes.Store(r.allocated(l, waiting))
+			}
+		}
+	})
 }
 
 // look fills in s what needs no look at a filesystem, and returns the looks that its
 // disks need.
-func (r *Register) look(s *Snapshot) []look {
+func (r *Register) look(s *Snapshot) []*look {
 	now := time.Now().UTC()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -55,7 +79,7 @@ func (r *Register) look(s *Snapshot) []look {
 	for name, t := range r.tallies {
 		s.Exports[name] = t.metrics(name)
 	}
-	var looks []look
+	var looks []*look
 	for _, e := range r.sorted() {
 		n := e.numbers()
 		// Of a disk that a client has just left as well: no number may go down.
@@ -92,7 +116,7 @@ func (e *entry) numbers() status.Numbers {
 }
 
 // describe is the disk's line without its space, after so many requests.
-func (e *entry) describe(n status.Numbers, now time.Time) (status.Disk, look) {
+func (e *entry) describe(n status.Numbers, now time.Time) (status.Disk, *look) {
 	peer, since, state := e.peer, e.since, status.StateWaiting
 	c, fenced := e.newest()
 	if c != nil {
@@ -116,20 +140,16 @@ func (e *entry) describe(n status.Numbers, now time.Time) (status.Disk, look) {
 		used := e.used
 		line.Last = &used
 	}
-	l := look{entry: e, tally: e.tally.name, client: c, after: n}
-	if e.measured == n {
-		l.known = e.allocated
-	}
+	l := &look{entry: e, tally: e.tally.name, client: c, after: n, known: e.measured == n && e.allocated > 0}
+	l.bytes.Store(e.allocated)
 	return line, l
 }
 
-// allocated is how many bytes the disk takes. It is not asked again as long as no
-// request has come.
-func (r *Register) allocated(l look, waiting func(Key) uint64) (bytes uint64) {
+// allocated asks how many bytes the disk takes. That is not asked again as long as no
+// request comes.
+func (r *Register) allocated(l *look, waiting func(Key) uint64) (bytes uint64) {
 	e := l.entry
 	switch {
-	case l.known > 0:
-		return l.known
 	case l.client != nil:
 		bytes = l.client.conn.Allocated()
 	case e.key != nil:

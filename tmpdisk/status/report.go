@@ -39,6 +39,7 @@ type Reporter struct {
 	o             Options
 	stop, stopped chan struct{}
 	once          sync.Once
+	patience      time.Duration // of Stop
 
 	status, metrics report
 	document        Document // what the status file has
@@ -61,7 +62,7 @@ func Start(o Options) *Reporter {
 
 func newReporter(o Options) *Reporter {
 	return &Reporter{
-		o: o, stop: make(chan struct{}), stopped: make(chan struct{}),
+		o: o, stop: make(chan struct{}), stopped: make(chan struct{}), patience: 5 * time.Second,
 		status:  report{file: o.Status, name: "status-file"},
 		metrics: report{file: o.Metrics, name: "metrics-file"},
 	}
@@ -69,11 +70,15 @@ func newReporter(o Options) *Reporter {
 
 // Stop removes both files, and returns when that is done: numbers of a server that
 // has ended well are no longer true. It waits for a function of Options that is
-// being called.
+// being called, or for a file, but not for ever: if that hangs, both files stay.
 func (r *Reporter) Stop() {
 	r.once.Do(func() {
 		close(r.stop)
-		<-r.stopped
+		select {
+		case <-r.stopped:
+		case <-time.After(r.patience):
+			return
+		}
 		for _, p := range []*report{&r.status, &r.metrics} {
 			if p.file != nil {
 				r.log(p, p.file.Remove())

@@ -212,3 +212,22 @@ func TestStopWaits(t *testing.T) {
 	<-stopped
 	wantNames(t, f.dir)
 }
+
+// A filesystem that hangs does not keep the server from ending.
+func TestStopDoesNotWaitForEver(t *testing.T) {
+	f := newFake(t)
+	o := f.options()
+	asked, answer := make(chan struct{}), make(chan struct{})
+	o.Document = func() Document {
+		close(asked)
+		<-answer
+		return f.document
+	}
+	r := newReporter(o)
+	r.patience = time.Millisecond
+	go r.run()
+	<-asked
+	r.Stop()
+	close(answer)
+	<-r.stopped
+}

@@ -105,6 +105,53 @@ func FUSE(t testing.TB) string {
 	return dir
 }
 
+// HangingFUSE is a directory like that of FUSE, whose server hangs from stop until goOn.
+func HangingFUSE(t testing.TB) (dir string, stop, goOn func()) {
+	t.Helper()
+	if _, err := exec.LookPath("bindfs"); err != nil {
+		t.Skip("needs bindfs")
+	}
+	dir = t.TempDir()
+	under := t.TempDir()
+	if err := os.Chmod(under, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// The kernel must ask it every time.
+	server := exec.Command("bindfs", "-f", "-o", "fsname=tmpdisk-test,attr_timeout=0,entry_timeout=0,negative_timeout=0", under, dir)
+	var said bytes.Buffer
+	server.Stderr = &said
+	if err := server.Start(); err != nil {
+		t.Skipf("needs FUSE: %v", err)
+	}
+	mounted := func() bool {
+		var st unix.Statfs_t
+		return unix.Statfs(dir, &st) == nil && st.Type == unix.FUSE_SUPER_MAGIC
+	}
+	signal := func(s unix.Signal) func() {
+		return func() {
+			if err := server.Process.Signal(s); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	t.Cleanup(func() {
+		server.Process.Signal(unix.SIGCONT)
+		if out, err := exec.Command("fusermount3", "-uz", dir).CombinedOutput(); err != nil && mounted() {
+			t.Errorf("unmount: %v: %s", err, out)
+		}
+		server.Process.Kill()
+		server.Wait()
+	})
+	for range 500 {
+		if mounted() {
+			return dir, signal(unix.SIGSTOP), signal(unix.SIGCONT)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Skipf("needs FUSE: %s", said.String())
+	return
+}
+
 // SharedDir is a directory as TMPDIR usually is: everybody may reach and write
 // to it.
 func SharedDir(t testing.TB) string {

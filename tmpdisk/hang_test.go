@@ -1,0 +1,54 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package tmpdisk
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+)
+
+// While session-dir hangs, clients without a session get their disks, others may
+// leave, and the status says what is known.
+func TestSessionDirThatHangs(t *testing.T) {
+	dir, stop, goOn := testkit.HangingFUSE(t)
+	s := startServer(t, "session-grace", "1h", "session-key", "name", "session-dir", dir, "min-free", "1M")
+	for _, name := range []string{"a/waits", "a/other"} {
+		d, err := openNamed(s, name)
+		if err == nil {
+			err = d.PWrite(make([]byte, 4096), 0)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close(d)
+	}
+	if doc := s.document(); len(doc.Disks) != 2 || doc.Disks[0].Allocated == 0 {
+		t.Fatalf("got %+v, want the space of both", doc.Disks)
+	}
+	stop()
+	d, err := openNamed(s, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close(d)
+	for range 3 {
+		if doc := s.document(); len(doc.Disks) != 2 || doc.Disks[0].Allocated == 0 || doc.Server.TmpdirFree == 0 {
+			t.Errorf("got %+v, want what was known", doc)
+		}
+		s.metrics()
+	}
+	ctx, leave := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer leave()
+	if err := s.own.ensureSpace(ctx, true); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the space for a session: got %v, want the client's leaving", err)
+	}
+	goOn()
+	if err := s.own.ensureSpace(context.Background(), true); err != nil {
+		t.Errorf("once it answers: got %v", err)
+	}
+}
