@@ -27,12 +27,13 @@ grep -qx "VERSION = $version" "$builddir/Makefile" || fail "configure has anothe
 ! grep -F "$version" "$top_srcdir/nbdkit-tmpdisk-plugin.pod" ||
     fail "the manual has a version of its own"
 
-# without PROGRAM TEXT: make dist fails, and says TEXT, if PROGRAM fails.
+# without PROGRAM TEXT: make dist fails, and says TEXT, if PROGRAM fails. The make that
+# runs this test has SOURCE_DATE_EPOCH set.
 without() {
     mkdir "$1"
     printf '#!/bin/sh\necho "%s: broken" >&2\nexit 1\n' "$1" >"$1/$1"
     chmod +x "$1/$1"
-    ! PATH=$work/$1:$PATH make -s -C "$builddir" distdir="$work/release" dist-gzip >"$1.log" 2>&1 || fail "make dist succeeds without $1"
+    ! PATH=$work/$1:$PATH env -u SOURCE_DATE_EPOCH make -s -C "$builddir" distdir="$work/release" dist-gzip >"$1.log" 2>&1 || fail "make dist succeeds without $1"
     has "$1.log" "$2"
     has "$1.log" "$1: broken"
     [ ! -e release.tar.gz ] || fail "a tarball without $1"
