@@ -198,3 +198,28 @@ func inDir(t *testing.T, dir string) {
 		}
 	})
 }
+
+// An open that panics takes nothing of what a client may have.
+func TestAnOpenThatPanicsLeavesNoSlotTaken(t *testing.T) {
+	s := startServer(t, "client-disks", "1", "session-grace", "1h", "session-dir", t.TempDir())
+	for _, name := range []string{"", "x/token"} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("got no panic")
+				}
+			}()
+			s.Open(Client{Export: name, Peer: somebody}, func(func(context.Context) (*Connection, error)) (*Connection, error) {
+				panic("on purpose")
+			})
+		}()
+		d, err := openAs(s, name, somebody)
+		if err != nil {
+			t.Fatalf("%q: after the panic: %v", name, err)
+		}
+		s.Close(d)
+	}
+	if n := s.document().Server.ClientsWaiting; n != 0 {
+		t.Errorf("got %d clients that wait, want none", n)
+	}
+}

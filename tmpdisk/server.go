@@ -209,9 +209,14 @@ func (s *Server) connect(x *liveExport, key register.Key, peer clients.Peer, cli
 	if err != nil {
 		return nil, err
 	}
+	connected := false
+	defer func() {
+		if !connected { // open may have panicked
+			booked.Fail()
+		}
+	}()
 	c, err := open()
 	if err != nil {
-		booked.Fail()
 		return nil, err
 	}
 	c.client, c.direct = booked, client.Direct
@@ -226,6 +231,7 @@ func (s *Server) connect(x *liveExport, key register.Key, peer clients.Peer, cli
 		c.Requests = &limited{c.counted, c.meter, client.Sleep}
 	}
 	booked.Connect(c, c.Size())
+	connected = true
 	return c, nil
 }
 
