@@ -59,6 +59,9 @@ func newExports(s *Server) *export.Dir[*liveExport] {
 			if err != nil {
 				return nil, err
 			}
+			for _, w := range cfg.Warnings() {
+				s.host.Error("export " + name + ": " + w)
+			}
 			x := s.newExport(name, cfg)
 			x.disks.Start()
 			return x, nil

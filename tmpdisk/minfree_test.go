@@ -50,6 +50,18 @@ func TestMinFreePausesSpares(t *testing.T) {
 	}
 }
 
+// Who means five percent is told what five is.
+func TestWarningsAreLogged(t *testing.T) {
+	privateTMPDIR(t)
+	host := &loggingHost{Host: testkit.Host{TB: t}, errors: make(chan string, 10)}
+	s := NewServer(testconfig.Of(t, "size", "1M", "command", ":", "min-free", "5"), host, "1")
+	s.Start()
+	defer s.Stop()
+	if line := <-host.errors; !strings.HasPrefix(line, "parameter min-free: this is 5 bytes") {
+		t.Errorf("got %q", line)
+	}
+}
+
 // loggingHost keeps the lines for the log.
 type loggingHost struct {
 	testkit.Host

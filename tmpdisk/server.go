@@ -120,6 +120,9 @@ func jobs(cfg *config.Config) int {
 // Start removes what dead servers have left and begins to make spare disks
 // (nbdkit's .after_fork).
 func (s *Server) Start() {
+	for _, w := range s.cfg.Warnings() {
+		s.host.Error(w)
+	}
 	catchFileSizeSignal()
 	if err := s.runner.Prepare(); err != nil {
 		s.host.Error("command: " + err.Error()) // as each client will be told
