@@ -5,7 +5,6 @@ package config
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -21,9 +20,10 @@ func findParameter(name string) *parameter {
 
 // isShellName is true of a name that POSIX lets a shell variable have, in
 // ASCII whatever the locale.
-func isShellName(s string) bool { return shellName.MatchString(s) }
-
-var shellName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+func isShellName(s string) bool {
+	const digits, others = "0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
+	return s != "" && !strings.Contains(digits, s[:1]) && strings.Trim(s, others+digits) == ""
+}
 
 // printable keeps a hostile key from breaking the one line an error has.
 func printable(key string) string {

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -148,13 +149,15 @@ func processesOf(uid int) ([]string, error) {
 
 // dead is whether nothing of a process runs any more. One whose first thread
 // has ended looks like a zombie while others go on.
-var dead = regexp.MustCompile(`(?s)\nState:\t[ZX].*\nThreads:\t[01]\n`)
+var dead = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?s)\nState:\t[ZX].*\nThreads:\t[01]\n`)
+})
 
 // livesAs returns whether a status, as /proc has it, is of a living process of
 // user uid. Newlines in the name, which comes first, are written as \n there.
 func livesAs(uid int) func(status []byte) bool {
 	ids := regexp.MustCompile(fmt.Sprintf(`\nUid:\t(\d+\t){0,2}%d\t`, uid))
-	return func(status []byte) bool { return ids.Match(status) && !dead.Match(status) }
+	return func(status []byte) bool { return ids.Match(status) && !dead().Match(status) }
 }
 
 // highestUID is the largest user number to try, 0 if it is not known. Near 2^31

@@ -9,7 +9,6 @@ import (
 	"math"
 	"os"
 	"os/user"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -33,7 +32,8 @@ func Parse(value string) (*Pool, error) {
 		return nil, errors.New("needs root: leave it out, or start nbdkit as root and without -u")
 	}
 	parse := parseUser
-	if rangeForm.MatchString(value) {
+	isNumber := func(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+	if low, high, ok := strings.Cut(value, "-"); ok && isNumber(low) && isNumber(high) {
 		parse = parseRange
 	}
 	all, err := parse(value)
@@ -42,8 +42,6 @@ func Parse(value string) (*Pool, error) {
 	}
 	return newPool(all...), nil
 }
-
-var rangeForm = regexp.MustCompile(`^[0-9]+-[0-9]+$`)
 
 const noUser = "no such user: create one that nothing else uses, or give a range of numbers as LOW-HIGH"
 
