@@ -33,5 +33,5 @@ open=$(find root -path '*nbdkit-tmpdisk*' -perm /022)
 [ -z "$open" ] || fail "others can change: $open"
 closed=$(find root/private -path '*nbdkit-tmpdisk*' ! -perm -go+r)
 [ -z "$closed" ] || fail "others cannot read: $closed"
-nbdkit -U - "$plugin" size=1M type=swap --run true \
-    export-dir="$work/root/usr/local/etc/nbdkit-tmpdisk/exports.d"
+exports=$(find root -name exports.d ! -path 'root/private/*')
+nbdkit -U - "$plugin" size=1M type=swap --run true export-dir="$work/$exports"
