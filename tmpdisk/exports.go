@@ -56,6 +56,9 @@ func newExports(s *Server) *export.Dir[*liveExport] {
 		Dir: s.cfg.ExportDir,
 		Load: func(name string, settings []export.Setting) (*liveExport, error) {
 			cfg, err := s.cfg.Export(settings)
+			if err == nil && s.stopping.Load() { // it may have hung for long
+				err = errEnding
+			}
 			if err != nil {
 				return nil, err
 			}

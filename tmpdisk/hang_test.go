@@ -52,3 +52,34 @@ func TestSessionDirThatHangs(t *testing.T) {
 		t.Errorf("once it answers: got %v", err)
 	}
 }
+
+// While the template-dir of one export hangs, whose file has changed, others are
+// served, and all are listed.
+func TestTemplateDirThatHangs(t *testing.T) {
+	dir, stop, goOn := testkit.HangingFUSE(t)
+	s, write := exportServer(t, "session-grace", "1h", "session-key", "name", "session-dir", t.TempDir())
+	write("a", "size=1M\ncommand=:\ntemplate-dir="+dir+"\n")
+	write("b", "size=1M\ncommand=:\n")
+	s.Exports()
+	stop()
+	write("a", "size=2M\ncommand=:\ntemplate-dir="+dir+"\n")
+	if x, _ := s.exports.Find("a"); x == nil || x.cfg.Size != 1<<20 {
+		t.Errorf("got %v, want the version before", x)
+	}
+	for _, name := range []string{"b", "b/token"} {
+		d, err := openNamed(s, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close(d)
+	}
+	if list, _ := s.Exports(); len(list) != 2 {
+		t.Errorf("got %v, want both", list)
+	}
+	s.document()
+	goOn()
+	testkit.WaitFor(t, "the new version", func() bool {
+		x, _ := s.exports.Find("a")
+		return x != nil && x.cfg.Size == 2<<20
+	})
+}

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -64,7 +65,8 @@ type Server struct {
 	exports    *export.Dir[*liveExport] // nil if there is no export-dir
 	live       sync.Map                 // the keys are the exports that have not been stopped
 	ending     sync.WaitGroup           // of what goes on in the background
-	sessions   *session.Sessions        // nil if there are none
+	stopping   atomic.Bool
+	sessions   *session.Sessions // nil if there are none
 	clients    *clients.Clients
 	register   *register.Register
 	nameless   *register.Tally // of the command line's disk, and of clients that ask for no export there is
@@ -273,6 +275,7 @@ func (s *Server) Close(c *Connection) {
 
 // Stop ends what is being made and drops what is ready (nbdkit's .cleanup).
 func (s *Server) Stop() {
+	s.stopping.Store(true)
 	if s.sessions != nil {
 		s.sessions.Stop()
 	}

@@ -4,6 +4,7 @@
 package export
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -26,19 +27,22 @@ type Options[T any] struct {
 	Retire          func(v T)
 	Debug, LogError func(string)
 
-	clock sys.Clock // nil but in tests
+	clock    sys.Clock                                    // nil but in tests
+	patience func() (context.Context, context.CancelFunc) // the same
 }
 
 // A Dir is a directory of exports, as far as its files have had good versions.
 type Dir[T any] struct {
 	opts Options[T]
 
-	mu      sync.Mutex
-	stopped bool
+	asker   *sys.Asker      // of the directory; in its turn:
 	seen    identity        // the directory's, when it was listed last
 	settled bool            // nothing can have changed unless its identity has
 	fault   logs.Fault      // of the directory
 	odd     map[string]bool // names that no export can have, which the log knows of
+
+	mu      sync.Mutex // is held for no longer than it takes to look at memory
+	stopped bool
 	files   map[string]*file[T]
 	names   []string  // of all that was listed, sorted
 	allAt   time.Time // when all of them were looked at last
@@ -48,7 +52,16 @@ type Dir[T any] struct {
 // New returns a Dir that has not looked yet.
 func New[T any](opts Options[T]) *Dir[T] {
 	opts.clock = sys.ClockOr(opts.clock)
-	return &Dir[T]{opts: opts, files: map[string]*file[T]{}}
+	if opts.patience == nil {
+		opts.patience = patience
+	}
+	return &Dir[T]{opts: opts, asker: sys.NewAsker(), files: map[string]*file[T]{}}
+}
+
+// patience lasts as long as somebody waits for the directory, for a file, or for what
+// Load looks at, before the last good version will do.
+func patience() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), time.Second)
 }
 
 // Start loads all exports. An error is logged; the export does not exist until
@@ -61,16 +74,27 @@ func (d *Dir[T]) Start() { d.All() }
 // with the names in the directory, and nothing else.
 func (d *Dir[T]) Find(name string) (value T, ok bool) {
 	defer d.retire()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	current := d.look()
-	f := d.files[name]
+	current, _ := d.look()
+	f := d.file(name)
 	if f == nil {
 		return value, false
 	}
 	if current {
 		d.update(f)
 	}
+	return d.valueOf(f)
+}
+
+// file is that of an export, or nil.
+func (d *Dir[T]) file(name string) *file[T] {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.files[name]
+}
+
+func (d *Dir[T]) valueOf(f *file[T]) (value T, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return f.value, f.loaded
 }
 
@@ -79,44 +103,58 @@ func (d *Dir[T]) Find(name string) (value T, ok bool) {
 // looked at again within a second if the directory is the same.
 func (d *Dir[T]) All() []T {
 	defer d.retire()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	now, before := d.opts.clock.Now(), d.seen
-	current := d.look() && (d.seen != before || now.Sub(d.allAt) >= pause)
-	if current {
-		d.allAt = now
-	}
+	now := d.opts.clock.Now()
+	current, changed := d.look()
+	files, due := d.all(now, changed)
 	var values []T
-	for _, name := range slices.Sorted(maps.Keys(d.files)) {
-		f := d.files[name]
-		if current {
+	for _, f := range files {
+		if current && due {
 			d.update(f)
 		}
-		if f.loaded {
-			values = append(values, f.value)
+		if v, ok := d.valueOf(f); ok {
+			values = append(values, v)
 		}
 	}
 	return values
+}
+
+// all are the files in the order of their names. due says that All must look at them.
+func (d *Dir[T]) all(now time.Time, changed bool) (files []*file[T], due bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if due = changed || now.Sub(d.allAt) >= pause; due {
+		d.allAt = now
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.files)) {
+		files = append(files, d.files[name])
+	}
+	return files, due
 }
 
 // Some returns the names of the first exports, sorted, and how many exports there are. It
 // looks at so many files at most: any client can have it called.
 func (d *Dir[T]) Some(most int) (names []string, count int) {
 	defer d.retire()
+	current, _ := d.look()
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	current := d.look()
-	for _, name := range d.names[:min(most, len(d.names))] {
-		f := d.files[name]
-		if f != nil && current {
+	first := d.names[:min(most, len(d.names))]
+	d.mu.Unlock()
+	for _, name := range first {
+		f := d.file(name)
+		if f == nil {
+			continue
+		}
+		if current {
 			d.update(f)
 		}
-		if f != nil && f.loaded {
+		if _, ok := d.valueOf(f); ok {
 			names = append(names, name)
 		}
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, f := range d.files {
-		if f.loaded || !f.fault.Lasts() { // good, or not read yet
+		if f.loaded || !f.bad { // good, or not read yet
 			count++
 		}
 	}
@@ -144,12 +182,33 @@ func (d *Dir[T]) retire() {
 	}
 }
 
-// look lists the directory if it may have changed since. It is false if nothing
+// look lists the directory if it may have changed since. current is false if nothing
 // may be taken from it now.
-func (d *Dir[T]) look() bool {
-	if d.stopped {
-		return false
+func (d *Dir[T]) look() (current, changed bool) {
+	d.mu.Lock()
+	stopped := d.stopped
+	d.mu.Unlock()
+	if stopped {
+		return false, false
 	}
+	ctx, cancel := d.opts.patience()
+	defer cancel()
+	found := make(chan [2]bool, 1)
+	answered := d.asker.Ask(ctx, func() {
+		before := d.seen
+		current := d.lookInTurn()
+		found <- [2]bool{current, d.seen != before}
+	}, func() {
+		d.opts.LogError("export-dir: " + d.opts.Dir + ": does not answer: exports stay as they were")
+	})
+	if !answered {
+		return false, false
+	}
+	is := <-found
+	return is[0], is[1]
+}
+
+func (d *Dir[T]) lookInTurn() (current bool) {
 	now := d.opts.clock.Now() // before anything is read: a later change has a later time
 	st, err := stat(unix.AT_FDCWD, d.opts.Dir, 0)
 	if err == nil && d.settled && identityOf(&st) == d.seen {
@@ -174,10 +233,29 @@ func (d *Dir[T]) list(now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.opts.Dir, err)
 	}
-	if len(names) == 0 && len(d.files) > 0 && o.id.Dev != d.seen.Dev {
+	if len(names) == 0 && d.has() && o.id.Dev != d.seen.Dev {
 		return fmt.Errorf("%s: is on another filesystem now, and has no exports: is one not mounted, or mounted over it?", d.opts.Dir)
 	}
 	d.seen, d.settled = o.id, o.id.settledAt(now)
+	d.logOdd(names)
+	for _, f := range d.take(names) {
+		// A file that is being replaced may be missing in the list.
+		if !o.has(f.name + suffix) {
+			d.forget(f)
+		}
+	}
+	return nil
+}
+
+// has reports whether there were any files.
+func (d *Dir[T]) has() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.files) > 0
+}
+
+// logOdd logs names that no export can have.
+func (d *Dir[T]) logOdd(names []string) {
 	odd := map[string]bool{}
 	for _, name := range names {
 		if err := checkName(d.opts.Dir, name); err != nil {
@@ -185,19 +263,28 @@ func (d *Dir[T]) list(now time.Time) error {
 			if !d.odd[name] {
 				d.opts.LogError("export-dir: " + err.Error())
 			}
-		} else if d.files[name] == nil {
-			d.files[name] = &file[T]{name: name, path: pathOf(d.opts.Dir, name)}
 		}
 	}
 	d.odd = odd
-	// A file that is being replaced may be missing in the list.
-	for name, f := range d.files {
-		if _, listed := slices.BinarySearch(names, name); !listed && !o.has(name+suffix) {
-			d.drop(f)
+}
+
+// take takes what is new from a list of all names, and returns the files that are not
+// in it.
+func (d *Dir[T]) take(names []string) (missing []*file[T]) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.names = names // those with odd names have no file
+	for _, name := range names {
+		if d.files[name] == nil && !d.odd[name] && !d.stopped {
+			d.files[name] = &file[T]{asker: sys.NewAsker(), name: name, path: pathOf(d.opts.Dir, name)}
 		}
 	}
-	d.names = names // those with odd names have no file
-	return nil
+	for name, f := range d.files {
+		if _, listed := slices.BinarySearch(names, name); !listed {
+			missing = append(missing, f)
+		}
+	}
+	return missing
 }
 
 // logOnce logs an error unless it is the one that was logged last.

@@ -18,14 +18,22 @@
 // read, changes nothing: the last good version stays in force. Only if a file is
 // gone from a directory that can be read is its export gone.
 //
+// # What hangs
+//
+// Whoever asks waits for a second at most until the directory, the file and Load have
+// answered. If they have not by then, the last good version stays in force as well, and
+// nobody waits any more until they do. Other exports are not held up.
+//
 // # Concurrency
 //
 // All functions, and the methods of a [Dir], may be called from any number of
-// goroutines. There is no goroutine or timer: files are looked at when somebody
-// asks, which is two calls of stat(2) if nothing has changed.
+// goroutines. There is no timer: files are looked at when somebody asks, which is two
+// calls of stat(2) if nothing has changed. One goroutine at a time looks at the
+// directory, and one at each file. No lock is held meanwhile, nor while Load and
+// Retire are called.
 //
-// Load and the log functions are called with the Dir's lock: they must not call
-// the Dir, and meanwhile others wait. Retire is called without it. Each value
+// Load is called in another goroutine than its caller's, for each export by one at a
+// time, and must not call Find or All. Each value
 // that Load has made is retired once: when its file has changed or is gone, or by
 // [Dir.Stop]. Whoever got a value from Find may use it after it was retired.
 //

@@ -12,22 +12,28 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
-// A file is that of an export. With Dir.mu.
+// A file is that of an export.
 type file[T any] struct {
 	name, path string
-	seen       identity // when it was read last, as the Dir's
-	settled    bool
-	tried      string // the text that was read last
-	fault      logs.Fault
-	retry      bool      // Load has failed, perhaps for what is not in the file
-	loadedAt   time.Time // when it did
 
-	loaded   bool
-	text     string // that value was made of
+	asker    *sys.Asker // of the file; in its turn:
+	seen     identity   // when it was read last, as the Dir's
+	settled  bool
+	tried    string // the text that was read last
+	fault    logs.Fault
+	retry    bool      // Load has failed, perhaps for what is not in the file
+	loadedAt time.Time // when it did
+	text     string    // that value was made of
 	settings []Setting
-	value    T
+
+	// With Dir.mu:
+	gone   bool // the Dir does not have it any more
+	bad    bool // its last version has an error
+	loaded bool
+	value  T
 }
 
 // pause is how long a version that cannot be loaded is left alone.
@@ -35,6 +41,14 @@ const pause = time.Second
 
 // update reads a file if it may have changed since, and loads it if it has.
 func (d *Dir[T]) update(f *file[T]) {
+	ctx, cancel := d.opts.patience()
+	defer cancel()
+	f.asker.Ask(ctx, func() { d.updateInTurn(f) }, func() {
+		d.opts.LogError("export-dir: " + f.path + ": it, or a file or directory that it names, does not answer: " + d.state(f))
+	})
+}
+
+func (d *Dir[T]) updateInTurn(f *file[T]) {
 	now := d.opts.clock.Now()
 	st, err := stat(unix.AT_FDCWD, f.path, 0)
 	if err == nil && f.settled && identityOf(&st) == f.seen {
@@ -53,14 +67,14 @@ func (d *Dir[T]) update(f *file[T]) {
 	switch {
 	case errors.Is(err, errBusy): // a good version may be there at the next look
 	case errors.Is(err, unix.ENOENT) && !o.has(f.name+suffix):
-		d.drop(f)
+		d.forget(f)
 	case err != nil:
 		d.failed(f, err)
 	default:
 		again := string(text) == f.tried && id == f.seen
 		f.tried, f.seen, f.settled = string(text), id, id.settledAt(now)
-		if f.loaded && f.tried == f.text {
-			f.fault.Ends()
+		if d.isLoaded(f) && f.tried == f.text {
+			d.mended(f)
 		} else if !again {
 			f.fault.Ends()
 			d.load(f)
@@ -73,8 +87,9 @@ func (d *Dir[T]) update(f *file[T]) {
 // load makes a value of the text that was read.
 func (d *Dir[T]) load(f *file[T]) {
 	settings, err := Parse([]byte(f.tried))
-	if err == nil && f.loaded && sameSettings(settings, f.settings) {
+	if err == nil && d.isLoaded(f) && sameSettings(settings, f.settings) {
 		f.text = f.tried // a comment has changed
+		d.mended(f)
 		return
 	}
 	var v T
@@ -87,22 +102,64 @@ func (d *Dir[T]) load(f *file[T]) {
 		d.failed(f, err)
 		return
 	}
-	if f.loaded {
+	f.fault.Ends()
+	f.text, f.settings = f.tried, settings
+	d.serve(f, v)
+}
+
+// serve puts v in the place of what was served before.
+func (d *Dir[T]) serve(f *file[T], v T) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case f.gone:
+		d.retired = append(d.retired, v)
+		go d.retire() // perhaps nobody else comes who does
+		return
+	case f.loaded:
 		d.retired = append(d.retired, f.value)
 		d.opts.Debug("export " + f.name + ": changed")
-	} else {
+	default:
 		d.opts.Debug("export " + f.name + ": loaded from " + f.path)
 	}
-	f.fault.Ends()
-	f.value, f.text, f.settings, f.loaded = v, f.tried, settings, true
+	f.value, f.loaded, f.bad = v, true, false
 }
 
 func sameSettings(a, b []Setting) bool {
 	return slices.EqualFunc(a, b, func(x, y Setting) bool { return x.Key == y.Key && x.Value == y.Value })
 }
 
-// drop forgets an export.
+func (d *Dir[T]) isLoaded(f *file[T]) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return f.loaded
+}
+
+// mended notes that a file has no error any more.
+func (d *Dir[T]) mended(f *file[T]) {
+	f.fault.Ends()
+	d.setBad(f, false)
+}
+
+func (d *Dir[T]) setBad(f *file[T], bad bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f.bad = bad
+}
+
+// forget forgets an export.
+func (d *Dir[T]) forget(f *file[T]) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.drop(f)
+}
+
+// drop is forget with mu.
 func (d *Dir[T]) drop(f *file[T]) {
+	if f.gone {
+		return
+	}
+	f.gone = true
 	delete(d.files, f.name)
 	if !f.loaded {
 		return
@@ -114,9 +171,14 @@ func (d *Dir[T]) drop(f *file[T]) {
 }
 
 func (d *Dir[T]) failed(f *file[T], err error) {
-	state := "there is no such export until this is mended"
-	if f.loaded {
-		state = "its last good version stays in force"
+	d.setBad(f, true)
+	d.logOnce(&f.fault, fmt.Errorf("%s: %w: %s", f.path, err, d.state(f)))
+}
+
+// state is what an error means for an export.
+func (d *Dir[T]) state(f *file[T]) string {
+	if d.isLoaded(f) {
+		return "its last good version stays in force"
 	}
-	d.logOnce(&f.fault, fmt.Errorf("%s: %w: %s", f.path, err, state))
+	return "there is no such export until this is mended"
 }

@@ -38,6 +38,11 @@ func must(t testing.TB, err error) {
 	}
 }
 
+func mustRemove(t testing.TB, path string) {
+	t.Helper()
+	must(t, os.Remove(path))
+}
+
 // write edits a file in place.
 func write(t testing.TB, path, text string) {
 	t.Helper()

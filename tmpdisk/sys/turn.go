@@ -6,6 +6,7 @@ package sys
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 )
 
 // A Turn is for what may hang, such as asking a filesystem whose server is dead. One
@@ -57,4 +58,33 @@ func (t Turn) run(ctx context.Context, f func()) error {
 	case <-ctx.Done():
 		return fmt.Errorf("wait for an answer: %w", ContextError(ctx))
 	}
+}
+
+// An Asker asks what may hang, one at a time, for those who can do without the answer.
+type Asker struct {
+	turn  Turn
+	hangs atomic.Bool
+}
+
+// NewAsker returns an Asker whose questions have been answered so far.
+func NewAsker() *Asker { return &Asker{turn: NewTurn()} }
+
+// Ask runs f in a goroutine of its own, and returns true when f has returned, or false
+// when ctx ends. f goes on then; see [Turn.Do]. As long as such an f hangs, Ask returns
+// false at once. hangs, if not nil, is called when that begins. So ctx must be one that
+// ends because f hangs, and not one of a client, who may leave at any time.
+func (a *Asker) Ask(ctx context.Context, f, hangs func()) bool {
+	ask := func() {
+		defer a.hangs.Store(false)
+		f()
+	}
+	if a.hangs.Load() {
+		ok, err := a.turn.Try(ctx, ask)
+		return ok && err == nil
+	}
+	err := a.turn.Do(ctx, ask)
+	if err != nil && a.hangs.CompareAndSwap(false, true) && hangs != nil {
+		hangs()
+	}
+	return err == nil
 }

@@ -53,3 +53,24 @@ func TestTurnAfterAPanic(t *testing.T) {
 		t.Errorf("got %v, %v, want the turn", ok, err)
 	}
 }
+
+func TestAskerOfWhatHangs(t *testing.T) {
+	a, goOn := NewAsker(), make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
+	said := 0
+	hangs := func() { said++ }
+	if a.Ask(ctx, func() { cancel(); <-goOn }, hangs) {
+		t.Error("got an answer")
+	}
+	for range 3 { // who would wait for ever
+		if a.Ask(context.Background(), func() { t.Error("asked while it hangs") }, hangs) {
+			t.Error("got an answer")
+		}
+	}
+	close(goOn)
+	for !a.Ask(context.Background(), func() {}, hangs) {
+	}
+	if said != 1 {
+		t.Errorf("it was said %d times that it hangs, want once", said)
+	}
+}
