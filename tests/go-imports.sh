@@ -15,7 +15,7 @@ declare -A may=(
     [command]="users sys" [mold]="mkfs sparse sys" [template]="disk logs privdir sparse sys"
     [maker]="command config disk fsprobe logs mkfs mold sparse sys users workdir"
     [session]="disk fsprobe privdir sparse sys" [export]="logs privdir sys" [clients]="sys" [logs]="sys" [fsprobe]="privdir sparse sys"
-    [supply]="disk maker pool status template" [register]="clients status sys" [keepalive]="sys" [descriptors]="" [minfree]="sys"
+    [supply]="disk maker pool status sys template" [register]="clients status sys" [keepalive]="sys" [descriptors]="" [minfree]="sys"
     [config]="privdir users mkfs minfree template session export clients status"
 )
 module=nbdkit-tmpdisk-plugin/tmpdisk

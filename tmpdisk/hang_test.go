@@ -83,3 +83,31 @@ func TestTemplateDirThatHangs(t *testing.T) {
 		return x != nil && x.cfg.Size == 2<<20
 	})
 }
+
+// Those who wait for a template-dir that hangs do not keep the turns of others, who
+// have their disks made by a command as well.
+func TestTemplateDirThatHangsKeepsNoTurn(t *testing.T) {
+	dir, stop, goOn := testkit.HangingFUSE(t)
+	s, write := exportServer(t, "make-jobs", "1")
+	write("a", "size=1M\ncommand=:\ntemplate-dir="+dir+"\n")
+	write("b", "size=1M\ncommand=:\n")
+	s.Exports()
+	stop()
+	d, err := openNamed(s, "a")
+	if err == nil {
+		s.Close(d)
+	}
+	testkit.Contains(t, err, "template-dir: ", "does not answer")
+	if d, err = openNamed(s, "b"); err != nil {
+		t.Fatal(err)
+	}
+	s.Close(d)
+	goOn()
+	testkit.WaitFor(t, "the answer", func() bool {
+		d, err := openNamed(s, "a")
+		if err == nil {
+			s.Close(d)
+		}
+		return err == nil
+	})
+}

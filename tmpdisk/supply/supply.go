@@ -7,12 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/maker"
 	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 	"nbdkit-tmpdisk-plugin/tmpdisk/template"
 )
 
@@ -36,7 +38,12 @@ type Supply struct {
 	caster    *maker.Caster       // nil if a command makes the disks
 	templates *template.Templates // nil if none are used
 	pool      *pool.Pool[*Fresh]
+	files     *sys.Asker // what decides the content of templates, and template-dir
 }
+
+// patience is how long files may take to answer. Whoever asks has a turn in make-jobs,
+// for which other exports wait.
+const patience = 2 * time.Second
 
 // A Fresh is a disk that no client has used.
 type Fresh struct {
@@ -63,7 +70,7 @@ const templateKeep = 30 * 24 * time.Hour
 
 // New returns a Supply. It touches nothing yet.
 func New(o Options) *Supply {
-	s := &Supply{opts: o, maker: maker.New(o.Options)}
+	s := &Supply{opts: o, maker: maker.New(o.Options), files: sys.NewAsker()}
 	cfg := o.Config
 	switch {
 	case cfg.Builtin():
@@ -78,10 +85,13 @@ func New(o Options) *Supply {
 		}, s.maker)
 	}
 	s.pool = pool.New(pool.Options[*Fresh]{
-		Spares:   cfg.SpareDisks,
-		Jobs:     o.Jobs,
-		Room:     func() error { return o.CheckSpace(s.maker.Space()) },
-		Fresh:    func(f *Fresh) bool { return f.key == s.key() },
+		Spares: cfg.SpareDisks,
+		Jobs:   o.Jobs,
+		Room:   func() error { return o.CheckSpace(s.maker.Space()) },
+		Fresh: func(f *Fresh) bool {
+			key, err := s.key()
+			return err == nil && f.key == key
+		},
 		Debug:    o.Debug,
 		LogError: o.Error,
 	}, s.make)
@@ -152,7 +162,11 @@ func (s *Supply) Return(f *Fresh) {
 
 // make is what the pool makes disks by.
 func (s *Supply) make(ctx context.Context) (*Fresh, error) {
-	key, began := s.key(), time.Now()
+	began := time.Now()
+	key, err := s.key()
+	if err != nil {
+		return nil, err
+	}
 	fresh, how := s.maker.Fresh, status.Made
 	switch {
 	case s.caster != nil:
@@ -174,11 +188,21 @@ func (s *Supply) make(ctx context.Context) (*Fresh, error) {
 // key changes when disks that are made from now on may have another content.
 // Without templates nobody has asked for that: a command may well keep a log in
 // a file that a parameter names.
-func (s *Supply) key() string {
+func (s *Supply) key() (string, error) {
 	if s.templates == nil {
-		return ""
+		return "", nil
 	}
-	return s.maker.Key()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	dir, key := s.opts.Config.TemplateDir, make(chan string, 1)
+	ok := s.files.Ask(ctx, func() {
+		_, _ = os.Stat(dir) // whether it answers is all that counts
+		key <- s.maker.Key()
+	}, nil)
+	if !ok {
+		return "", fmt.Errorf("template-dir: %s: it, or a file that a parameter names, does not answer", dir)
+	}
+	return <-key, nil
 }
 
 // Kind is how the disks are made (status.KindMold and others), and how many bytes of
