@@ -59,7 +59,7 @@ for at in get_ready after_fork; do
 done
 
 # Whoever waits for a server that never gets ready can end that.
-rm -f "$sock"
+rm -f "$sock" "$pidfile"
 FAULTY=get_ready:hang nbdkit -U "$sock" -P "$pidfile" ./faulty.so &
 waits=$!
 wait_for 10 test -s "$pidfile" || fail "no pid file"
