@@ -40,11 +40,23 @@ type Disk struct {
 	noPunch, noZeroRange, noAllocate, noSeek atomic.Bool
 }
 
+// Interface is what a client's requests, and whoever keeps a disk for a client, need of
+// it. The methods are those of Disk.
+type Interface interface {
+	Size() int64
+	BlockSize() (minimum, preferred, maximum uint32)
+	ReadOnly() bool
+	FD() int
+	Space() uint64
+	Touched() bool
+	Do(Request) error
+	Sync() error
+	Close() error
+}
+
 // Open opens what the command left at path: a regular file or a block
 // device, directly or by a symbolic link.
 func Open(path string, debug func(string)) (*Disk, error) {
-	// Looked at before it is opened: opening a FIFO would wait for a peer,
-	// and opening some devices does something.
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open: %s: the command left no disk: %w", path, unix.ENOENT)
@@ -52,8 +64,8 @@ func Open(path string, debug func(string)) (*Disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := servable(info); err != nil {
-		return nil, fmt.Errorf("open: %s: %w", path, err)
+	if what, errno := unservable(info); errno != nil {
+		return nil, fmt.Errorf("open: %s: the command left %s, not a file or block device: %w", path, what, errno)
 	}
 	d := &Disk{debug: debug}
 	if err := d.open(path); err != nil {
@@ -75,36 +87,53 @@ func (d *Disk) measured(name string) (*Disk, error) {
 	return d, nil
 }
 
-// servable rejects what has no size or no random access.
-func servable(info fs.FileInfo) error {
-	what := ""
-	switch mode := info.Mode(); {
-	case mode.IsRegular(), mode.Type() == fs.ModeDevice:
-		return nil
-	case mode.IsDir():
-		return fmt.Errorf("the command left a directory, not a disk: %w", unix.EISDIR)
-	case mode&fs.ModeNamedPipe != 0:
-		what = "a FIFO"
-	case mode&fs.ModeSocket != 0:
-		what = "a socket"
-	case mode&fs.ModeCharDevice != 0:
-		what = "a character device"
-	default:
-		what = mode.String()
+// OpenReadOnly opens a regular file or block device that is only read.
+func OpenReadOnly(path string, debug func(string)) (*Disk, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("open: %s: %w", path, sys.Cause(err))
 	}
-	return fmt.Errorf("the command left %s, not a file or block device: %w", what, unix.EINVAL)
+	if what, errno := unservable(info); errno != nil {
+		return nil, fmt.Errorf("open: %s: is %s, not a file or block device: %w", path, what, errno)
+	}
+	fd, err := sys.Openat(unix.AT_FDCWD, path, openFlags|unix.O_RDONLY)
+	if err != nil {
+		return nil, fmt.Errorf("open: %s: %w", path, err)
+	}
+	return (&Disk{fd: fd, readOnly: true, debug: debug}).measured(path)
 }
 
+// unservable says what it is that has no size or no random access. It is to be asked
+// before a file is opened: opening a FIFO would wait for a peer, and opening some
+// devices does something.
+func unservable(info fs.FileInfo) (what string, errno error) {
+	switch mode := info.Mode(); {
+	case mode.IsRegular(), mode.Type() == fs.ModeDevice:
+		return "", nil
+	case mode.IsDir():
+		return "a directory", unix.EISDIR
+	case mode&fs.ModeNamedPipe != 0:
+		return "a FIFO", unix.EINVAL
+	case mode&fs.ModeSocket != 0:
+		return "a socket", unix.EINVAL
+	case mode&fs.ModeCharDevice != 0:
+		return "a character device", unix.EINVAL
+	default:
+		return mode.String(), unix.EINVAL
+	}
+}
+
+// openFlags: O_NONBLOCK has no meaning for what may be served; it keeps the open from
+// hanging should the path have become something else.
+const openFlags = unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
+
 func (d *Disk) open(path string) error {
-	// O_NONBLOCK has no meaning for what may be served; it keeps the open
-	// from hanging should path have become something else.
-	const flags = unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
-	fd, err := sys.Retry2(func() (int, error) { return unix.Open(path, flags|unix.O_RDWR, 0) })
+	fd, err := sys.Retry2(func() (int, error) { return unix.Open(path, openFlags|unix.O_RDWR, 0) })
 	switch err {
 	case unix.EROFS, unix.EACCES, unix.EPERM, unix.ETXTBSY:
 		d.debug(fmt.Sprintf("open: %s: %v: serving it read-only (ignored)", path, err))
 		d.readOnly = true
-		fd, err = sys.Retry2(func() (int, error) { return unix.Open(path, flags|unix.O_RDONLY, 0) })
+		fd, err = sys.Retry2(func() (int, error) { return unix.Open(path, openFlags|unix.O_RDONLY, 0) })
 	}
 	if err != nil {
 		return fmt.Errorf("open: %s: %w", path, err)

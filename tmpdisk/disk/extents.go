@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxExtents bounds what one answer costs: on a disk of 120,000 runs, the whole of it
+// MaxExtents bounds what one answer costs: on a disk of 120,000 runs, the whole of it
 // took a second. A client asks again from where the answer ends.
-const maxExtents = 1000
+const MaxExtents = 1000
 
-// extents calls r.Add as Request says, at most maxExtents times (nbdkit's .extents):
+// extents calls r.Add as Request says, at most MaxExtents times (nbdkit's .extents):
 // nbdkit 1.32 aborts on a first extent that is longer than the request. Where the
 // filesystem is not known to tell the truth everything is data, see sys.FSType.TellsHoles.
 //
@@ -22,7 +22,7 @@ const maxExtents = 1000
 // change is true of some moment of the call. The file's own position is used
 // by nothing else, and every lseek is absolute.
 func (d *Disk) extents(r Request) error {
-	most := maxExtents
+	most := MaxExtents
 	if r.Has(One) {
 		most = 1
 	}

@@ -75,7 +75,7 @@ func TestExtents(t *testing.T) {
 // One answer goes through so many runs at most, and the next goes on from there.
 func TestExtentsAreBounded(t *testing.T) {
 	const unit = 64 << 10
-	d := blankDisk(t, t.TempDir(), 3*maxExtents*unit)
+	d := blankDisk(t, t.TempDir(), 3*MaxExtents*unit)
 	for at := uint64(unit); at < uint64(d.Size()); at += 2 * unit {
 		if err := d.PWrite([]byte{1}, at); err != nil {
 			t.Fatal(err)
@@ -95,7 +95,7 @@ func TestExtentsAreBounded(t *testing.T) {
 			end += e.length
 		}
 	}
-	if want := []int{maxExtents, maxExtents, maxExtents}; !slices.Equal(sizes[:min(3, len(sizes))], want) {
+	if want := []int{MaxExtents, MaxExtents, MaxExtents}; !slices.Equal(sizes[:min(3, len(sizes))], want) {
 		t.Errorf("got answers of %v runs, want %v", sizes, want)
 	}
 }

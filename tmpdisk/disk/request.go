@@ -95,8 +95,12 @@ func (d *Disk) check(r *Request) error {
 	if d.readOnly && r.Op.Modifies() {
 		return fmt.Errorf("request: the command made a read-only disk: %w", unix.EROFS)
 	}
-	size, count := uint64(d.size), r.Len()
-	if r.Offset > size || count > size-r.Offset {
+	return r.Within(d.size)
+}
+
+// Within returns an error if the request goes beyond the end of a disk of size bytes.
+func (r *Request) Within(size int64) error {
+	if count := r.Len(); r.Offset > uint64(size) || count > uint64(size)-r.Offset {
 		return fmt.Errorf("request: offset %d, count %d: beyond the end at %d: %w", r.Offset, count, size, unix.EINVAL)
 	}
 	return nil

@@ -68,13 +68,18 @@ func WantEmpty(t testing.TB, dir string) {
 
 // Tmpfs mounts a tmpfs of so many bytes, as in mount's size=, which is gone
 // after the test.
-func Tmpfs(t testing.TB, size string) string {
+func Tmpfs(t testing.TB, size string) string { return memory(t, "tmpfs", "size="+size) }
+
+// Ramfs mounts a filesystem in memory that has no holes. It is gone after the test.
+func Ramfs(t testing.TB) string { return memory(t, "ramfs", "mode=700") }
+
+func memory(t testing.TB, kind, option string) string {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("needs root to mount a small filesystem")
+		t.Skip("needs root to mount a filesystem")
 	}
 	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size="+size, "tmpdisk-test", dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", kind, "-o", option, "tmpdisk-test", dir).CombinedOutput(); err != nil {
 		t.Skipf("needs mount: %v: %s", err, out)
 	}
 	t.Cleanup(func() {

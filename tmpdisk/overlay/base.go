@@ -1,0 +1,163 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package overlay
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+)
+
+// A Base is an image that any number of disks stand on, open for reading. It is closed
+// when neither whoever opened it nor any disk needs it. Its methods may be called from
+// any number of goroutines.
+type Base struct {
+	image    *disk.Disk
+	path     string // "" if it never had a name
+	kind     string // "" if its content may change
+	identity string
+	users    atomic.Int64
+	failed   func(error)
+}
+
+// Open opens the regular file or block device at path. The caller calls Release.
+// failed is called, on the goroutine of a request, for each read that fails.
+func Open(path string, debug func(string), failed func(error)) (*Base, error) {
+	image, err := disk.OpenReadOnly(path, debug)
+	if err != nil {
+		return nil, err
+	}
+	return newBase(image, path, "", failed)
+}
+
+// OpenFD is Open for a file of ours, whose content never changes: kind says what it is,
+// in a word. It takes fd over, after an error too. path is "" if the file has no name.
+func OpenFD(fd int, path, kind string, debug func(string)) (*Base, error) {
+	image, err := disk.FromFD(fd, debug)
+	if err != nil {
+		return nil, err
+	}
+	return newBase(image, path, kind, func(error) {})
+}
+
+func newBase(image *disk.Disk, path, kind string, failed func(error)) (*Base, error) {
+	b := &Base{image: image, path: path, kind: kind, failed: failed}
+	var err error
+	if b.identity, err = b.look(); err != nil {
+		return nil, errors.Join(err, image.Close())
+	}
+	b.users.Store(1)
+	return b, nil
+}
+
+// Size is that of the image, in bytes, when it was opened.
+func (b *Base) Size() int64 { return b.image.Size() }
+
+// Path is where the base was found; "" if it never had a name.
+func (b *Base) Path() string { return b.path }
+
+// Identity is what the base was when it was opened. That of another file differs, and
+// that of a file which has been written to, as far as its time of modification shows
+// that. A device is known by its size and by what is at its beginning and at its end.
+func (b *Base) Identity() string { return b.identity }
+
+// Changed returns an error if the file or device is not any more what it was when it was
+// opened.
+func (b *Base) Changed() error {
+	now, err := b.look()
+	if err == nil && now != b.identity {
+		err = fmt.Errorf("it was %s, and is %s", b.identity, now)
+	}
+	return err
+}
+
+// Is reports whether the file or device at path is the base, as it was when it was opened.
+func (b *Base) Is(path string) bool {
+	var byName, byFD unix.Stat_t
+	if unix.Stat(path, &byName) != nil || unix.Fstat(b.image.FD(), &byFD) != nil {
+		return false
+	}
+	if byName.Mode&unix.S_IFMT == unix.S_IFBLK {
+		return byName.Rdev == byFD.Rdev && byFD.Mode&unix.S_IFMT == unix.S_IFBLK
+	}
+	return byName.Dev == byFD.Dev && byName.Ino == byFD.Ino
+}
+
+// Link gives the file of the base one more name, in the directory dirfd. The error wraps
+// EXDEV, EPERM or the like where that cannot be.
+func (b *Base) Link(dirfd int, name string) error {
+	proc := fmt.Sprintf("/proc/self/fd/%d", b.image.FD())
+	if err := unix.Linkat(unix.AT_FDCWD, proc, dirfd, name, unix.AT_SYMLINK_FOLLOW); err != nil {
+		return fmt.Errorf("link base: %w", err)
+	}
+	return nil
+}
+
+// look returns the identity as it is now.
+func (b *Base) look() (string, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(b.image.FD(), &st); err != nil {
+		return "", fmt.Errorf("fstat: %w", err)
+	}
+	switch {
+	case st.Mode&unix.S_IFMT == unix.S_IFBLK:
+		return b.lookAtDevice()
+	case b.kind != "": // its times are somebody's notes
+		return fmt.Sprintf("%s inode %d size %d", b.kind, st.Ino, st.Size), nil
+	}
+	// Not the time of the last change of the inode: a link that a session makes changes
+	// that. Nor the device's number, which another boot or machine may have another of.
+	return fmt.Sprintf("file inode %d size %d mtime %d.%09d", st.Ino, st.Size, st.Mtim.Sec, st.Mtim.Nsec), nil
+}
+
+// lookAtDevice reads where partition tables and file systems have what tells them apart.
+func (b *Base) lookAtDevice() (string, error) {
+	size := b.Size()
+	sum, buf := sha256.New(), make([]byte, min(size, 128<<10))
+	for _, off := range []int64{0, size - int64(len(buf))} {
+		if err := b.image.PRead(buf, uint64(off)); err != nil {
+			return "", err
+		}
+		sum.Write(buf)
+	}
+	return fmt.Sprintf("device size %d sum %x", size, sum.Sum(nil)[:16]), nil
+}
+
+// hold keeps b open for one more user.
+func (b *Base) hold() { b.users.Add(1) }
+
+// Release says that the caller does not need b any more.
+func (b *Base) Release() error {
+	if b.users.Add(-1) == 0 {
+		return b.image.Close()
+	}
+	return nil
+}
+
+// read fills buf from off on, and with zeroes behind the end of the base.
+func (b *Base) read(buf []byte, off uint64) error {
+	n := b.within(off, uint64(len(buf)))
+	if n > 0 {
+		if err := b.image.PRead(buf[:n], off); err != nil {
+			err = fmt.Errorf("base: %w", err)
+			b.failed(err)
+			return err
+		}
+	}
+	clear(buf[n:])
+	return nil
+}
+
+// within is how many of count bytes from off on the base has.
+func (b *Base) within(off, count uint64) uint64 {
+	if size := uint64(b.Size()); off < size {
+		return min(count, size-off)
+	}
+	return 0
+}
