@@ -226,6 +226,9 @@ func (d *Disk) BlockSize() (minimum, preferred, maximum uint32) {
 	return 1, d.preferred, math.MaxUint32
 }
 
+// IsDevice reports whether it is a block device.
+func (d *Disk) IsDevice() bool { return d.isDevice }
+
 // ReadOnly reports that the command made a disk that cannot be written to
 // (nbdkit's .can_write is its opposite).
 func (d *Disk) ReadOnly() bool { return d.readOnly }

@@ -36,13 +36,9 @@ func Open(path string, debug func(string), failed func(error)) (*Base, error) {
 	return newBase(image, path, "", failed)
 }
 
-// OpenFD is Open for a file of ours, whose content never changes: kind says what it is,
-// in a word. It takes fd over, after an error too. path is "" if the file has no name.
-func OpenFD(fd int, path, kind string, debug func(string)) (*Base, error) {
-	image, err := disk.FromFD(fd, debug)
-	if err != nil {
-		return nil, err
-	}
+// Own is Open for a file of ours, whose content never changes: kind says what it is, in
+// a word. The base takes it over, after an error too. path is "" if it has no name.
+func Own(image *disk.Disk, path, kind string) (*Base, error) {
 	return newBase(image, path, kind, func(error) {})
 }
 
@@ -67,9 +63,12 @@ func (b *Base) Path() string { return b.path }
 // that. A device is known by its size and by what is at its beginning and at its end.
 func (b *Base) Identity() string { return b.identity }
 
-// Changed returns an error if the file or device is not any more what it was when it was
-// opened.
+// Changed returns an error if the file is not any more what it was when it was opened. Of
+// a device that is not known.
 func (b *Base) Changed() error {
+	if b.image.IsDevice() {
+		return nil // it would have to be read
+	}
 	now, err := b.look()
 	if err == nil && now != b.identity {
 		err = fmt.Errorf("it was %s, and is %s", b.identity, now)
@@ -106,7 +105,7 @@ func (b *Base) look() (string, error) {
 		return "", fmt.Errorf("fstat: %w", err)
 	}
 	switch {
-	case st.Mode&unix.S_IFMT == unix.S_IFBLK:
+	case b.image.IsDevice():
 		return b.lookAtDevice()
 	case b.kind != "": // its times are somebody's notes
 		return fmt.Sprintf("%s inode %d size %d", b.kind, st.Ino, st.Size), nil

@@ -57,8 +57,7 @@ func TestIdentity(t *testing.T) {
 // name.
 func TestIdentityOfWhatIsOurs(t *testing.T) {
 	dir := t.TempDir()
-	fd := emptyFile(t, dir)
-	b, err := OpenFD(fd, "", "mold", testkit.Debug(t))
+	b, err := Own(emptyFile(t, dir, 0), "", "mold")
 	if err != nil {
 		t.Fatal(err)
 	}

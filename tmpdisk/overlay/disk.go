@@ -35,24 +35,15 @@ type Disk struct {
 	touched, closed atomic.Bool
 }
 
-// New returns a disk of size bytes, not less than the base's, that reads as the base
-// does, and as zeroes behind its end. own is an empty file, which the disk takes over,
-// after an error too. So does it the caller's use of base only if there is no error.
-func New(own int, base *Base, size int64, debug func(string)) (*Disk, error) {
-	if err := unix.Ftruncate(own, size); err != nil {
-		unix.Close(own)
-		return nil, fmt.Errorf("truncate: %d bytes: %w", size, err)
-	}
-	return over(own, base, size, debug)
-}
+// New returns a disk that reads as base does, and as zeroes behind its end. own is an
+// empty file of the disk's size, which is the base's at least. The disk takes it over,
+// after an error too, and holds the base itself.
+func New(own *disk.Disk, base *Base) (*Disk, error) { return over(own, base, own.Size()) }
 
 // over puts a disk together, all blocks of which are the base's.
-func over(own int, base *Base, size int64, debug func(string)) (*Disk, error) {
-	file, err := disk.FromFD(own, debug)
-	if err != nil {
-		return nil, err
-	}
-	d := &Disk{own: file, base: base, size: size}
+func over(own *disk.Disk, base *Base, size int64) (*Disk, error) {
+	d := &Disk{own: own, base: base, size: size}
+	var err error
 	switch {
 	case size > maxSize:
 		err = fmt.Errorf("a disk of %d bytes: more than %d cannot stand on a base: %w", size, int64(maxSize), unix.EFBIG)
@@ -62,7 +53,7 @@ func over(own int, base *Base, size int64, debug func(string)) (*Disk, error) {
 		d.bits, err = newBits(blocks(size))
 	}
 	if err != nil {
-		return nil, errors.Join(err, file.Close())
+		return nil, errors.Join(err, own.Close())
 	}
 	d.busy.freed.L = &d.busy.mu
 	base.hold()

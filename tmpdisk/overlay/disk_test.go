@@ -159,7 +159,10 @@ func TestTrimOfWhatNobodyReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := New(fd, openBase(t, path), 4*Block, testkit.Debug(t))
+	if err := unix.Ftruncate(fd, 4*Block); err != nil {
+		t.Fatal(err)
+	}
+	d, err := New(fromFD(t, fd), openBase(t, path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,12 +182,11 @@ func TestTrimOfWhatNobodyReads(t *testing.T) {
 // before, nor the base's part.
 func TestFullFilesystem(t *testing.T) {
 	for _, keep := range []bool{false, true} {
-		const size = 4 << 20
+		const size = 1 << 20
 		rng := seeded(t)
 		path, model := image(t, rng, size)
-		fd := emptyFile(t, testkit.Tmpfs(t, "600k"))
 		base := openBase(t, path)
-		d, err := New(fd, base, size, testkit.Debug(t))
+		d, err := New(emptyFile(t, testkit.Tmpfs(t, "300k"), size), base)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +198,7 @@ func TestFullFilesystem(t *testing.T) {
 		refused := 0
 		for range 400 {
 			s := nextStep(rng, size)
-			if s.r.Len() > 100<<10 {
+			if s.r.Len() > 50<<10 {
 				continue
 			}
 			before := bytes.Clone(model[s.r.Offset:][:s.r.Len()])
@@ -309,7 +311,7 @@ func TestFreshDiskIsFree(t *testing.T) {
 	if d.Space() > 64<<10 {
 		t.Errorf("got %d bytes of space taken by one write", d.Space())
 	}
-	_, err := New(emptyFile(t, t.TempDir()), base, 1<<20-1, testkit.Debug(t))
+	_, err := New(emptyFile(t, t.TempDir(), 1<<20-1), base)
 	testkit.Contains(t, err, "1048575", "1048576")
 }
 
@@ -351,12 +353,23 @@ func TestResumeOfWhatIsDamaged(t *testing.T) {
 			return err
 		},
 	} {
-		fd := emptyFile(t, t.TempDir())
-		if err := errors.Join(unix.Ftruncate(fd, FileSize(10*Block)), damage(fd)); err != nil {
+		file := emptyFile(t, t.TempDir(), FileSize(10*Block))
+		if err := damage(file.FD()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Resume(fd, base, 10*Block, false, false, testkit.Debug(t)); !errors.Is(err, ErrDamaged) {
+		if _, err := Resume(again(t, file), base, 10*Block, false, false); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: got %v, want ErrDamaged", name, err)
 		}
 	}
+}
+
+// again is the file of d, measured anew.
+func again(t testing.TB, d *disk.Disk) *disk.Disk {
+	t.Helper()
+	defer d.Close()
+	fd, err := unix.FcntlInt(uintptr(d.FD()), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fromFD(t, fd)
 }

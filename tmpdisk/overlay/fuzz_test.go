@@ -20,7 +20,7 @@ func FuzzRequests(f *testing.F) {
 	const size = 8*Block + 33
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, text []byte) {
-		d, err := New(emptyFile(t, dir), base, size, func(string) {})
+		d, err := New(emptyFile(t, dir, size), base)
 		if err != nil {
 			t.Fatal(err)
 		}

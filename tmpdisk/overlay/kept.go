@@ -152,12 +152,12 @@ func (b Bits) page(p int64) []byte {
 // ErrDamaged says that a file is no disk that was kept.
 var ErrDamaged = errors.New("its map is damaged")
 
-// Resume returns the disk of size bytes that is kept in the file own, which it takes
-// over, after an error too. crashed says that the machine may have crashed since: then
+// Resume returns the disk of size bytes that is kept in own, which it takes over, after an
+// error too. crashed says that the machine may have crashed since: then
 // the disk, which must have been durable, is as at its last Sync or later. The error
 // wraps [ErrDamaged] if the file is not one of Keep. Nothing needs room in the file.
-func Resume(own int, base *Base, size int64, crashed, durable bool, debug func(string)) (*Disk, error) {
-	d, err := over(own, base, size, debug)
+func Resume(own *disk.Disk, base *Base, size int64, crashed, durable bool) (*Disk, error) {
+	d, err := over(own, base, size)
 	if err != nil {
 		return nil, err
 	}

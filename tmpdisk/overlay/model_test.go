@@ -63,19 +63,31 @@ func openBase(t testing.TB, path string) *Base {
 	return b
 }
 
-// emptyFile is a file in dir without a name.
-func emptyFile(t testing.TB, dir string) int {
+// emptyFile is a file of size bytes in dir that has no name.
+func emptyFile(t testing.TB, dir string, size int64) *disk.Disk {
 	t.Helper()
 	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fd
+	if err := unix.Ftruncate(fd, size); err != nil {
+		t.Fatal(err)
+	}
+	return fromFD(t, fd)
+}
+
+func fromFD(t testing.TB, fd int) *disk.Disk {
+	t.Helper()
+	d, err := disk.FromFD(fd, testkit.Debug(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 func newDisk(t testing.TB, base *Base, size int64) *Disk {
 	t.Helper()
-	d, err := New(emptyFile(t, t.TempDir()), base, size, testkit.Debug(t))
+	d, err := New(emptyFile(t, t.TempDir(), size), base)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +259,7 @@ func resumed(t testing.TB, d *Disk, base *Base, crashed bool) *Disk {
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := Resume(fd, base, d.Size(), crashed, d.kept.dirty != nil, testkit.Debug(t))
+	again, err := Resume(fromFD(t, fd), base, d.Size(), crashed, d.kept.dirty != nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,11 +364,11 @@ func TestModelOfCrashes(t *testing.T) {
 						copy(after[at:], written[at:min(at+sector, len(written))])
 					}
 				}
-				fd := emptyFile(t, t.TempDir())
-				if _, err := unix.Pwrite(fd, after, 0); err != nil {
+				file := emptyFile(t, t.TempDir(), int64(len(after)))
+				if err := file.PWrite(after, 0); err != nil {
 					t.Fatal(err)
 				}
-				c, err := Resume(fd, base, d.Size(), true, true, testkit.Debug(t))
+				c, err := Resume(file, base, d.Size(), true, true)
 				if err != nil {
 					t.Fatalf("crashed %s: %v", when, err)
 				}
