@@ -148,6 +148,22 @@ type DirectFDer interface {
 	DirectFD() int
 }
 
+// DirectMapper is for a [DirectFDer] some of whose bytes are those of another file, which
+// is only read, as long as they have not been written: a copy-on-write disk. DirectMap is
+// called once, after DirectFD. Nil bits are no map.
+//
+// Bit n%64 of bits[n/64] says whether block n, of block bytes (a power of two), is in the
+// file of DirectFD. If not, it is in base, a descriptor like that one, at the same offset,
+// up to baseSize bytes. The plugin sets bits atomically, and never clears one. Before it
+// sets a bit, the block can be read from the file of DirectFD. bits is pinned until Close
+// has returned if it is memory of Go's, and must stay where it is otherwise.
+//
+// The bindings read and write past Go what is in one of the two files as a whole, and
+// write only to that of DirectFD. All else comes to PRead and PWrite.
+type DirectMapper interface {
+	DirectMap() (bits []uint64, block uint32, base int, baseSize int64)
+}
+
 // DirectGater is for a [DirectFDer] that must be able to stop the bindings from
 // serving .pread and .pwrite without Go. DirectGate is called once, after
 // DirectFD. A nil word is no gate.

@@ -7,6 +7,9 @@
    file that is in memory. If a connection is nothing but a file, its requests
    can be served here instead (DirectFDer).
 
+   A connection may have a map (DirectMapper), which tells for each block whether
+   it is in the connection's own file or still in one that many share.
+
    Go gets a connection's requests until one has succeeded, and so knows that
    the client has begun. After that it gets only the requests that do not simply
    succeed here. So all errors are Go's.
@@ -43,16 +46,53 @@ transfer (int fd, bool write, char *p, uint32_t count, uint64_t offset)
   return true;
 }
 
+/* Where to read, or write, or -1 if that is for Go to do: of a connection with
+   a map, blocks that are partly here and partly there, a change of those that
+   are the base's, and what is behind the end of the base. A bit that is set
+   stays so, and what it stands for was written before. */
+static inline int
+where (const struct gonbdkit_connection *c, bool write, uint32_t count,
+       uint64_t offset)
+{
+  uint64_t first, last, i, any = 0, lacks = 0;
+
+  if (c->map == NULL)
+    return c->direct_fd;
+  if (count == 0)
+    return -1;
+  first = offset >> c->map_shift;
+  last = (offset + count - 1) >> c->map_shift;
+  for (i = first / 64; i <= last / 64; i++) {
+    uint64_t word = __atomic_load_n (&c->map[i], __ATOMIC_ACQUIRE);
+    uint64_t mask = UINT64_MAX;
+
+    if (i == first / 64)
+      mask &= UINT64_MAX << first % 64;
+    if (i == last / 64)
+      mask &= UINT64_MAX >> (63 - last % 64);
+    any |= word & mask;
+    lacks |= ~word & mask;
+  }
+  if (lacks == 0)
+    return c->direct_fd;
+  if (any == 0 && !write && offset + count <= c->base_size)
+    return c->base_fd;
+  return -1;
+}
+
 static inline bool
 serve (struct gonbdkit_connection *c, bool write,
        void *buf, uint32_t count, uint64_t offset)
 {
   uint64_t begun;
+  int fd = where (c, write, count, offset);
 
+  if (fd == -1)
+    return false;
   if (c->counts == NULL)
-    return transfer (c->direct_fd, write, buf, count, offset);
+    return transfer (fd, write, buf, count, offset);
   begun = gonbdkit_count_begin (c->counts);
-  if (!transfer (c->direct_fd, write, buf, count, offset))
+  if (!transfer (fd, write, buf, count, offset))
     return false;
   gonbdkit_count (c->counts, write, count, begun);
   return true;

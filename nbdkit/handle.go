@@ -8,6 +8,7 @@ package nbdkit
 import "C"
 
 import (
+	mathbits "math/bits"
 	"runtime"
 	"runtime/cgo"
 	"unsafe"
@@ -16,7 +17,7 @@ import (
 // connection is what answers nbdkit's callbacks for the plugin's connection.
 type connection struct {
 	ConnectionInterface
-	pinner runtime.Pinner // of what C holds: the gate and the counts
+	pinner runtime.Pinner // of what C holds: the gate, the counts and the map
 }
 
 // newHandle returns what nbdkit holds of c: a struct of C's that leads to it.
@@ -32,7 +33,7 @@ func newHandle(c *connection) unsafe.Pointer {
 
 // offerDirect fills in what direct.c needs. The descriptor comes last: if
 // DirectGate panics, there is no direct path rather than one without a gate, and
-// likewise with DirectCounts.
+// likewise with DirectCounts and DirectMap.
 func offerDirect(c *connection, h *C.struct_gonbdkit_connection) {
 	d, ok := c.ConnectionInterface.(DirectFDer)
 	if !ok {
@@ -50,6 +51,14 @@ func offerDirect(c *connection, h *C.struct_gonbdkit_connection) {
 		if counts := k.DirectCounts(); counts != nil {
 			c.pinner.Pin(counts)
 			h.counts = counts.inC()
+		}
+	}
+	if m, ok := d.(DirectMapper); ok {
+		if bits, block, base, baseSize := m.DirectMap(); bits != nil {
+			c.pinner.Pin(unsafe.SliceData(bits))
+			h._map = (*C.uint64_t)(unsafe.SliceData(bits))
+			h.map_shift = C.uint(mathbits.TrailingZeros32(block))
+			h.base_fd, h.base_size = C.int(base), C.uint64_t(baseSize)
 		}
 	}
 	h.direct_fd = C.int(fd)

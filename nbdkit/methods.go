@@ -59,6 +59,7 @@ var connectionMethods = []method{
 	{"Extents", Extenter.Extents, func(v reflect.Value) reflect.Value { return v.MethodByName("Extents") }},
 	{"Cache", Cacher.Cache, func(v reflect.Value) reflect.Value { return v.MethodByName("Cache") }},
 	{"DirectFD", DirectFDer.DirectFD, func(v reflect.Value) reflect.Value { return v.MethodByName("DirectFD") }},
+	{"DirectMap", DirectMapper.DirectMap, func(v reflect.Value) reflect.Value { return v.MethodByName("DirectMap") }},
 	{"DirectGate", DirectGater.DirectGate, func(v reflect.Value) reflect.Value { return v.MethodByName("DirectGate") }},
 	{"DirectCounts", DirectCounter.DirectCounts, func(v reflect.Value) reflect.Value { return v.MethodByName("DirectCounts") }},
 }

@@ -100,6 +100,10 @@ struct gonbdkit_connection {
   uint64_t *gate;               /* what DirectGate returned, pinned, or NULL */
   uint64_t gate_read, gate_write;
   struct gonbdkit_counts *counts; /* what DirectCounts returned, likewise */
+  const uint64_t *map;          /* what DirectMap returned, likewise */
+  unsigned map_shift;
+  int base_fd;
+  uint64_t base_size;
   int direct_fd;                /* what DirectFD returned, or -1 */
   bool direct;                  /* set once, by whichever thread */
 };

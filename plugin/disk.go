@@ -11,6 +11,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk"
 	request "nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/overlay"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
 
@@ -30,6 +31,7 @@ var (
 	_ nbdkit.Extenter            = (*disk)(nil)
 	_ nbdkit.Cacher              = (*disk)(nil)
 	_ nbdkit.DirectFDer          = (*disk)(nil)
+	_ nbdkit.DirectMapper        = (*disk)(nil)
 	_ nbdkit.DirectGater         = (*disk)(nil)
 	_ nbdkit.DirectCounter       = (*disk)(nil)
 )
@@ -88,6 +90,12 @@ func (d *disk) CanFUA() (uint32, error) {
 // DirectFD lets the bindings serve reads and writes themselves.
 func (d *disk) DirectFD() int {
 	return d.Connection.FD()
+}
+
+// DirectMap tells the bindings what of a disk over a base is the client's own.
+func (d *disk) DirectMap() (bits []uint64, block uint32, base int, baseSize int64) {
+	bits, base, baseSize = d.Connection.Map()
+	return bits, overlay.Block, base, baseSize
 }
 
 // DirectGate lets a session stop its connections.

@@ -11,12 +11,12 @@
 use_go
 declare -A may=(
     [sys]="" [privdir]="sys" [pool]="logs sys" [status]="logs privdir sys" [mkfs]="mkfs"
-    [disk]="sys sparse" [sparse]="sys" [workdir]="privdir sys" [users]="sys"
-    [command]="users sys" [mold]="mkfs sparse sys" [template]="disk logs privdir sparse sys"
-    [maker]="command config disk fsprobe logs mkfs mold sparse sys users workdir"
-    [session]="disk fsprobe privdir sparse sys" [export]="logs privdir sys" [clients]="sys" [logs]="sys" [fsprobe]="privdir sparse sys"
-    [supply]="disk maker pool status sys template" [register]="clients status sys" [keepalive]="sys" [descriptors]="" [minfree]="sys"
-    [config]="privdir users mkfs minfree template session export clients status"
+    [disk]="sys sparse" [overlay]="disk sys" [sparse]="sys" [workdir]="privdir sys" [users]="sys"
+    [command]="users sys" [mold]="mkfs sparse sys" [template]="disk logs overlay privdir sparse sys"
+    [maker]="command config disk fsprobe logs mkfs mold overlay sparse sys users workdir"
+    [session]="disk fsprobe overlay privdir sparse sys" [export]="logs privdir sys" [clients]="sys" [logs]="sys" [fsprobe]="privdir sparse sys"
+    [supply]="disk maker overlay pool status sys template" [register]="clients status sys" [keepalive]="sys" [descriptors]="" [minfree]="sys"
+    [config]="disk privdir users mkfs minfree template session export clients status"
 )
 module=nbdkit-tmpdisk-plugin/tmpdisk
 while read -r package imports; do

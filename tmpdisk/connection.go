@@ -9,6 +9,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/overlay"
 	"nbdkit-tmpdisk-plugin/tmpdisk/register"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
@@ -18,7 +19,7 @@ import (
 // Connection is a client's connection to its disk.
 type Connection struct {
 	Requests
-	file    *disk.Disk
+	file    disk.Interface
 	export  *liveExport
 	fresh   *supply.Fresh  // nil if it is a session's
 	session *session.Conn  // nil if the disk is gone with its client
@@ -32,7 +33,7 @@ type Connection struct {
 
 // newConnection is one to a disk that is one client's alone, who came then.
 func newConnection(x *liveExport, d *supply.Fresh, came time.Time) *Connection {
-	return &Connection{Requests: d.Disk, file: d.Disk, export: x, fresh: d, how: d.Outcome(came)}
+	return &Connection{Requests: d.Interface, file: d.Interface, export: x, fresh: d, how: d.Outcome(came)}
 }
 
 // Numbers, Times, Fenced and Allocated are for the register.
@@ -70,6 +71,15 @@ func (c *Connection) FD() int {
 		return -1
 	}
 	return c.file.FD()
+}
+
+// Map says for which blocks the bindings must read elsewhere, and not write past Go; see
+// overlay.Disk. bits is nil if FD has all of them.
+func (c *Connection) Map() (bits []uint64, base int, baseSize int64) {
+	if d, ok := c.file.(*overlay.Disk); ok {
+		return d.Map()
+	}
+	return nil, -1, 0
 }
 
 // Shared reports whether all connections under this client's name see one disk

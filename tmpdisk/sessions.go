@@ -5,7 +5,6 @@ package tmpdisk
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -50,7 +49,7 @@ func (x *liveExport) openSession(export string, key keep.Key, came time.Time, wi
 	sessions := x.server.sessions
 	return withClient(func(ctx context.Context) (*Connection, error) {
 		how := status.Resumed
-		conn, err := sessions.Open(ctx, key, export, x.policy(), func(ctx context.Context) (keep.Disk, error) {
+		conn, err := sessions.Open(ctx, key, export, x.policy(), func(ctx context.Context) (disk.Interface, error) {
 			if err := x.ensureSpace(ctx, true); err != nil {
 				return nil, err
 			}
@@ -59,16 +58,11 @@ func (x *liveExport) openSession(export string, key keep.Key, came time.Time, wi
 				return nil, err
 			}
 			how = d.Outcome(came)
-			return d.Disk, nil
+			return d.Interface, nil
 		})
 		if err != nil {
 			return nil, fmt.Errorf("open: %w", err)
 		}
-		file, ok := conn.Disk().(*disk.Disk)
-		if !ok {
-			sessions.Close(conn)
-			return nil, errors.New("open: the session has another kind of disk")
-		}
-		return &Connection{Requests: conn, file: file, export: x, session: conn, how: how}, nil
+		return &Connection{Requests: conn, file: conn.Disk(), export: x, session: conn, how: how}, nil
 	})
 }

@@ -36,6 +36,9 @@ type Config struct {
 	Type    string // never ""
 	Label   string // "" is none
 	Command string // "" runs mkfs
+	// Base is the image that each disk begins as, an absolute path; "" is none. Then Size
+	// may be 0, which is the image's.
+	Base string
 	// Variables are the command's, in the order of their first mention, type
 	// and label among them if given. disk and size are not in it.
 	Variables []Variable
@@ -82,7 +85,7 @@ func New(host Host) *Config {
 }
 
 // Builtin reports whether a program of the built-in types makes the disk.
-func (c *Config) Builtin() bool { return c.Command == "" && mkfs.Builtin(c.Type) }
+func (c *Config) Builtin() bool { return c.Command == "" && c.Base == "" && mkfs.Builtin(c.Type) }
 
 // Set stores one key=value (nbdkit's .config). A later value of the same key
 // replaces an earlier one. The error names the key and the remedy.
@@ -120,6 +123,9 @@ func (c *Config) Set(key, value string) error {
 // Complete checks what can only be checked once every parameter is known
 // (nbdkit's .config_complete).
 func (c *Config) Complete() error {
+	if c.own != nil {
+		c.replaceInherited()
+	}
 	for i := range parameters {
 		p := &parameters[i]
 		if c.lacks(p) {

@@ -17,8 +17,8 @@ import (
 )
 
 // HasDisk reports whether this is the configuration of a disk. That of a command
-// line with export-dir but no size is not.
-func (c *Config) HasDisk() bool { return c.ExportDir == "" || c.has("size") }
+// line with export-dir but neither size nor base is not.
+func (c *Config) HasDisk() bool { return c.ExportDir == "" || c.has("size") || c.Base != "" }
 
 // Export returns the configuration of an export: what the command line says, where
 // its file does not say otherwise. The error says in which line.
@@ -103,6 +103,9 @@ func (c *Config) CheckFiles() error {
 	for _, v := range c.Variables {
 		c.warn(v.Name)
 	}
+	if err := c.checkImage(); err != nil {
+		return err
+	}
 	if err := c.checkReports(); err != nil || c.ExportDir == "" {
 		return err
 	}
@@ -114,7 +117,7 @@ func (c *Config) CheckFiles() error {
 		for _, s := range settings {
 			e.warn(s.Key)
 		}
-		return nil
+		return e.checkImage()
 	})
 	if err != nil {
 		return &parameterError{"export-dir", err}

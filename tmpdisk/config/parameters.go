@@ -17,7 +17,7 @@ import (
 )
 
 // A parameter is one key that the plugin keeps for itself. Names other than
-// size, type, label and command must hold a hyphen: no shell variable can, so
+// size, type, label, command and base must hold a hyphen: no shell variable can, so
 // they never take a name from a command.
 type parameter struct {
 	name string
@@ -39,7 +39,7 @@ type parameter struct {
 // parameters is in the order Help prints. To add one, add its entry here, its
 // field to Config, and its default to New.
 var parameters = []parameter{
-	{name: "size", form: "SIZE", help: "size of each disk, for example 1G (required without export-dir)",
+	{name: "size", form: "SIZE", help: "size of each disk, for example 1G (required without export-dir, base)",
 		parse: (*Config).parseSize, check: (*Config).checkSize},
 	{name: "type", form: "TYPE", help: "filesystem: ext4 (default), xfs, vfat, swap, ...",
 		parse: (*Config).parseType, check: (*Config).checkType},
@@ -47,6 +47,8 @@ var parameters = []parameter{
 		parse: (*Config).parseLabel, check: (*Config).checkLabel},
 	{name: "command", form: "COMMAND", help: "shell script to make $disk, instead of mkfs",
 		parse: (*Config).parseCommand},
+	{name: "base", form: "FILE", help: "image that each disk begins as, shared and never changed",
+		parse: (*Config).parseBase, check: (*Config).checkBase},
 	{name: "command-timeout", form: "DURATION", help: "how long the command may run (default: for ever)",
 		parse: (*Config).parseCommandTimeout},
 	{name: "command-user", form: "USER|LOW-HIGH", help: "who commands run as, or one each of a range (root only)",
@@ -107,7 +109,7 @@ func (c *Config) parseSize(value string) error {
 }
 
 func (c *Config) checkSize() error {
-	if !c.HasDisk() {
+	if !c.HasDisk() || c.Base != "" {
 		return nil
 	}
 	if !c.has("size") {
@@ -130,7 +132,7 @@ func (c *Config) parseType(value string) error {
 
 // To a command the type is a variable like others, and so is the label.
 func (c *Config) checkType() error {
-	if c.Command != "" {
+	if c.Command != "" || c.Base != "" {
 		return nil
 	}
 	return mkfs.CheckType(c.Type)
@@ -143,7 +145,7 @@ func (c *Config) parseLabel(value string) error {
 }
 
 func (c *Config) checkLabel() error {
-	if c.Command != "" {
+	if c.Command != "" || c.Base != "" {
 		return nil
 	}
 	return mkfs.CheckLabel(c.Type, c.Label)

@@ -9,17 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs/stamp"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mold"
-	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
+	"nbdkit-tmpdisk-plugin/tmpdisk/overlay"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
@@ -46,8 +43,8 @@ type Caster struct {
 // A shape is what disks are made from. In the zero shape there is nothing: mkfs
 // runs for each disk.
 type shape struct {
-	mold  *mold.Mold // nil if it were too large; then:
-	file  *disk.Disk // is cloned
+	mold  *mold.Mold    // nil if it were too large; then:
+	base  *overlay.Base // is what disks stand on
 	stamp *stamp.Stamp
 }
 
@@ -79,23 +76,23 @@ func (c *Caster) Stop(why error) {
 	if a != nil {
 		<-a.done
 	}
-	if s := c.ready.Load(); s != nil && s.file != nil {
-		s.file.Close()
+	if s := c.ready.Load(); s != nil && s.base != nil {
+		s.base.Release()
 	}
 }
 
-// Casts reports whether a disk can be had at once, from memory.
+// Casts reports whether a disk can be had at once.
 func (c *Caster) Casts() bool {
 	s := c.ready.Load()
-	return s != nil && s.mold != nil
+	return s != nil && s.stamp != nil
 }
 
-// Mold is how many bytes of memory the mold takes, 0 while there is none yet. ok
-// is false if disks are not cast from memory after all.
+// Mold is how many bytes of memory the mold takes, 0 while there is none yet, and of one
+// that is a file. ok is false if there is none after all.
 func (c *Caster) Mold() (bytes int64, ok bool) {
 	s := c.ready.Load()
 	switch {
-	case s == nil:
+	case s == nil, s.base != nil:
 		return 0, true
 	case s.mold == nil:
 		return 0, false
@@ -126,7 +123,7 @@ func (c *Caster) Wait(ctx context.Context) error {
 }
 
 // Make returns a new disk. Wait must have succeeded.
-func (c *Caster) Make(ctx context.Context) (*disk.Disk, error) {
+func (c *Caster) Make(ctx context.Context) (disk.Interface, error) {
 	if s := c.ready.Load(); s.stamp != nil {
 		return c.cast(ctx, s)
 	}
@@ -161,7 +158,7 @@ func (c *Caster) try(a *attempt) {
 	first := err != nil && c.fault.Begins("mkfs")
 	c.mu.Unlock()
 	switch {
-	case err == nil && shape.mold == nil:
+	case err == nil && shape.stamp == nil:
 		c.slow()
 	case first && c.ctx.Err() == nil:
 		// At the server's start there is no client to be told.
@@ -181,82 +178,54 @@ func (c *Caster) newShape(wanted <-chan struct{}) (*shape, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &shape{}
+	defer d.Close()
 	f, err := d.File()
 	if err != nil {
-		return nil, errors.Join(err, d.Close())
+		return nil, err
 	}
-	// The disk is closed last: that may have to wait until nobody has its file.
-	defer func() {
-		f.Close()
-		if s.file == nil {
-			d.Close()
-		}
-	}()
+	defer f.Close()
+	s := &shape{}
 	var image io.ReaderAt = f
 	s.mold, err = mold.Read(f, maxMold)
 	switch {
 	case err == nil:
 		image = s.mold
-	case errors.Is(err, mold.ErrTooLarge):
-		s.file = d
-		c.maker.opts.Debug(fmt.Sprintf("type %s: %v: disks are cloned from a file", cfg.Type, err))
-	default:
+	case !errors.Is(err, mold.ErrTooLarge):
 		return nil, err
 	}
 	s.stamp, err = stamp.New(cfg.Type, cfg.Size, image)
-	if err == nil {
-		return s, nil
+	if errors.Is(err, stamp.ErrNotUnderstood) {
+		c.maker.opts.Error(fmt.Sprintf("type %s: mkfs runs for each disk: its result cannot be given other UUIDs: %v", cfg.Type, err))
+		return &shape{}, nil
 	}
-	s.file = nil
-	if !errors.Is(err, stamp.ErrNotUnderstood) {
-		return nil, err
-	}
-	c.maker.opts.Error(fmt.Sprintf("type %s: mkfs runs for each disk: its result cannot be given other UUIDs: %v", cfg.Type, err))
-	return &shape{}, nil
-}
-
-// cast makes a disk of s in a file that never had a name, or, on a filesystem
-// without such files, in a private directory.
-func (c *Caster) cast(ctx context.Context, s *shape) (*disk.Disk, error) {
-	fd, err := sparse.Unnamed(c.maker.opts.Dir, true)
-	if errors.Is(err, errors.ErrUnsupported) {
-		return c.maker.Filled(ctx, func(ctx context.Context, path string) error {
-			return s.fillFile(ctx, path)
-		})
+	if err == nil && s.mold == nil {
+		c.maker.opts.Debug(fmt.Sprintf("type %s: %v: disks share a file", cfg.Type, mold.ErrTooLarge))
+		s.base, err = c.maker.keepAsBase(c.ctx, d)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := s.fill(ctx, fd); err != nil {
-		unix.Close(fd)
-		return nil, err
-	}
-	return disk.FromFD(fd, c.maker.opts.Debug)
+	return s, nil
 }
 
-func (s *shape) fillFile(ctx context.Context, path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("cast: %w", err)
-	}
-	defer f.Close()
-	sparse.WriteInPlace(int(f.Fd()))
-	return s.fill(ctx, int(f.Fd()))
-}
-
-// fill gives the empty file fd the content of s with an identity of its own.
-func (s *shape) fill(ctx context.Context, fd int) error {
+// cast makes a disk of s, with an identity of its own.
+func (c *Caster) cast(ctx context.Context, s *shape) (disk.Interface, error) {
 	var id stamp.ID
 	if _, err := rand.Read(id[:]); err != nil {
-		return fmt.Errorf("cast: random identity: %w", err)
+		return nil, fmt.Errorf("cast: random identity: %w", err)
 	}
 	patches := s.stamp.Patches(id)
-	if s.mold != nil {
-		return s.mold.Cast(fd, patches)
+	if s.base == nil {
+		return c.maker.unnamed(ctx, func(fd int) error { return s.mold.Cast(fd, patches) })
 	}
-	if _, err := sparse.Clone(ctx, fd, s.file.FD(), sparse.Options{}); err != nil {
-		return err
+	d, err := c.maker.over(ctx, s.base, c.maker.opts.Config.Size)
+	if err != nil {
+		return nil, err
 	}
-	return mold.Patch(fd, patches)
+	for _, p := range patches {
+		if err := d.Patch(p.Off, p.Data); err != nil {
+			return nil, errors.Join(fmt.Errorf("cast: %w", err), d.Close())
+		}
+	}
+	return d, nil
 }

@@ -6,7 +6,6 @@ package mold
 import (
 	"fmt"
 	"io"
-	"math"
 
 	"golang.org/x/sys/unix"
 
@@ -23,15 +22,6 @@ func (m *Mold) Cast(fd int, patches []stamp.Patch) error {
 	}
 	if err := m.write(fd, patches); err != nil {
 		return fmt.Errorf("cast: %w", err)
-	}
-	return nil
-}
-
-// Patch writes patches, as in Cast, over what the file has that fd is open on.
-func Patch(fd int, patches []stamp.Patch) error {
-	holes := &Mold{size: math.MaxInt64}
-	if err := holes.write(fd, patches); err != nil {
-		return fmt.Errorf("patch: %w", err)
 	}
 	return nil
 }

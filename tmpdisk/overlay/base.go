@@ -76,16 +76,27 @@ func (b *Base) Changed() error {
 	return err
 }
 
-// Is reports whether the file or device at path is the base, as it was when it was opened.
+// Is reports whether path leads to the file or device that the base is, and IsOpenOn
+// whether fd is open on it.
 func (b *Base) Is(path string) bool {
-	var byName, byFD unix.Stat_t
-	if unix.Stat(path, &byName) != nil || unix.Fstat(b.image.FD(), &byFD) != nil {
+	var st unix.Stat_t
+	return unix.Stat(path, &st) == nil && b.is(&st)
+}
+
+func (b *Base) IsOpenOn(fd int) bool {
+	var st unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && b.is(&st)
+}
+
+func (b *Base) is(st *unix.Stat_t) bool {
+	var own unix.Stat_t
+	if unix.Fstat(b.image.FD(), &own) != nil {
 		return false
 	}
-	if byName.Mode&unix.S_IFMT == unix.S_IFBLK {
-		return byName.Rdev == byFD.Rdev && byFD.Mode&unix.S_IFMT == unix.S_IFBLK
+	if st.Mode&unix.S_IFMT == unix.S_IFBLK {
+		return b.image.IsDevice() && st.Rdev == own.Rdev
 	}
-	return byName.Dev == byFD.Dev && byName.Ino == byFD.Ino
+	return st.Dev == own.Dev && st.Ino == own.Ino
 }
 
 // Link gives the file of the base one more name, in the directory dirfd. The error wraps
@@ -128,8 +139,8 @@ func (b *Base) lookAtDevice() (string, error) {
 	return fmt.Sprintf("device size %d sum %x", size, sum.Sum(nil)[:16]), nil
 }
 
-// hold keeps b open for one more user.
-func (b *Base) hold() { b.users.Add(1) }
+// Hold keeps b open for one more user, who calls Release.
+func (b *Base) Hold() { b.users.Add(1) }
 
 // Release says that the caller does not need b any more.
 func (b *Base) Release() error {

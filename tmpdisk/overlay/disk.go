@@ -56,7 +56,7 @@ func over(own *disk.Disk, base *Base, size int64) (*Disk, error) {
 		return nil, errors.Join(err, own.Close())
 	}
 	d.busy.freed.L = &d.busy.mu
-	base.hold()
+	base.Hold()
 	return d, nil
 }
 

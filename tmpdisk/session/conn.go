@@ -31,7 +31,7 @@ func (c *Conn) Gate() (word *atomic.Uint64, read, write uint64) {
 func (c *Conn) Size() int64 { return c.disk.Size() }
 
 // Disk is the disk behind c, for what is not a request.
-func (c *Conn) Disk() keep.Disk { return c.disk }
+func (c *Conn) Disk() disk.Interface { return c.disk }
 
 // Shared reports whether all connections to the session see one disk.
 func (c *Conn) Shared() bool { return c.session.policy.Share }

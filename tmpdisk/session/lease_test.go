@@ -195,7 +195,7 @@ func TestUnreachableIsNotFailed(t *testing.T) {
 	}
 }
 
-type cutOffDisk struct{ keep.Disk }
+type cutOffDisk struct{ disk.Interface }
 
 func (cutOffDisk) Sync() error           { return unix.ENOTCONN }
 func (cutOffDisk) Do(disk.Request) error { return unix.ENOTCONN }
@@ -283,7 +283,7 @@ func TestNamingWaitsForOtherMachines(t *testing.T) {
 
 // crawlingDisk takes a second for each request, and zeroes only by writing.
 type crawlingDisk struct {
-	keep.Disk
+	disk.Interface
 	now  *testkit.Clock
 	done uint64 // bytes
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 )
@@ -91,7 +92,7 @@ func (r *registry) open(ctx context.Context, key keep.Key, export string, policy
 	r.at(key).refs++
 	r.mu.Unlock()
 	made := false
-	c, err := r.s.Open(ctx, key, export, policy, func(ctx context.Context) (keep.Disk, error) {
+	c, err := r.s.Open(ctx, key, export, policy, func(ctx context.Context) (disk.Interface, error) {
 		made = true
 		return make(ctx)
 	})

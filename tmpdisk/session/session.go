@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 )
@@ -20,7 +21,7 @@ import (
 // number of goroutines at once; Sessions.Close must come after the last.
 type Conn struct {
 	session *session
-	disk    keep.Disk
+	disk    disk.Interface
 	gate    gate
 	fenced  atomic.Bool // by a later connection
 }

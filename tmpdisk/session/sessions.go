@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/fsprobe"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
@@ -115,7 +116,7 @@ func (s *Sessions) find() error {
 //
 // The policy holds until the disk waits again. A client that comes while others
 // are connected joins under theirs.
-func (s *Sessions) Open(ctx context.Context, key keep.Key, export string, policy Policy, fresh func(context.Context) (keep.Disk, error)) (*Conn, error) {
+func (s *Sessions) Open(ctx context.Context, key keep.Key, export string, policy Policy, fresh func(context.Context) (disk.Interface, error)) (*Conn, error) {
 	for {
 		mine, first, err := s.join(key, policy)
 		if err != nil {
@@ -178,7 +179,7 @@ func (s *Sessions) release(mine *session) {
 }
 
 // begin fills mine with its disk, and connects its first client.
-func (s *Sessions) begin(ctx context.Context, mine *session, export string, fresh func(context.Context) (keep.Disk, error)) (c *Conn, err error) {
+func (s *Sessions) begin(ctx context.Context, mine *session, export string, fresh func(context.Context) (disk.Interface, error)) (c *Conn, err error) {
 	err = errors.New("session: the disk's maker did not return") // it panicked
 	defer func() {
 		s.mu.Lock()
@@ -217,7 +218,7 @@ func (s *Sessions) look(mine *session) error {
 }
 
 // obtain returns the disk that waits, or a fresh one.
-func (s *Sessions) obtain(ctx context.Context, mine *session, export string, fresh func(context.Context) (keep.Disk, error)) (*files.Claim, error) {
+func (s *Sessions) obtain(ctx context.Context, mine *session, export string, fresh func(context.Context) (disk.Interface, error)) (*files.Claim, error) {
 	key := mine.key
 	claim, err := s.dir.Resume(ctx, key, mine.known)
 	var gone *keep.LostError

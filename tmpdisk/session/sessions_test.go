@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
@@ -131,7 +132,7 @@ func TestTogetherWaitForOneMaking(t *testing.T) {
 	var all sync.WaitGroup
 	for range 10 {
 		spawn(&all, func() {
-			c, err := s.Open(context.Background(), keyA, "", minute, func(ctx context.Context) (keep.Disk, error) {
+			c, err := s.Open(context.Background(), keyA, "", minute, func(ctx context.Context) (disk.Interface, error) {
 				made.Add(1)
 				<-making
 				return blank(s)(ctx)
@@ -165,7 +166,7 @@ func TestMakerLeaves(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	making, first, second := make(chan struct{}), make(chan error), make(chan *Conn)
 	go func() {
-		_, err := s.Open(ctx, keyA, "", minute, func(ctx context.Context) (keep.Disk, error) {
+		_, err := s.Open(ctx, keyA, "", minute, func(ctx context.Context) (disk.Interface, error) {
 			close(making)
 			<-ctx.Done()
 			return nil, ctx.Err()
@@ -196,11 +197,11 @@ func TestMakerFails(t *testing.T) {
 	s, _ := server(t)
 	func() {
 		defer func() { recover() }()
-		s.Open(context.Background(), keyA, "", minute, func(context.Context) (keep.Disk, error) { panic("the maker's") })
+		s.Open(context.Background(), keyA, "", minute, func(context.Context) (disk.Interface, error) { panic("the maker's") })
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	_, err := s.Open(ctx, keyA, "", minute, func(context.Context) (keep.Disk, error) { return nil, unix.ENOSPC })
+	_, err := s.Open(ctx, keyA, "", minute, func(context.Context) (disk.Interface, error) { return nil, unix.ENOSPC })
 	if !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("got %v, want %v", err, unix.ENOSPC)
 	}
@@ -329,7 +330,7 @@ func TestStop(t *testing.T) {
 	making, stopped := make(chan struct{}), make(chan struct{})
 	opened := make(chan *Conn)
 	go func() {
-		c, err := s.Open(context.Background(), keyC, "", minute, func(ctx context.Context) (keep.Disk, error) {
+		c, err := s.Open(context.Background(), keyC, "", minute, func(ctx context.Context) (disk.Interface, error) {
 			close(making)
 			<-stopped
 			return blank(s)(ctx)

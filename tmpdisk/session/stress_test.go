@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 )
@@ -31,7 +32,7 @@ type strain struct {
 }
 
 // make makes a disk with a number of its own, which no client has written.
-func (n *strain) make(ctx context.Context) (keep.Disk, error) {
+func (n *strain) make(ctx context.Context) (disk.Interface, error) {
 	d, err := blank(n.r.s)(ctx)
 	if err != nil {
 		return nil, err
@@ -49,7 +50,7 @@ func (n *strain) client(key keep.Key, rng *rand.Rand) {
 	want, was := n.written[key], n.owns[key]
 	n.mu.Unlock()
 	fresh := false
-	c, err := n.r.open(context.Background(), key, "", policyOf(key), func(ctx context.Context) (keep.Disk, error) {
+	c, err := n.r.open(context.Background(), key, "", policyOf(key), func(ctx context.Context) (disk.Interface, error) {
 		fresh = true
 		return n.make(ctx)
 	})

@@ -91,13 +91,15 @@ func dies(s *Sessions) {
 }
 
 // none fails: there is to be no fresh disk.
-func none(context.Context) (keep.Disk, error) { return nil, errors.New("a fresh disk was asked for") }
+func none(context.Context) (disk.Interface, error) {
+	return nil, errors.New("a fresh disk was asked for")
+}
 
 // blank makes a disk for s.
 func blank(s *Sessions) kit.Maker { return kit.Blank(s.opts.Path, kit.Size) }
 
-func fresh(d keep.Disk) kit.Maker {
-	return func(context.Context) (keep.Disk, error) { return d, nil }
+func fresh(d disk.Interface) kit.Maker {
+	return func(context.Context) (disk.Interface, error) { return d, nil }
 }
 
 func openAs(t testing.TB, s *Sessions, key keep.Key, export string, policy Policy, make kit.Maker) *Conn {
@@ -297,7 +299,7 @@ func (j *journal) events() []event {
 
 // watched is a disk that keeps a journal.
 type watched struct {
-	keep.Disk
+	disk.Interface
 	journal *journal
 	syncErr error
 	closed  atomic.Bool

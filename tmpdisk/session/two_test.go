@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
@@ -196,7 +197,7 @@ func TestFailedDisk(t *testing.T) {
 // While a fresh disk was being made, another server had the session and lost it.
 func TestFreshComesTooLate(t *testing.T) {
 	a, b, _ := two(t, false)
-	_, err := a.Open(context.Background(), keyA, "", minute, func(ctx context.Context) (keep.Disk, error) {
+	_, err := a.Open(context.Background(), keyA, "", minute, func(ctx context.Context) (disk.Interface, error) {
 		used(t, b, keyA)
 		b.DropOldest()
 		return blank(a)(ctx)

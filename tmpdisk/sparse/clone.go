@@ -63,7 +63,7 @@ func cloneBest(ctx context.Context, dst, src int, o Options) (Result, error) {
 		return Result{}, err
 	}
 	if !o.copyOnly && !o.readWriteOnly {
-		err := reflink(dst, src)
+		err := Reflink(dst, src)
 		switch {
 		case err == nil:
 			return Result{how: byReflink}, nil
@@ -98,9 +98,10 @@ func cloneBest(ctx context.Context, dst, src int, o Options) (Result, error) {
 	return r, err
 }
 
-// reflink makes the empty file dst share the blocks of src, so that nothing is
-// copied. What is written to either later the other does not see.
-func reflink(dst, src int) error {
+// Reflink makes the empty file dst share the blocks of src, so that nothing is
+// copied. What is written to either later the other does not see. Where the filesystem
+// cannot, the error may be any; but if it wraps ENOSPC or EDQUOT there is no room.
+func Reflink(dst, src int) error {
 	if writtenInPlace(src) {
 		WriteInPlace(dst) // btrfs shares blocks only between files that are alike
 	}

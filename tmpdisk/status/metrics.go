@@ -46,6 +46,7 @@ type Outcome int
 const (
 	Cast               Outcome = iota // from a mold
 	Clone                             // of a template
+	Overlay                           // over a base, a template or a mold that is a file
 	Made                              // for this client
 	Spare                             // made ahead
 	Returned                          // by another client, which has not used it
@@ -64,6 +65,7 @@ const (
 var outcomeNames = [Outcomes]string{
 	Cast:               "cast",
 	Clone:              "clone",
+	Overlay:            "overlay",
 	Made:               "made",
 	Spare:              "spare",
 	Returned:           "returned",

@@ -13,6 +13,7 @@ const Format = 1
 const (
 	KindMold     = "mold"     // cast from what mkfs wrote once
 	KindTemplate = "template" // cloned from what the command made once
+	KindBase     = "base"     // over the image of base=
 	KindCommand  = "command"  // by the command, for each disk
 	KindMkfs     = "mkfs"     // by mkfs, for each disk
 )

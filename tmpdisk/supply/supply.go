@@ -12,6 +12,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/maker"
+	"nbdkit-tmpdisk-plugin/tmpdisk/overlay"
 	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
@@ -36,6 +37,7 @@ type Supply struct {
 	opts      Options
 	maker     *maker.Maker
 	caster    *maker.Caster       // nil if a command makes the disks
+	based     *maker.Based        // nil if there is no base=
 	templates *template.Templates // nil if none are used
 	pool      *pool.Pool[*Fresh]
 	files     *sys.Asker // what decides the content of templates, and template-dir
@@ -47,7 +49,7 @@ const patience = 2 * time.Second
 
 // A Fresh is a disk that no client has used.
 type Fresh struct {
-	*disk.Disk
+	disk.Interface
 	key      string         // what decided the content when it was made; see Supply.key
 	how      status.Outcome // how it was made
 	made     time.Time
@@ -73,6 +75,8 @@ func New(o Options) *Supply {
 	s := &Supply{opts: o, maker: maker.New(o.Options), files: sys.NewAsker()}
 	cfg := o.Config
 	switch {
+	case cfg.Base != "":
+		s.based = maker.NewBased(s.maker)
 	case cfg.Builtin():
 		// A cast takes no longer than it takes to fetch a spare disk.
 		s.caster = maker.NewCaster(s.maker, o.Molds, func() { s.pool.Start() })
@@ -106,11 +110,13 @@ func (s *Supply) Start() {
 			s.opts.Error(err.Error())
 		}
 	}
-	if s.caster != nil {
+	switch {
+	case s.based != nil:
+	case s.caster != nil:
 		s.caster.Start()
-		return
+	default:
+		s.pool.Start()
 	}
-	s.pool.Start()
 }
 
 // Stop ends what is being made, for the reason why, and drops what is ready.
@@ -121,6 +127,9 @@ func (s *Supply) Stop(why error) {
 	}
 	if s.caster != nil {
 		s.caster.Stop(why)
+	}
+	if s.based != nil {
+		s.based.Stop()
 	}
 }
 
@@ -133,6 +142,9 @@ func (s *Supply) AtOnce() bool { return s.caster != nil && s.caster.Casts() }
 
 // Take returns a disk that no client has used.
 func (s *Supply) Take(ctx context.Context) (*Fresh, error) {
+	if s.based != nil {
+		return s.make(ctx)
+	}
 	if s.caster == nil {
 		return s.pool.Get(ctx)
 	}
@@ -150,7 +162,7 @@ func (s *Supply) Take(ctx context.Context) (*Fresh, error) {
 // Return takes back a disk of a client that is gone. One that the client has not
 // used is another's, unless to cast another takes no longer than to hand it out again.
 func (s *Supply) Return(f *Fresh) {
-	if s.AtOnce() {
+	if s.based != nil || s.AtOnce() {
 		if err := f.Close(); err != nil {
 			s.opts.Debug(fmt.Sprintf("%v (ignored)", err))
 		}
@@ -167,22 +179,39 @@ func (s *Supply) make(ctx context.Context) (*Fresh, error) {
 	if err != nil {
 		return nil, err
 	}
-	fresh, how := s.maker.Fresh, status.Made
-	switch {
-	case s.caster != nil:
-		fresh, how = s.caster.Make, status.Cast
-	case s.templates != nil:
-		fresh, how = s.templates.Make, status.Clone
-	}
-	d, err := fresh(ctx)
+	d, how, err := s.fresh(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.maker.Servable(d); err != nil {
-		return nil, errors.Join(err, d.Close())
+	switch d := d.(type) {
+	case *overlay.Disk:
+		how = status.Overlay
+	case *disk.Disk:
+		if err := s.maker.Servable(d); err != nil {
+			return nil, errors.Join(err, d.Close())
+		}
 	}
 	s.opts.Made(time.Since(began))
-	return &Fresh{Disk: d, key: key, how: how, made: time.Now()}, nil
+	return &Fresh{Interface: d, key: key, how: how, made: time.Now()}, nil
+}
+
+func (s *Supply) fresh(ctx context.Context) (d disk.Interface, how status.Outcome, err error) {
+	switch {
+	case s.based != nil:
+		d, err = s.based.Make(ctx)
+		return d, status.Overlay, err
+	case s.caster != nil:
+		d, err = s.caster.Make(ctx)
+		return d, status.Cast, err
+	case s.templates != nil:
+		d, err = s.templates.Make(ctx)
+		return d, status.Clone, err
+	}
+	file, err := s.maker.Fresh(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	return file, status.Made, nil
 }
 
 // key changes when disks that are made from now on may have another content.
@@ -209,6 +238,8 @@ func (s *Supply) key() (string, error) {
 // memory that takes.
 func (s *Supply) Kind() (kind string, mold int64) {
 	switch {
+	case s.based != nil:
+		return status.KindBase, 0
 	case s.templates != nil:
 		return status.KindTemplate, 0
 	case s.caster == nil:

@@ -33,10 +33,10 @@ type build struct {
 	done   chan struct{} // closed when it has ended
 
 	// With Templates.mu:
-	waiting    int        // visits
-	unattended bool       // it is the one that Options.Unattended is about
-	disk       *disk.Disk // once it has ended: for one of those who wait
-	err        error      // the same: for whoever began it
+	waiting    int            // visits
+	unattended bool           // it is the one that Options.Unattended is about
+	disk       disk.Interface // once it has ended: for one of those who wait
+	err        error          // the same: for whoever began it
 }
 
 // A visit is one caller's wait for a build. It ends with the call of wait.
@@ -128,7 +128,7 @@ func (b *build) attend() {
 // run is the goroutine of a build. It books an outcome even if the maker
 // panics or calls [runtime.Goexit].
 func (b *build) run(dir dir, lock *lock) {
-	var d *disk.Disk
+	var d disk.Interface
 	err := errors.New("make disk: the maker did not return")
 	defer func() {
 		if v := recover(); v != nil {
@@ -143,7 +143,7 @@ func (b *build) run(dir dir, lock *lock) {
 }
 
 // ended gives the outcome to those who wait, or closes a disk that nobody waits for.
-func (b *build) ended(d *disk.Disk, err error) {
+func (b *build) ended(d disk.Interface, err error) {
 	b.t.mu.Lock()
 	if b.t.newest == b {
 		b.t.newest = nil
@@ -165,7 +165,7 @@ func (b *build) ended(d *disk.Disk, err error) {
 
 // wait returns the disk that was built, or nil if another caller has it, the
 // error of the build if it was begun for this caller, or the end of ctx.
-func (v *visit) wait(ctx context.Context) (*disk.Disk, error) {
+func (v *visit) wait(ctx context.Context) (disk.Interface, error) {
 	select {
 	case <-v.done:
 	case <-ctx.Done():
@@ -193,7 +193,7 @@ func (v *visit) wait(ctx context.Context) (*disk.Disk, error) {
 
 // build makes a disk and keeps a copy, with the lock of key. The disk that was
 // made is returned, whether or not the copy could be kept.
-func (t *Templates) build(ctx context.Context, dir dir, key string) (*disk.Disk, error) {
+func (t *Templates) build(ctx context.Context, dir dir, key string) (disk.Interface, error) {
 	// It may have been finished before the lock was taken.
 	f, err := dir.template(key)
 	if err == nil {
@@ -226,6 +226,12 @@ func (t *Templates) build(ctx context.Context, dir dir, key string) (*disk.Disk,
 		case err == nil:
 			t.wasKept()
 			t.debugf(key, "%s, kept %s", built, kept)
+			if f, err := dir.template(key); linked && err == nil {
+				d.Close() // a client must not change what it is linked to
+				return t.clone(ctx, dir, key, f)
+			} else if err == nil {
+				f.Close()
+			}
 			return t.own(ctx, d, linked)
 		case ctx.Err() != nil:
 			return nil, errors.Join(err, d.Close())
@@ -242,7 +248,7 @@ func (t *Templates) build(ctx context.Context, dir dir, key string) (*disk.Disk,
 
 // own returns d, or a copy of it if the command has linked it to a file that
 // stays: a client must not change that.
-func (t *Templates) own(ctx context.Context, d *disk.Disk, linked bool) (*disk.Disk, error) {
+func (t *Templates) own(ctx context.Context, d *disk.Disk, linked bool) (disk.Interface, error) {
 	if !linked {
 		return d, nil
 	}
@@ -253,7 +259,10 @@ func (t *Templates) own(ctx context.Context, d *disk.Disk, linked bool) (*disk.D
 	if closeErr := d.Close(); closeErr != nil {
 		t.opts.Debug(fmt.Sprintf("%v (ignored)", closeErr))
 	}
-	return copied, err
+	if err != nil {
+		return nil, err
+	}
+	return copied, nil
 }
 
 // unfit says why a disk can never become a template, "" if it may. linked is whether

@@ -13,8 +13,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
+	"nbdkit-tmpdisk-plugin/tmpdisk/overlay"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
@@ -29,6 +32,11 @@ type Maker interface {
 	Fresh(ctx context.Context) (*disk.Disk, error)
 	// Filled returns the disk that fill has put at a path.
 	Filled(ctx context.Context, fill func(ctx context.Context, path string) error) (*disk.Disk, error)
+	// Shares returns a disk that shares the blocks of the file src, or nil where that
+	// cannot be.
+	Shares(ctx context.Context, src int) (*disk.Disk, error)
+	// Over returns a disk over base.
+	Over(ctx context.Context, base *overlay.Base) (*overlay.Disk, error)
 }
 
 // Options say where templates are, and how to talk about them.
@@ -56,7 +64,8 @@ type Templates struct {
 	running sync.WaitGroup // builds
 
 	mu     sync.Mutex
-	newest *build // that began last, until it has ended
+	newest *build        // that began last, until it has ended
+	base   *overlay.Base // the template that disks stand on where they cannot share its blocks; or nil
 	miss   miss
 	full   logs.Fault  // nothing can be kept in template-dir
 	pause  sys.Backoff // until it is tried again
@@ -80,6 +89,12 @@ func New(opts Options, maker Maker) *Templates {
 func (t *Templates) Stop(why error) {
 	t.cancel(why)
 	t.running.Wait()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.base != nil {
+		t.base.Release()
+		t.base = nil
+	}
 }
 
 // errAlone says that a disk is to be made without a template.
@@ -87,13 +102,17 @@ var errAlone = errors.New("not worth a template")
 
 // Make returns a new disk: a clone of the template, which is made first if
 // there is none. The making goes on if ctx ends meanwhile.
-func (t *Templates) Make(ctx context.Context) (*disk.Disk, error) {
+func (t *Templates) Make(ctx context.Context) (disk.Interface, error) {
 	pause := sys.Backoff{First: time.Millisecond, Last: 50 * time.Millisecond}
 	for {
 		d, err := t.try(ctx, t.maker.Key())
 		switch {
 		case errors.Is(err, errAlone):
-			return t.maker.Fresh(ctx)
+			fresh, err := t.maker.Fresh(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return fresh, nil
 		case d != nil || err != nil && !errors.Is(err, errLocked):
 			return d, err
 		case err == nil:
@@ -111,7 +130,7 @@ func (t *Templates) Make(ctx context.Context) (*disk.Disk, error) {
 // try returns a clone, or what a build has made for the caller. It returns nil if that
 // went to another caller. The error is errAlone if there is no point in a build, and
 // errLocked if another process builds.
-func (t *Templates) try(ctx context.Context, key string) (*disk.Disk, error) {
+func (t *Templates) try(ctx context.Context, key string) (disk.Interface, error) {
 	dir, err := openDir(t.opts.Dir, true)
 	if lacksRoom(err) {
 		t.notKept(key, err)
@@ -140,24 +159,67 @@ func (t *Templates) try(ctx context.Context, key string) (*disk.Disk, error) {
 	return b.wait(ctx)
 }
 
-// clone makes a disk of the template that f is open on, and closes f. Whatever
-// becomes of the template's name meanwhile, f stays what it is.
-func (t *Templates) clone(ctx context.Context, dir dir, key string, f *os.File) (*disk.Disk, error) {
+// clone makes a disk of the template that f is open on, and closes f: one that shares its
+// blocks, or stands on it. Whatever becomes of the template's name meanwhile, f stays what
+// it is.
+func (t *Templates) clone(ctx context.Context, dir dir, key string, f *os.File) (disk.Interface, error) {
 	defer f.Close()
 	began := time.Now()
 	if err := dir.touch(key); err != nil {
 		t.debugf(key, "note use: %v (ignored)", err)
 	}
-	var cloned sparse.Result
-	d, err := t.maker.Filled(ctx, func(ctx context.Context, path string) (err error) {
-		cloned, err = cloneTo(ctx, path, int(f.Fd()))
-		return err
-	})
+	shares, err := t.maker.Shares(ctx, int(f.Fd()))
+	if err != nil {
+		return nil, fmt.Errorf("clone: %w", err)
+	}
+	if shares != nil {
+		t.debugf(key, "hit, cloned by reflink, ready in %s", short(time.Since(began)))
+		return shares, nil
+	}
+	base, err := t.baseOf(f, key)
 	if err != nil {
 		return nil, err
 	}
-	t.debugf(key, "hit, cloned %s, ready in %s", cloned, short(time.Since(began)))
+	defer base.Release()
+	d, err := t.maker.Over(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	t.debugf(key, "hit, shared, ready in %s", short(time.Since(began)))
 	return d, nil
+}
+
+// baseOf is the template that f is open on, which the caller releases. All disks share one
+// descriptor.
+func (t *Templates) baseOf(f *os.File, key string) (*overlay.Base, error) {
+	t.mu.Lock()
+	last := t.base
+	if last != nil && last.IsOpenOn(int(f.Fd())) {
+		last.Hold()
+		t.mu.Unlock()
+		return last, nil
+	}
+	t.mu.Unlock()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("duplicate descriptor: %w", err)
+	}
+	image, err := disk.FromFD(fd, t.opts.Debug)
+	if err != nil {
+		return nil, err
+	}
+	base, err := overlay.Own(image, f.Name(), "template "+key)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.base != nil {
+		t.base.Release()
+	}
+	t.base = base
+	base.Hold()
+	return base, nil
 }
 
 // cloneTo clones the file that src is open on to a new file at path.

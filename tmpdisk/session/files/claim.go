@@ -24,7 +24,7 @@ import (
 type Claim struct {
 	Key keep.Key
 	// Disk is nil until the session is this server's.
-	Disk  keep.Disk
+	Disk  disk.Interface
 	Lease *keep.Lease // nil where no other machine can have the disk
 	// Used says that a client may know what is on the disk, even if none has used it
 	// since it was opened.

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
@@ -21,7 +22,7 @@ import (
 
 // Create takes in a fresh disk for a key that is unknown. It closes the disk if it
 // fails, and where it keeps a clone in its place.
-func (d *Dir) Create(ctx context.Context, key keep.Key, export string, fresh keep.Disk) (*Claim, error) {
+func (d *Dir) Create(ctx context.Context, key keep.Key, export string, fresh disk.Interface) (*Claim, error) {
 	c, err := d.adopt(ctx, key, export, fresh)
 	if err != nil {
 		fresh.Close()
@@ -33,7 +34,7 @@ func (d *Dir) Create(ctx context.Context, key keep.Key, export string, fresh kee
 	return c, nil
 }
 
-func (d *Dir) adopt(ctx context.Context, key keep.Key, export string, fresh keep.Disk) (*Claim, error) {
+func (d *Dir) adopt(ctx context.Context, key keep.Key, export string, fresh disk.Interface) (*Claim, error) {
 	p, err := d.private(true)
 	if err != nil {
 		return nil, err
@@ -65,7 +66,7 @@ func (d *Dir) adopt(ctx context.Context, key keep.Key, export string, fresh keep
 // tempDisk gives fresh a temporary name, and locks it; or a clone of it, where it never
 // had a name on this filesystem that it could have again, or where it is another user's,
 // so that it would be refused when it is opened next.
-func (d *Dir) tempDisk(ctx context.Context, p *privdir.Dir, key keep.Key, fresh keep.Disk) (name string, own keep.Disk, err error) {
+func (d *Dir) tempDisk(ctx context.Context, p *privdir.Dir, key keep.Key, fresh disk.Interface) (name string, own disk.Interface, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fresh.FD(), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return "", nil, errors.Join(err, errors.New("the command made a block device, which cannot be kept there: have it make a file"))

@@ -28,7 +28,7 @@ func tmpfs(t *testing.T, size string) string {
 
 // removed is a disk whose file had a name, which cannot be given back to it.
 func removed(dir string) kit.Maker {
-	return func(context.Context) (keep.Disk, error) {
+	return func(context.Context) (disk.Interface, error) {
 		path := filepath.Join(dir, "disk")
 		if err := os.WriteFile(path, make([]byte, kit.Size), 0o666); err != nil {
 			return nil, err
@@ -43,7 +43,7 @@ func anothers(t *testing.T, dir string) kit.Maker {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
-	return func(ctx context.Context) (keep.Disk, error) {
+	return func(ctx context.Context) (disk.Interface, error) {
 		d, err := kit.Blank(dir, kit.Size)(ctx)
 		if err == nil {
 			err = unix.Fchown(d.FD(), 12345, 12345)

@@ -37,7 +37,7 @@ func begun(t testing.TB, o Options) *Dir {
 }
 
 // made makes a disk with something in block 5.
-func made(t testing.TB, make kit.Maker) keep.Disk {
+func made(t testing.TB, make kit.Maker) disk.Interface {
 	t.Helper()
 	d, err := make(ctx)
 	if err == nil {

@@ -34,11 +34,11 @@ func Unblock(b []byte) (conn, seq int) {
 }
 
 // A Maker makes a disk.
-type Maker = func(context.Context) (keep.Disk, error)
+type Maker = func(context.Context) (disk.Interface, error)
 
 // Blank makes a disk of so many bytes that is an unnamed file in dir.
 func Blank(dir string, size int64) Maker {
-	return func(context.Context) (keep.Disk, error) {
+	return func(context.Context) (disk.Interface, error) {
 		fd, err := sparse.Unnamed(dir, false)
 		if err != nil {
 			return nil, err

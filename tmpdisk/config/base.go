@@ -1,0 +1,74 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package config
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+)
+
+func (c *Config) parseBase(value string) error {
+	c.Base = ""
+	if value == "" {
+		return c.withdraw("base", "empty: name an image, or leave it out to make disks by mkfs or a command")
+	}
+	c.Base = c.host.AbsolutePath(value)
+	return nil
+}
+
+// replaceInherited has what an export's file says of its disk replace what the command
+// line says for all: a base all that would make one, and these a base.
+func (c *Config) replaceInherited() {
+	makes := c.own["command"] || c.own["type"] || c.own["label"]
+	switch {
+	case c.own["base"]:
+		for _, name := range []string{"command", "type", "label"} {
+			if !c.own[name] {
+				delete(c.given, name)
+			}
+		}
+		if !c.own["command"] {
+			c.Command = ""
+		}
+		if !c.own["size"] {
+			c.Size = 0
+		}
+	case makes:
+		c.Base = ""
+		delete(c.given, "base")
+	}
+}
+
+// checkBase refuses what would be made instead of what the base has.
+func (c *Config) checkBase() error {
+	for _, name := range []string{"command", "type", "label"} {
+		if c.Base != "" && c.has(name) {
+			return fmt.Errorf("each disk is what is in the image: leave out %s=, or base=", name)
+		}
+	}
+	return nil
+}
+
+// checkImage opens the base, as each client's disk will.
+func (c *Config) checkImage() error {
+	if c.Base == "" {
+		return nil
+	}
+	image, err := disk.OpenReadOnly(c.Base, c.host.Debug)
+	if err != nil {
+		return &parameterError{"base", err}
+	}
+	defer image.Close()
+	if image.Size() == 0 && c.Size == 0 {
+		return &parameterError{"base", fmt.Errorf("%s: is empty: %w: give size= as well, or another image", c.Base, unix.EINVAL)}
+	}
+	if c.Size != 0 && c.Size < image.Size() {
+		return &parameterError{"size", fmt.Errorf("%d bytes: less than the %d bytes of base=%s: give at least as much, or leave size= out",
+			c.Size, image.Size(), c.Base)}
+	}
+	return nil
+}
