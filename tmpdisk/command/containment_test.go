@@ -119,13 +119,13 @@ func somethingAlive(alive func() []string) bool {
 func allGone(t *testing.T, alive func() []string) {
 	t.Helper()
 	var left []string
-	for range 600 {
+	for range 2400 {
 		if left = alive(); len(left) == 0 {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	t.Errorf("got %d threads 30 s after the end, want none: %v", len(left), left[0])
+	t.Errorf("got %d threads two minutes after the end, want none: %v", len(left), left[0])
 }
 
 const awaitStart = "while ! [ -e $started ]; do sleep 0.01; done\n"

@@ -351,9 +351,9 @@ func wantOrder(t *testing.T, log []event) {
 }
 
 // eventually waits for what must come.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for until := time.Now().Add(10 * time.Second); !ok(); time.Sleep(100 * time.Microsecond) {
+	for until := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(100 * time.Microsecond) {
 		if time.Now().After(until) {
 			t.Fatalf("%s: it does not come", what)
 		}

@@ -79,7 +79,7 @@ func TestKillUIDKillsOnlyThatUser(t *testing.T) {
 			break
 		}
 	}
-	if err := killUID(victim, killer, 20*time.Second); err != nil {
+	if err := killUID(victim, killer, 2*time.Minute); err != nil {
 		t.Fatal(err) // with this process, the first, go the others
 	}
 	if alive, err := processesOf(victim); err != nil || len(alive) > 0 {
