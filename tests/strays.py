@@ -14,6 +14,7 @@
 
 import os
 import sys
+import threading
 import time
 
 
@@ -36,15 +37,26 @@ def is_stray(proc, directory):
 def strays(directory):
     """Return for each process ID the state, as b"S", and the CPU time, in ticks."""
     found = {}
-    for pid in os.listdir("/proc"):
-        try:
-            if pid.isdigit() and is_stray("/proc/" + pid, directory):
-                with open("/proc/" + pid + "/stat", "rb") as f:
-                    stat = f.read().rpartition(b")")[2].split()
-                found[pid] = stat[0], stat[11:15]
-        except OSError:  # gone by now, or not ours
-            pass
-    return found
+    pids = iter([pid for pid in os.listdir("/proc") if pid.isdigit()])
+
+    def look():
+        for pid in pids:
+            try:
+                if is_stray("/proc/" + pid, directory):
+                    with open("/proc/" + pid + "/stat", "rb") as f:
+                        stat = f.read().rpartition(b")")[2].split()
+                    found[pid] = stat[0], stat[11:15]
+            except OSError:  # gone by now, or not ours
+                pass
+
+    # Another's process that hangs in the kernel, because its FUSE server does say,
+    # may keep whoever looks at it. Then another thread looks at the rest.
+    while True:
+        looking = threading.Thread(target=look, daemon=True)
+        looking.start()
+        looking.join(10)
+        if not looking.is_alive():
+            return dict(found)
 
 
 def main():
