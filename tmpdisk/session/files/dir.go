@@ -17,6 +17,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/fsprobe"
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/trial"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
@@ -110,6 +111,16 @@ func (d *Dir) private(make bool) (*privdir.Dir, error) {
 	}
 	d.open = p
 	return p, nil
+}
+
+// tryFilesystem finds out what the filesystem of p can do, and says it.
+func (d *Dir) tryFilesystem(p *privdir.Dir) error {
+	r, err := trial.Filesystem(p, d.opts.Debug)
+	if r != nil {
+		trial.Report(r, d.opts.Path, d.opts.Debug, d.opts.LogError)
+		d.filesystem.Store(r)
+	}
+	return err
 }
 
 // Close removes the directory if nothing is in it.
