@@ -129,6 +129,15 @@ func TestFailedDiskWithoutNote(t *testing.T) {
 	// Another disk of that name has not failed.
 	usedAs(t, s, keyA, "export", freshMinute)
 	wantResumed(t, s, keyA)
+
+	c = written(t, s, keyB)
+	c.session.fail(unix.EIO)
+	withoutDescriptors(t, func() { s.Close(c) })
+	if err := os.Remove(kit.Path(o.Path, kit.DiskOf(keyB))); err != nil {
+		t.Fatal(err)
+	}
+	usedAs(t, s, keyB, "export", freshMinute)
+	wantResumed(t, s, keyB)
 }
 
 // A clock that is set back keeps no disk for good.

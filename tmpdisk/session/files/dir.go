@@ -178,9 +178,14 @@ func (d *Dir) exclusively(ctx context.Context, p *privdir.Dir, f func() error) e
 	return f()
 }
 
-func exists(p *privdir.Dir, name string) bool {
+// exists reports whether p has that file.
+func exists(p *privdir.Dir, name string) (bool, error) {
 	var st unix.Stat_t
-	return unix.Fstatat(p.FD(), name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
+	err := unix.Fstatat(p.FD(), name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return false, fmt.Errorf("stat: %s: %w", p.Join(name), err)
+	}
+	return err == nil, nil
 }
 
 // Space is what the disk of key takes, in bytes. It waits for nobody but the
