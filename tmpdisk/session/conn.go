@@ -151,10 +151,7 @@ func (s *session) flush() error {
 		s.fail(err)
 		return err
 	}
-	if err := s.claim.Verify(); err != nil {
-		if !keep.Scarce(err) && !errors.Is(err, keep.ErrElsewhere) { // which may only look
-			s.fail(err)
-		}
+	if err := s.answered(s.claim.Verify()); err != nil {
 		return err
 	}
 	if s.broken.Load() { // another flush was told of the page
@@ -164,9 +161,12 @@ func (s *session) flush() error {
 }
 
 // renew looks whether the session is still this server's.
-func (s *session) renew() error {
-	err := s.claim.Lease.Renew(s.claim.Verify)
-	if errors.Is(err, keep.ErrOvertaken) || keep.CutOff(err) {
+func (s *session) renew() error { return s.answered(s.claim.Lease.Renew(s.claim.Verify)) }
+
+// answered ends the session if a look has found that it is another server's, or whoever's
+// can reach it. Any other error of a look says nothing of the disk: it is the request's.
+func (s *session) answered(err error) error {
+	if errors.Is(err, keep.ErrOvertaken) || s.claim.Lease != nil && keep.CutOff(err) {
 		s.fail(err)
 	}
 	return known(err)

@@ -95,6 +95,8 @@ func (c *Claim) verdict() error {
 		return c.damaged(c.unread.Error())
 	case c.unread != nil:
 		return c.unread
+	case r.Lost == keep.Damaged: // there was no disk when somebody wrote so
+		return c.damaged(c.at.Join(record.FileName(c.Key)) + ": a note that there was no disk")
 	case r.Lost != "": // whoever wrote so died before it removed the disk
 		return c.lose(r.Lost)
 	case failed == r.Generation:
@@ -222,7 +224,7 @@ func meant(err error) error {
 	return err
 }
 
-// forgetMarks is for a session whose note says it now.
+// forgetMarks is for a session whose disk is gone, or another one than before.
 func (d *Dir) forgetMarks(key keep.Key) {
 	d.failed.Delete(key)
 	d.takeovers.Delete(key)

@@ -147,8 +147,8 @@ func (d *Dir) Forget(ctx context.Context, key keep.Key, before time.Time) error 
 		return err
 	}
 	return d.exclusively(ctx, p, func() error {
-		if exists(p, diskName(key)) {
-			return nil // the session is there again
+		if there, err := exists(p, diskName(key)); err != nil || there {
+			return err // the session is there again
 		}
 		if _, err := record.Load(p, key); errors.Is(err, record.ErrNewer) {
 			return err
