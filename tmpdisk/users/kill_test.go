@@ -191,7 +191,7 @@ func TestLivesAs(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := livesAs(7)([]byte(test.status)); got != test.want {
+			if got := livesAs(7, test.status); got != test.want {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})
