@@ -4,8 +4,8 @@
 package tmpdisk
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -42,7 +42,6 @@ func (s *Server) document() status.Document {
 			Size: x.cfg.Size, Spares: p.Spares, Mold: mold, Disks: e.Disks,
 		})
 	}
-	slices.SortFunc(doc.Exports, func(a, b status.Export) int { return cmp.Compare(a.Name, b.Name) })
 	return doc
 }
 
@@ -64,9 +63,7 @@ func (s *Server) metrics() status.Metrics {
 			e.Spares += p.Spares
 		}
 	}
-	for _, e := range snapshot.Exports {
-		m.Exports = append(m.Exports, *e)
-	}
+	m.Exports = slices.Collect(maps.Values(snapshot.Exports))
 	return m
 }
 

@@ -64,7 +64,7 @@ func TestReportsWhileDisksComeAndGo(t *testing.T) {
 		defer close(done)
 		all.Wait()
 	}()
-	var last status.ExportMetrics
+	last := &status.ExportMetrics{}
 	for running := true; running; {
 		select {
 		case <-done:
@@ -93,7 +93,7 @@ func TestReportsWhileDisksComeAndGo(t *testing.T) {
 }
 
 // laterThan is the metrics now, none of which may be below what they were.
-func laterThan(t *testing.T, s *Server, last status.ExportMetrics) status.ExportMetrics {
+func laterThan(t *testing.T, s *Server, last *status.ExportMetrics) *status.ExportMetrics {
 	t.Helper()
 	now := s.metrics().Exports
 	if len(now) == 0 {
