@@ -18,7 +18,7 @@ const (
 type Meter struct {
 	clients *Clients
 	owner   *owner
-	closed  bool   // under Clients.mu
+	closed  bool // under Clients.mu
 }
 
 // Meter returns a meter for one connection of owner's. It must be closed. As long as
