@@ -79,7 +79,7 @@ func TestTemplateSweep(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer lock.release()
+				defer d.unlock(lock)
 			}
 			if err := m.Sweep(); err != nil {
 				t.Fatal(err)
@@ -130,7 +130,7 @@ func TestTemplateLockOfMany(t *testing.T) {
 				got.Add(1)
 				runtime.Gosched()
 				holders.Add(-1)
-				lock.release()
+				d.unlock(lock)
 			}
 		})
 	}
@@ -155,7 +155,7 @@ func TestTemplateLockIsOne(t *testing.T) {
 		if _, err := d.tryLock("k"); !errors.Is(err, errLocked) {
 			t.Fatalf("got %v, want %v", err, errLocked)
 		}
-		lock.release()
+		d.unlock(lock)
 		if left := testkit.Names(t, privateDir(m)); len(left) != 0 {
 			t.Errorf("got %q left, want nothing", left)
 		}

@@ -168,7 +168,7 @@ func TestTemplateWaiterIsTold(t *testing.T) {
 		t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
 	}
 	// The builder dies: the next one takes over.
-	lock.f.Close()
+	lock.Close()
 	makeOne(t, m, "\x00")
 	if n := len(kept(t, m)); n != 1 {
 		t.Errorf("got %d templates, want 1", n)
