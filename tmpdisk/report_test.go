@@ -132,9 +132,7 @@ func TestMetricsNameExportsThatThereAre(t *testing.T) {
 		if err == nil {
 			err = d.PWrite([]byte("kept"), 0)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		earlier.Close(d)
 	}
 	earlier.Stop()
@@ -145,9 +143,7 @@ func TestMetricsNameExportsThatThereAre(t *testing.T) {
 	}
 	write("a", "size=1M\ncommand=:\n")
 	d, err := openNamed(s, "a/a")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	write("b", "size=1M\ncommand=:\n")
 	s.Exports()
 	if got, want := metricsOf(s), []string{"", "(others)", "a", "b"}; !slices.Equal(got, want) {

@@ -74,9 +74,7 @@ func TestFSTypeOf(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			dir, err := os.Open(c.dir(t))
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			defer dir.Close()
 			if got, err := FSTypeOf(int(dir.Fd())); got.String() != c.want || err != nil {
 				t.Errorf("got %s, %v, want %s", got, err, c.want)
