@@ -151,17 +151,13 @@ func (c *hungConn) Allocated() uint64 {
 func TestNobodyWaitsForASnapshot(t *testing.T) {
 	r, conn := newRegister(), &hungConn{asked: make(chan struct{}), goOn: make(chan struct{})}
 	here, err := r.Open("export", nil, clients.Peer{Address: "user 1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	here.Connect(conn, 1<<20)
 	snapshot := make(chan Snapshot)
 	go func() { snapshot <- r.Snapshot(noSpace) }()
 	<-conn.asked
 	comes, err := r.Open("export", nil, clients.Peer{Address: "user 2"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	comes.Connect(&fakeConn{}, 1<<20)
 	here.Disconnect()
 	close(conn.goOn)
@@ -180,15 +176,11 @@ func TestSnapshotWhileAFilesystemHangs(t *testing.T) {
 	space := func(bytes uint64) func(Key) uint64 { return func(Key) uint64 { return bytes } }
 	r.Snapshot(space(4096))
 	c, err := r.Open("export", key("b"), clients.Peer{Address: "user 1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	hangs := &hungConn{asked: make(chan struct{}), goOn: goOn}
 	c.Connect(hangs, 1<<20)
 	other, err := r.Open("export", nil, clients.Peer{Address: "user 2"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	other.Connect(&fakeConn{}, 1<<20)
 	check := func(what string, want ...int64) {
 		t.Helper()
@@ -216,9 +208,7 @@ func TestSpaceIsAskedAgainAfterRequests(t *testing.T) {
 	r, conn, asked := newRegister(), &fakeConn{}, 0
 	waiting := func(Key) uint64 { asked++; return 4096 }
 	c, err := r.Open("export", key("a"), clients.Peer{Address: "user 1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	c.Connect(conn, 1<<20)
 	conn.counts.Written.Add(1)
 	c.Disconnect()
@@ -244,9 +234,7 @@ func TestAnExportThatIsGoneIsForgotten(t *testing.T) {
 	second := r.Tally("export") // its file has changed
 	r.Release(first)
 	c, err := r.Open("export", key("a"), clients.Peer{Address: "user 1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	c.Connect(&fakeConn{}, 1<<20)
 	r.Release(second)
 	c.Disconnect()
@@ -275,9 +263,7 @@ func TestFoundDisksOfNoExport(t *testing.T) {
 		t.Errorf("got %+v and %+v", e, s.Disks[0])
 	}
 	c, err := r.Open("chosen7", key("7"), clients.Peer{Address: "user 1"}) // there is such an export by now
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	conn := &fakeConn{}
 	c.Connect(conn, 1<<20)
 	conn.counts.Written.Add(5)
