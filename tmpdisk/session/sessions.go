@@ -10,9 +10,12 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"nbdkit-tmpdisk-plugin/tmpdisk/fsprobe"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/writeback"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
@@ -22,16 +25,18 @@ type Sessions struct {
 	dir   *files.Dir
 	drops sync.WaitGroup // that go on
 
+	writeback *writeback.Queue
+
 	looking sync.Mutex // see keep.Lease.Watch
 
-	mu                 sync.Mutex
-	stopped            bool
-	ticking            bool                  // a tick goes on: one at a time, however many disks are due
-	live               map[keep.Key]*session // in somebody's hands: clients', or a drop's
-	waiting            *waiters              // in nobody's
-	lost               *queue                // since when
-	told               map[keep.Key]bool     // see told.go
-	stop, stopTouching func()                // the timers'
+	mu                             sync.Mutex
+	stopped                        bool
+	ticking                        bool                  // a tick goes on: one at a time, however many disks are due
+	live                           map[keep.Key]*session // in somebody's hands: clients', or a drop's
+	waiting                        *waiters              // in nobody's
+	lost                           *queue                // since when
+	told                           map[keep.Key]bool     // see told.go
+	stop, stopTouching, stopAsking func()                // the timers'
 }
 
 // New returns sessions. It touches nothing yet.
@@ -42,7 +47,8 @@ func New(opts Options) *Sessions {
 	}
 	return &Sessions{
 		opts: opts, dir: files.New(opts.Options), live: map[keep.Key]*session{}, waiting: newWaiters(), lost: newQueue(),
-		told: map[keep.Key]bool{}, stop: func() {}, stopTouching: func() {},
+		writeback: writeback.New(opts.ask, opts.Debug),
+		told:      map[keep.Key]bool{}, stop: func() {}, stopTouching: func() {}, stopAsking: func() {},
 	}
 }
 
@@ -57,6 +63,7 @@ func (s *Sessions) Start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.keepTouching()
+	s.keepAsking()
 	return err
 }
 
@@ -167,6 +174,10 @@ func (s *Sessions) take(key keep.Key, policy Policy) *session {
 	}
 	mine.waiter, mine.waited = s.waiting.take(key)
 	mine.known = mine.waited || s.lost.has(key)
+	mine.tellFailed, mine.seen = s.opts.tellFailed, mine.waiter.seen
+	if mine.seen == nil {
+		mine.seen = new(writeback.Seen)
+	}
 	s.live[key] = mine
 	return mine
 }
@@ -290,13 +301,10 @@ func (s *Sessions) Close(c *Conn) {
 	case mine.broken.Load():
 		err = claim.Abandon(keep.Failed)
 		s.isLost(mine.key)
-	case !claim.Used && !claim.Disk.Touched() && !mine.asked.Load():
+	case !mine.used():
 		err = claim.Discard()
 	default:
-		waits = true
-		if err = claim.Release(); !errors.Is(err, keep.ErrOvertaken) {
-			s.tellWaits(mine.key)
-		}
+		waits, err = s.letWait(mine)
 	}
 	if err != nil {
 		s.debugf(mine.key, "close: %v (ignored)", err)
@@ -305,12 +313,36 @@ func (s *Sessions) Close(c *Conn) {
 	if grace := mine.policy.Grace; waits {
 		s.debugf(mine.key, "waits for its client for %v", grace)
 		now := s.opts.Clock.Now()
-		s.waiting.push(waiter{key: mine.key, since: now, grace: grace, until: now.Add(grace)})
+		s.waiting.push(waiter{key: mine.key, since: now, grace: grace, until: now.Add(grace), seen: mine.seen})
 	}
 	s.release(mine)
 	s.schedule()
 	s.mu.Unlock()
 	s.dropBeyond(s.opts.Max)
+}
+
+// letWait gives the disk back, or removes it if the filesystem failed it.
+func (s *Sessions) letWait(mine *session) (waits bool, err error) {
+	fd := mine.duplicate()
+	err = mine.claim.Release()
+	if waits = !errors.Is(err, keep.ErrUnwritten); !waits {
+		if !mine.failed.Load() {
+			s.opts.LogError(fmt.Sprintf("session %s: %v", mine.key.Short(), err))
+			s.opts.tellFailed(mine.key)
+		}
+		err = mine.claim.Abandon(keep.Failed)
+		s.isLost(mine.key)
+	} else if !errors.Is(err, keep.ErrOvertaken) {
+		s.tellWaits(mine.key)
+	}
+	switch {
+	case fd < 0:
+	case waits && mine.claim.Lease == nil: // else Release has asked
+		s.askLater(mine, fd)
+	default:
+		unix.Close(fd)
+	}
+	return waits, err
 }
 
 // Filesystem returns what that of the directory can do. ok is false if it could not be
@@ -324,7 +356,9 @@ func (s *Sessions) Stop() {
 	s.stopped = true
 	s.stop()
 	s.stopTouching()
+	s.stopAsking()
 	s.mu.Unlock()
+	s.writeback.Stop()
 	s.drops.Wait()
 	s.dir.Close()
 }

@@ -11,6 +11,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/writeback"
 )
 
 // A waiter is a disk that waits for its client, and that nobody has in hand.
@@ -22,6 +23,7 @@ type waiter struct {
 	failed bool          // to drop it has failed, which is in the log
 	// elsewhere says that another server has it, which may die. It does not make room.
 	elsewhere bool
+	seen      *writeback.Seen // of the disk; nil if nobody has looked
 }
 
 // waiters are disks that wait, in the order in which they make room, and in that in
@@ -225,6 +227,7 @@ func (s *Sessions) isLost(key keep.Key) {
 	}
 	s.schedule()
 	s.mu.Unlock()
+	s.writeback.Forget(key)
 	s.tellGone(key)
 	s.forgetBeyond()
 }
