@@ -36,7 +36,7 @@ func newConnection(x *liveExport, d *supply.Fresh, came time.Time) *Connection {
 	return &Connection{Requests: d.Disk, file: d.Disk, export: x, fresh: d, how: d.Outcome(came)}
 }
 
-// Numbers, Times, Fenced and Allocated are for the register.
+// Numbers, Times, Fenced, Failed and Allocated are for the register.
 
 func (c *Connection) Numbers() status.Numbers {
 	n := c.counted.counts.Load()
@@ -54,6 +54,7 @@ func (c *Connection) Times() status.RequestTimes {
 }
 
 func (c *Connection) Fenced() bool      { return c.session != nil && c.session.Fenced() }
+func (c *Connection) Failed() bool      { return c.session != nil && c.session.Failed() }
 func (c *Connection) Allocated() uint64 { return c.file.Space() }
 
 // Description is the export's.

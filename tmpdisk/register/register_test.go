@@ -32,11 +32,15 @@ type key string
 func (k key) Short() string { return string(k) }
 
 // fakeConn is a connection that has made requests.
-type fakeConn struct{ counts status.Counts }
+type fakeConn struct {
+	counts status.Counts
+	failed bool
+}
 
 func (c *fakeConn) Numbers() status.Numbers  { return c.counts.Load() }
 func (*fakeConn) Times() status.RequestTimes { return status.RequestTimes{} }
 func (*fakeConn) Fenced() bool               { return false }
+func (c *fakeConn) Failed() bool             { return c.failed }
 func (*fakeConn) Allocated() uint64          { return 4096 }
 
 func noSpace(Key) uint64 { return 0 }
@@ -247,6 +251,37 @@ func TestAnExportThatIsGoneIsForgotten(t *testing.T) {
 	if got := names(r); len(got) != 0 {
 		t.Errorf("once that is gone: got %q", got)
 	}
+}
+
+// It is shown which disk lacks data, and that stays counted when the disk is gone.
+func TestFailedDisk(t *testing.T) {
+	r := newRegister()
+	tally := r.Tally("export")
+	c, err := r.Open("export", key("a"), clients.Peer{Address: "user 1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := &fakeConn{}
+	c.Connect(conn, 1<<20)
+	want := func(state string, failed uint64) {
+		t.Helper()
+		s := r.Snapshot(noSpace)
+		if got := s.Exports["export"].Failed; got != failed {
+			t.Errorf("got %d failed, want %d", got, failed)
+		}
+		if state != "" && s.Disks[0].State != state {
+			t.Errorf("got state %q, want %q", s.Disks[0].State, state)
+		}
+	}
+	want(status.StateConnected, 0)
+	conn.failed = true
+	r.Failed(key("a"))
+	want(status.StateFailed, 1)
+	c.Disconnect()
+	c.Done()
+	r.Failed(key("a")) // which nobody knows any more
+	want("", 1)
+	r.Release(tally)
 }
 
 // Names that clients have chosen, of an earlier server, do not become metrics.

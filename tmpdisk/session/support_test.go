@@ -85,6 +85,7 @@ func dies(s *Sessions) {
 	s.stopped = true
 	s.stop()
 	s.stopTouching()
+	s.stopAsking()
 	for _, mine := range s.live {
 		mine.claim.Disk.Close()
 	}
@@ -236,7 +237,7 @@ func wantWaiting(t *testing.T, s *Sessions, when string, want ...keep.Key) {
 			t.Errorf("%s: session %s does not wait", when, key.Short())
 		}
 	}
-	if got := len(s.waiting.all); got != len(want) || s.waiting.byEnd.len() != got {
+	if got := len(s.waiting.all); got != len(want) || s.waiting.byEnd.Len() != got {
 		t.Errorf("%s: got %d that wait, want %d", when, got, len(want))
 	}
 }
@@ -260,9 +261,11 @@ func wantDisks(t testing.TB, s *Sessions, disks []keep.Key, notes ...keep.Key) {
 
 type keys = []keep.Key
 
-// wantClosed fails the test if this process has a disk of s open.
-func wantClosed(t testing.TB, s *Sessions) {
+// wantClosed fails the test if this process has a disk of s open, once nobody is asked
+// about.
+func wantClosed(t *testing.T, s *Sessions) {
 	t.Helper()
+	eventually(t, "the end of asking", s.writeback.Idle)
 	for _, fd := range testkit.Names(t, "/proc/self/fd") {
 		if to, _ := os.Readlink(filepath.Join("/proc/self/fd", fd)); strings.HasPrefix(to, s.opts.Path) && strings.Contains(to, ".disk") {
 			t.Errorf("%s is still open", to)

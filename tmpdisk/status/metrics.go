@@ -37,6 +37,7 @@ type ExportMetrics struct {
 	Numbers   Numbers           // of all disks, those that are gone included
 	Allocated uint64            // bytes that the disks take
 	Fenced    uint64            // requests that were refused
+	Failed    uint64            // disks that lack what clients had written
 }
 
 // Outcome is how a client's open ended.
@@ -143,6 +144,8 @@ var perExport = []struct {
 		func(t *text, e *ExportMetrics) { t.byKind(e, func(c Count) int64 { return c.Requests }) }},
 	{"tmpdisk_fenced_requests_total", "counter", "Requests refused because a newer connection has the session.",
 		func(t *text, e *ExportMetrics) { t.ofExport(e, float64(e.Fenced)) }},
+	{"tmpdisk_failed_disks_total", "counter", "Disks of sessions whose filesystem could not write what clients had written.",
+		func(t *text, e *ExportMetrics) { t.ofExport(e, float64(e.Failed)) }},
 	{"tmpdisk_make_seconds", "histogram", "How long it took to make a disk.",
 		func(t *text, e *ExportMetrics) { t.exportHistogram(e, e.Make) }},
 	{"tmpdisk_open_seconds", "histogram", "How long clients waited for a disk.",

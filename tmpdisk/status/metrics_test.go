@@ -33,7 +33,7 @@ func example() Metrics {
 			{
 				Disks: 6, Waiting: 7, Spares: 8, Make: making.Snapshot(), Open: opens.Snapshot(),
 				Numbers:   Numbers{Count{9, 10}, Count{11, 12}, Count{13, 14}, Count{15, 16}},
-				Allocated: 17, Fenced: 18,
+				Allocated: 17, Fenced: 18, Failed: 19,
 			},
 		},
 	}
