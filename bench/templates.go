@@ -30,7 +30,7 @@ func (t *trial) clone(mib int) error {
 	}
 	defer os.Remove(base)
 	made := fmt.Sprintf(`command=head -c %dM /dev/urandom >"$disk" && truncate -s "$size" "$disk"`, mib)
-	copied := `command=cp --sparse=always "$base" "$disk"`
+	copied := `command=cp --sparse=always "$image" "$disk"`
 
 	var servers []*server
 	start := func(name string, args ...string) error {
@@ -43,7 +43,7 @@ func (t *trial) clone(mib int) error {
 		return err
 	}
 	defer os.RemoveAll(templates)
-	err := errors.Join(start(running, made), start(peerC, "base="+base, copied),
+	err := errors.Join(start(running, made), start(peerC, "image="+base, copied),
 		start(copying, made, "template-dir="+templates))
 	if err != nil {
 		return err

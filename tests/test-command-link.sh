@@ -11,15 +11,15 @@
 printf %s hello >base
 truncate -s 1M base
 # shellcheck disable=SC2016 # for the command
-link='ln -sf "$base" "$disk"'
-serve "$plugin" size=0 base="$work/base" command="$link"
+link='ln -sf "$image" "$disk"'
+serve "$plugin" size=0 image="$work/base" command="$link"
 refused
 has "$log" "linked its disk to $work/base, which all clients would share and change"
 has "$log" "command-link=share"
 stop_server "$server"
 [ "$(head -c 5 base)" = hello ] || fail "a client has changed the file"
 
-serve "$plugin" size=0 base="$work/base" command="$link" command-link=share
+serve "$plugin" size=0 image="$work/base" command="$link" command-link=share
 nbdsh -u "$uri" -c 'h.pwrite(b"world", 0)'
 nbdsh -u "$uri" -c 'got = h.pread(5, 0)' -c 'assert got == b"world", got'
 [ "$(head -c 5 base)" = world ] || fail "the clients do not share the file"

@@ -12,7 +12,7 @@ truncate -s 10M base.img
 mkfs.ext4 -q -F base.img
 cp base.img before.img
 # shellcheck disable=SC2016 # for the command
-serve "$plugin" size=0 base="$work/base.img" command='cp --sparse=always "$base" "$disk"'
+serve "$plugin" size=0 image="$work/base.img" command='cp --sparse=always "$image" "$disk"'
 exercise
 for size in 1 511 3000001 20971520; do
     # shellcheck disable=SC2016 # for the command
@@ -21,7 +21,7 @@ for size in 1 511 3000001 20971520; do
     [ "$got" = "$size" ] || fail "got size $got, want $size"
 done
 # shellcheck disable=SC2016 # for the command
-serve "$plugin" size=1M base="$work/base.img" \
-    command='cp "$base" "$disk.tmp" && mv -f "$disk.tmp" "$disk"'
+serve "$plugin" size=1M image="$work/base.img" \
+    command='cp "$image" "$disk.tmp" && mv -f "$disk.tmp" "$disk"'
 exercise
 cmp base.img before.img || fail "a client changed the base image"

@@ -14,8 +14,8 @@ made() {
 
 printf %s old00 >base
 # shellcheck disable=SC2016 # for the command
-serve -v "$plugin" size=0 spare-disks=3 template-dir="$templates" base="$work/base" \
-    command='cp "$base" "$disk"'
+serve -v "$plugin" size=0 spare-disks=3 template-dir="$templates" image="$work/base" \
+    command='cp "$image" "$disk"'
 wait_for 30 made 3 || fail "no spare disks"
 # Two clients hold disks that they have not touched: one returns its disk
 # before the change, the other after it.

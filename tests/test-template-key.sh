@@ -19,7 +19,7 @@ makes() {
     ran "$want"
 }
 echo 1 >base
-usual=(size=1M word=hello base="$work/base" command="$noting")
+usual=(size=1M word=hello image="$work/base" command="$noting")
 makes 1 "${usual[@]}"
 makes 0 "${usual[@]}"
 makes 1 "${usual[@]}" size=2M

@@ -24,7 +24,7 @@ swept() {
 # Enough for the kill to meet every stage.
 head -c 64M /dev/urandom >base
 # shellcheck disable=SC2016 # for the command
-args=(size=0 base="$work/base" template-dir="$templates" command='cat "$base" >"$disk"')
+args=(size=0 image="$work/base" template-dir="$templates" command='cat "$image" >"$disk"')
 leftovers=0
 for ((i = 0; i < rounds; i++)); do
     # Two rounds of three build, the third clones.

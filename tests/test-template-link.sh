@@ -11,7 +11,7 @@
 printf %s hello >base
 truncate -s 1M base
 # shellcheck disable=SC2016 # for the command
-serve "$plugin" size=0 template-dir="$templates" base="$work/base" command='ln -sf "$base" "$disk"'
+serve "$plugin" size=0 template-dir="$templates" image="$work/base" command='ln -sf "$image" "$disk"'
 begins hello
 begins hello
 [ "$(head -c 5 base)" = hello ] || fail "a client has changed the file"

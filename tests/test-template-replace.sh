@@ -10,7 +10,7 @@
 
 head -c 6M /dev/urandom >base
 # shellcheck disable=SC2016 # for the command
-args=(size=0 base="$work/base" template-dir="$templates" command='cat "$base" >"$disk"')
+args=(size=0 image="$work/base" template-dir="$templates" command='cat "$image" >"$disk"')
 serve "$plugin" "${args[@]}"
 first=$uri
 serve "$plugin" "${args[@]}"

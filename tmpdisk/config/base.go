@@ -4,6 +4,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -45,7 +46,10 @@ func (c *Config) replaceInherited() {
 
 // checkBase refuses what would be made instead of what the base has.
 func (c *Config) checkBase() error {
-	for _, name := range []string{"command", "type", "label"} {
+	if c.Base != "" && c.has("command") {
+		return errors.New("each disk is what is in the image: leave out command=, or base=; a variable of the command needs another name")
+	}
+	for _, name := range []string{"type", "label"} {
 		if c.Base != "" && c.has(name) {
 			return fmt.Errorf("each disk is what is in the image: leave out %s=, or base=", name)
 		}

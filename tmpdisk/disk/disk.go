@@ -50,6 +50,8 @@ type Interface interface {
 	Space() uint64
 	Touched() bool
 	Do(Request) error
+	PRead(buf []byte, off uint64) error
+	PWrite(buf []byte, off uint64) error
 	Sync() error
 	Close() error
 }

@@ -11,23 +11,23 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 func TestTemplateKey(t *testing.T) {
 	base := filepath.Join(t.TempDir(), "base")
 	write := func(text string) {
 		t.Helper()
-		if err := os.WriteFile(base, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.WriteFile(base, []byte(text), 0o600))
 	}
 	write("12345")
-	usual := []string{"size", "1M", "command", "true", "base", base, "a", "1"}
+	usual := []string{"size", "1M", "command", "true", "image", base, "a", "1"}
 	want := keyOf(t, usual...)
 
 	same := map[string][]string{
 		"again":          usual,
-		"in other order": {"a", "1", "base", base, "size", "1M", "command", "true"},
+		"in other order": {"a", "1", "image", base, "size", "1M", "command", "true"},
 		"a value twice":  append([]string{"a", "9"}, usual...),
 		"size in bytes":  append(usual, "size", "1048576"),
 		"kept":           append(usual, "template-dir", t.TempDir()),
@@ -45,11 +45,11 @@ func TestTemplateKey(t *testing.T) {
 		"command":            append(usual, "command", "true "),
 		"value":              append(usual, "a", "2"),
 		"another variable":   append(usual, "b", "1"),
-		"another name":       {"size", "1M", "command", "true", "base", base, "b", "1"},
+		"another name":       {"size", "1M", "command", "true", "image", base, "b", "1"},
 		"empty value":        append(usual, "a", ""),
 		"label":              append(usual, "label", "x"),
 		"type":               append(usual, "type", "xfs"),
-		"border of a value":  {"size", "1M", "command", "true", "base", base, "a1", ""},
+		"border of a value":  {"size", "1M", "command", "true", "image", base, "a1", ""},
 		"mkfs":               {"size", "1M"},
 		"mkfs of one type":   {"size", "1M", "type", "xfs"},
 		"mkfs with label":    {"size", "1M", "label", "x"},
@@ -83,9 +83,7 @@ func TestTemplateKey(t *testing.T) {
 		{"gone", func() error { return os.Remove(base) }},
 		{"a directory", func() error { return os.Mkdir(base, 0o700) }},
 	} {
-		if err := change.do(); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, change.do())
 		key := keyOf(t, usual...)
 		if before, ok := seen[key]; ok && change.name != "a directory" {
 			t.Errorf("got the same key after a change of the file's %s as for %s", change.name, before)
@@ -103,13 +101,9 @@ func keyOf(t *testing.T, pairs ...string) string {
 // as before. Reading and cloning change nothing.
 func TestFileIdentityOfAFileChangedInPlace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "base")
-	if err := os.WriteFile(path, []byte("12345"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(path, []byte("12345"), 0o600))
 	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	before := fileIdentity(path)
 	if out, err := exec.Command("cp", "--reflink=auto", path, path+".clone").CombinedOutput(); err != nil {
 		t.Fatalf("cp: %v: %s", err, out)
@@ -120,27 +114,21 @@ func TestFileIdentityOfAFileChangedInPlace(t *testing.T) {
 	// The kernel's clock for files may go in steps of 10 ms.
 	time.Sleep(20 * time.Millisecond)
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if _, err := f.WriteString("54321"); err != nil {
 		t.Error(err)
 	}
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := os.Chtimes(path, time.Time{}, info.ModTime()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Chtimes(path, time.Time{}, info.ModTime()))
 	if got := fileIdentity(path); got == before {
 		t.Errorf("got %s as before, want another", got)
 	}
 }
 
 func TestFileIdentityOfDevices(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	dir := t.TempDir()
 	identity := func(name string, minor uint32) string {
 		path := filepath.Join(dir, name)

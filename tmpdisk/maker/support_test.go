@@ -35,13 +35,11 @@ func makeDisk(t testing.TB, pairs ...string) (*disk.Disk, error) {
 func mustMakeDisk(t testing.TB, pairs ...string) *disk.Disk {
 	t.Helper()
 	d, err := makeDisk(t, pairs...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return d
 }
 
-func closeDisk(t testing.TB, d *disk.Disk) {
+func closeDisk(t testing.TB, d disk.Interface) {
 	if err := d.Close(); err != nil {
 		t.Error(err)
 	}

@@ -139,6 +139,16 @@ func (d *Disk) Do(r disk.Request) error {
 	return d.take(r)
 }
 
+// PRead fills buf from offset off.
+func (d *Disk) PRead(buf []byte, off uint64) error {
+	return d.Do(disk.Request{Op: disk.Read, Buf: buf, Offset: off})
+}
+
+// PWrite writes buf at offset off.
+func (d *Disk) PWrite(buf []byte, off uint64) error {
+	return d.Do(disk.Request{Op: disk.Write, Buf: buf, Offset: off})
+}
+
 // run returns whether the block at off is the client's own, and where, at end at the
 // latest, a block begins that is not like it.
 func (d *Disk) run(off, end uint64) (next uint64, own bool) {

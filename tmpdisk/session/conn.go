@@ -5,6 +5,7 @@ package session
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -42,6 +43,12 @@ func (c *Conn) Key() keep.Key { return c.session.key }
 // Fenced reports whether the session has gone over to a later connection: c's
 // requests fail with ErrFenced.
 func (c *Conn) Fenced() bool { return c.fenced.Load() }
+
+// Failed reports whether the disk lacks what a client had written, as far as that is known.
+func (c *Conn) Failed() bool {
+	s := c.session
+	return s.failed.Load() || s.broken.Load() && !s.overtaken.Load()
+}
 
 // refusal is what the requests of c fail with, whose gate is shut or whose disk
 // has failed.
@@ -84,7 +91,7 @@ const (
 // Do carries out a request unless the connection is fenced or the disk has failed.
 // What modifies with FUA returns after the data is on the server's own disk if
 // Options.Sync is set. So does a flush, which is for all that any connection was told
-// is written.
+// is written. Both fail once it is known that the filesystem could not write all of it.
 func (c *Conn) Do(r disk.Request) error {
 	switch {
 	case c.session.claim.Lease == nil || !r.Op.Modifies():
@@ -143,6 +150,9 @@ func lost(err error) bool { return errors.Is(err, unix.EIO) || errors.Is(err, un
 
 // flush makes what was written outlive the machine, where that was asked for.
 func (s *session) flush() error {
+	if s.failed.Load() {
+		return fmt.Errorf("session %s: %w: %w", s.key.Short(), keep.ErrUnwritten, unix.EIO)
+	}
 	if !s.sync {
 		return nil
 	}
@@ -151,10 +161,7 @@ func (s *session) flush() error {
 		s.fail(err)
 		return err
 	}
-	if err := s.claim.Verify(); err != nil {
-		if !keep.Scarce(err) && !errors.Is(err, keep.ErrElsewhere) { // which may only look
-			s.fail(err)
-		}
+	if err := s.answered(s.claim.Verify()); err != nil {
 		return err
 	}
 	if s.broken.Load() { // another flush was told of the page
@@ -164,9 +171,12 @@ func (s *session) flush() error {
 }
 
 // renew looks whether the session is still this server's.
-func (s *session) renew() error {
-	err := s.claim.Lease.Renew(s.claim.Verify)
-	if errors.Is(err, keep.ErrOvertaken) || keep.CutOff(err) {
+func (s *session) renew() error { return s.answered(s.claim.Lease.Renew(s.claim.Verify)) }
+
+// answered ends the session if a look has found that it is another server's, or whoever's
+// can reach it. Any other error of a look says nothing of the disk: it is the request's.
+func (s *session) answered(err error) error {
+	if errors.Is(err, keep.ErrOvertaken) || s.claim.Lease != nil && keep.CutOff(err) {
 		s.fail(err)
 	}
 	return known(err)

@@ -43,8 +43,8 @@ func TestFlushThatFails(t *testing.T) {
 		cut    bool
 	}{
 		{"nothing", nil, nil, nil, false},
-		{"no record", nil, func(t *testing.T, s *Sessions) { os.Remove(path(s)) }, unix.ENOENT, true},
-		{"record unreadable", nil, func(t *testing.T, s *Sessions) { os.Truncate(path(s), 7) }, record.ErrDamaged, true},
+		{"no record", nil, func(t *testing.T, s *Sessions) { os.Remove(path(s)) }, unix.ENOENT, false},
+		{"record unreadable", nil, func(t *testing.T, s *Sessions) { os.Truncate(path(s), 7) }, record.ErrDamaged, false},
 		{"overtaken", nil, func(t *testing.T, s *Sessions) { overtake(t, s) }, keep.ErrOvertaken, true},
 		{"page not written", unix.EIO, nil, unix.EIO, true},
 		{"no room for a page", unix.ENOSPC, nil, unix.ENOSPC, true},
@@ -79,6 +79,41 @@ func TestFlushThatFails(t *testing.T) {
 	}
 }
 
+// A record that is out of reach for one flush fails that one. Nothing else becomes of the
+// session, whose disk has all that was flushed.
+func TestFlushWhileTheRecordIsAway(t *testing.T) {
+	for name, tt := range map[string]struct{ away, back func(path string) error }{
+		"moved":           {func(path string) error { return os.Rename(path, path+"-away") }, func(path string) error { return os.Rename(path+"-away", path) }},
+		"for all to read": {mode, func(path string) error { return os.Chmod(path, 0o600) }},
+	} {
+		for when, shared := range map[string]bool{"": false, ", where others have it": true} {
+			t.Run(name+when, func(t *testing.T) {
+				o, now := options(t)
+				o.Sync, o.Shared = true, shared
+				s := started(t, o)
+				c := written(t, s, keyA)
+				path := kit.Path(o.Path, kit.RecordOf(keyA))
+				if err := errors.Join(c.Flush(), tt.away(path)); err != nil {
+					t.Fatal(err)
+				}
+				if err := c.Flush(); err == nil {
+					t.Error("a flush succeeds without a record")
+				}
+				if err := tt.back(path); err != nil {
+					t.Fatal(err)
+				}
+				if err := c.PWrite(kit.Block(1, 1), 0, true); err != nil {
+					t.Errorf("afterwards: %v", err)
+				}
+				s.Close(c)
+				c = taken(t, s, now)
+				wantBlock(t, c, 1, 1, 0)
+				s.Close(c)
+			})
+		}
+	}
+}
+
 // A disk that lacks what was written does not come back only because no note
 // could be written when its client left.
 func TestFailedDiskWithoutNote(t *testing.T) {
@@ -94,6 +129,15 @@ func TestFailedDiskWithoutNote(t *testing.T) {
 	// Another disk of that name has not failed.
 	usedAs(t, s, keyA, "export", freshMinute)
 	wantResumed(t, s, keyA)
+
+	c = written(t, s, keyB)
+	c.session.fail(unix.EIO)
+	withoutDescriptors(t, func() { s.Close(c) })
+	if err := os.Remove(kit.Path(o.Path, kit.DiskOf(keyB))); err != nil {
+		t.Fatal(err)
+	}
+	usedAs(t, s, keyB, "export", freshMinute)
+	wantResumed(t, s, keyB)
 }
 
 // A clock that is set back keeps no disk for good.
@@ -128,7 +172,7 @@ func TestClockSetForward(t *testing.T) {
 	s.DropOldest()
 	s.Stop()
 	s = started(t, o)
-	if _, since, ok := s.lost.first(); !ok || !strings.Contains(since.String(), " m=") {
+	if _, since, ok := s.lost.First(); !ok || !strings.Contains(since.String(), " m=") {
 		t.Errorf("got lost since %v, want a time of the monotonic clock", since)
 	}
 }

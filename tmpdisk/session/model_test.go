@@ -38,7 +38,7 @@ type model struct {
 
 // client connects, does something, and leaves. It is one round.
 func (m *model) client(rng *rand.Rand) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	m.arrival.Lock()
 	c, err := m.r.open(ctx, m.key, "", m.policy, none)
@@ -49,7 +49,7 @@ func (m *model) client(rng *rand.Rand) {
 		m.t.Error(err)
 		return
 	}
-	c.disk = &watched{Disk: c.disk, journal: m.journal}
+	c.disk = &watched{Interface: c.disk, journal: m.journal}
 	var both sync.WaitGroup
 	for half := range 2 {
 		steps, seed := rng.IntN(4), rng.Uint64()

@@ -91,17 +91,20 @@ func (r *registry) open(ctx context.Context, key keep.Key, export string, policy
 	r.mu.Lock()
 	r.at(key).refs++
 	r.mu.Unlock()
-	made := false
 	c, err := r.s.Open(ctx, key, export, policy, func(ctx context.Context) (disk.Interface, error) {
-		made = true
+		r.mu.Lock() // now: another client may have the key in hand when Open returns
+		if r.at(key).waits {
+			r.t.Errorf("session %s: a fresh disk while the old one is said to wait", key.Short())
+		}
+		r.mu.Unlock()
 		return make(ctx)
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	known := r.at(key)
 	var lost *keep.LostError
-	if known.waits && (made || errors.As(err, &lost) && !lost.Kept) {
-		r.t.Errorf("session %s: a fresh disk, or %v, while the old one is said to wait", key.Short(), err)
+	if known.waits && errors.As(err, &lost) && !lost.Kept {
+		r.t.Errorf("session %s: got %v while its disk is said to wait", key.Short(), err)
 	}
 	if err != nil {
 		known.refs--

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -75,7 +76,11 @@ func TestRemovedFiles(t *testing.T) {
 						s.Stop()
 						s = started(t, o)
 					}
-					_, err := s.Open(short(t), keyA, "export", minute, none)
+					ctx := context.Background()
+					if locked {
+						ctx = short(t)
+					}
+					_, err := s.Open(ctx, keyA, "export", minute, none)
 					var lost *keep.LostError
 					switch {
 					case err == nil:
@@ -108,4 +113,70 @@ func short(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// What somebody moves away while its client asks, and moves back, is the client's still.
+func TestFilesThatComeBack(t *testing.T) {
+	for what, names := range map[string][]string{"the disk": {kit.DiskOf(keyA)}, "both": {kit.DiskOf(keyA), kit.RecordOf(keyA)}} {
+		for when, restart := range map[string]bool{"": false, ", and the server starts": true} {
+			t.Run(what+when, func(t *testing.T) {
+				o, _ := options(t)
+				s := started(t, o)
+				used(t, s, keyA)
+				move := func(from, to string) {
+					for _, name := range names {
+						if err := os.Rename(from+name, to+name); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				dir, away := kit.Path(o.Path, "")+"/", t.TempDir()+"/"
+				restarted := func() {
+					if restart {
+						s.Stop()
+						s = started(t, o)
+					}
+				}
+				move(dir, away)
+				wantLost(t, s, keep.Damaged, keyA)
+				restarted()
+				wantLost(t, s, keep.Damaged, keyA)
+				move(away, dir)
+				restarted()
+				wantResumed(t, s, keyA)
+				wantDisks(t, s, keys{keyA})
+			})
+		}
+	}
+}
+
+// A disk that comes back without its record, next to the note that was left meanwhile, is
+// damaged, and stays until its grace is over.
+func TestDiskComesBackToANote(t *testing.T) {
+	for when, restart := range map[string]bool{"to the same server": false, "to another server": true} {
+		t.Run(when, func(t *testing.T) {
+			o, now := options(t)
+			s := started(t, o)
+			used(t, s, keyA)
+			disk, away := kit.Path(o.Path, kit.DiskOf(keyA)), filepath.Join(t.TempDir(), "away")
+			if err := errors.Join(os.Rename(disk, away), os.Remove(kit.Path(o.Path, kit.RecordOf(keyA)))); err != nil {
+				t.Fatal(err)
+			}
+			wantLost(t, s, keep.Damaged, keyA) // leaves a note
+			if err := os.Rename(away, disk); err != nil {
+				t.Fatal(err)
+			}
+			if restart {
+				s.Stop()
+				s = started(t, o)
+			}
+			wantLost(t, s, keep.Damaged, keyA)
+			now.Pass(minute.Grace - 1)
+			wantLost(t, s, keep.Damaged, keyA)
+			wantDisks(t, s, keys{keyA})
+			now.Pass(1)
+			wantLost(t, s, keep.Expired, keyA)
+			wantDisks(t, s, nil, keyA)
+		})
+	}
 }

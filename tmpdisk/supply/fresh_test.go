@@ -21,9 +21,7 @@ func TestDisksAfterTheBaseHasChanged(t *testing.T) {
 	base := filepath.Join(t.TempDir(), "base.img")
 	write := func(text string) {
 		t.Helper()
-		if err := os.WriteFile(base, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.WriteFile(base, []byte(text), 0o600))
 	}
 	write("old")
 	var made atomic.Int32
@@ -34,16 +32,14 @@ func TestDisksAfterTheBaseHasChanged(t *testing.T) {
 			}
 		}
 	},
-		"size", "0", "spare-disks", "3", "base", base, "template-dir", t.TempDir(), "command", `cp "$base" "$disk"`)
+		"size", "0", "spare-disks", "3", "image", base, "template-dir", t.TempDir(), "command", `cp "$image" "$disk"`)
 	s.Start()
 	testkit.WaitFor(t, "the spare disks", func() bool { return made.Load() >= spares })
 	// All of the shelf's, and one more that is made for a client.
 	var opened []*Fresh
 	for range spares + 1 {
 		d, err := s.Take(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		opened = append(opened, d)
 	}
 	testkit.WaitFor(t, "their replacements", func() bool { return made.Load() >= 2*spares })
@@ -54,9 +50,7 @@ func TestDisksAfterTheBaseHasChanged(t *testing.T) {
 	}
 	for i := range 2*spares + 2 {
 		d, err := s.Take(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		got := make([]byte, 3)
 		if err := d.PRead(got, 0); err != nil || string(got) != "new" {
 			t.Errorf("client %d: got %q, %v, want new", i, got, err)

@@ -16,26 +16,26 @@ import (
 )
 
 func TestLinkedDisks(t *testing.T) {
-	link, hard := `ln -sf "$base" "$disk"`, `ln -f "$base" "$disk"`
+	link, hard := `ln -sf "$image" "$disk"`, `ln -f "$image" "$disk"`
 	cases := []struct {
 		name   string
 		pairs  []string
 		shared string // in the error; "" if a client is to be served
 	}{
 		{"a link", []string{"command", link}, "/base"},
-		{"a link to a link", []string{"command", `ln -s "$base" "$disk.2"; ln -sf "$disk.2" "$disk"`}, "/base"},
+		{"a link to a link", []string{"command", `ln -s "$image" "$disk.2"; ln -sf "$disk.2" "$disk"`}, "/base"},
 		{"a hard link", []string{"command", hard}, "another name"},
 		{"refused by name", []string{"command", link, "command-link", "refuse"}, "/base"},
 		{"meant", []string{"command", link, "command-link", "share"}, ""},
 		{"a hard link that is meant", []string{"command", hard, "command-link", "share"}, ""},
 		{"a template's", []string{"command", link, "template-dir", t.TempDir()}, ""},
-		{"a link beside it", []string{"command", `cp "$base" "$disk.2"; ln -sf disk.2 "$disk"`}, ""},
-		{"a hard link beside it", []string{"command", `cp "$base" "$disk.2"; ln -f "$disk.2" "$disk"`}, ""},
-		{"a mount", []string{"command", `mount --bind "$base" "$disk"`}, "mounted"},
+		{"a link beside it", []string{"command", `cp "$image" "$disk.2"; ln -sf disk.2 "$disk"`}, ""},
+		{"a hard link beside it", []string{"command", `cp "$image" "$disk.2"; ln -f "$disk.2" "$disk"`}, ""},
+		{"a mount", []string{"command", `mount --bind "$image" "$disk"`}, "mounted"},
 		{"a link into a mount beside it", []string{"command",
-			`mkdir "$disk.d"; mount --bind "${base%/*}" "$disk.d"; ln -sf "$disk.d/base" "$disk"`}, "mounted"},
-		{"a mount that is meant", []string{"command", `mount --bind "$base" "$disk"`, "command-link", "share"}, ""},
-		{"a copy", []string{"command", `cp --reflink=auto "$base" "$disk"`}, ""},
+			`mkdir "$disk.d"; mount --bind "${image%/*}" "$disk.d"; ln -sf "$disk.d/base" "$disk"`}, "mounted"},
+		{"a mount that is meant", []string{"command", `mount --bind "$image" "$disk"`, "command-link", "share"}, ""},
+		{"a copy", []string{"command", `cp --reflink=auto "$image" "$disk"`}, ""},
 	}
 	for _, fs := range []struct {
 		name string
@@ -51,13 +51,9 @@ func TestLinkedDisks(t *testing.T) {
 				}
 				dir := fs.dir(t)
 				parent, base := filepath.Join(dir, "tmp"), filepath.Join(dir, "base")
-				if err := os.Mkdir(parent, 0o700); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(base, []byte("content"), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				s := supplyIn(t, parent, nil, append(c.pairs, "size", "0", "base", base)...)
+				testkit.Must(t, os.Mkdir(parent, 0o700))
+				testkit.Must(t, os.WriteFile(base, []byte("content"), 0o600))
+				s := supplyIn(t, parent, nil, append(c.pairs, "size", "0", "image", base)...)
 				d, err := s.Take(context.Background())
 				if c.shared != "" {
 					testkit.Contains(t, err, c.shared, "share and change", "cp --reflink=auto", "command-link=share")

@@ -14,8 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/overlay"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
 )
 
 // shellMaker makes disks of size bytes by a shell script, as the server does but
@@ -62,6 +66,25 @@ func (m *shellMaker) Filled(ctx context.Context, fill func(context.Context, stri
 	return disk.Open(path, testkit.Debug(m.t))
 }
 
+func (m *shellMaker) Shares(_ context.Context, src int) (*disk.Disk, error) {
+	fd, err := sparse.Unnamed(os.TempDir(), false)
+	if err != nil {
+		return nil, err
+	}
+	if sparse.Reflink(fd, src) != nil {
+		return nil, unix.Close(fd)
+	}
+	return disk.FromFD(fd, testkit.Debug(m.t))
+}
+
+func (m *shellMaker) Over(ctx context.Context, base *overlay.Base) (*overlay.Disk, error) {
+	own, err := m.Filled(ctx, func(_ context.Context, path string) error { return sparse.Create(path, base.Size(), false) })
+	if err != nil {
+		return nil, err
+	}
+	return overlay.New(own, base)
+}
+
 // templates keeps what command makes in a directory of the test's own.
 func templates(t testing.TB, size int64, command string) *Templates {
 	t.Helper()
@@ -89,15 +112,8 @@ func privateDir(m *Templates) string {
 	return testkit.PrivateDir(m.opts.Dir, Directories.Name)
 }
 
-func closeDisk(t testing.TB, d *disk.Disk) {
+func closeDisk(t testing.TB, d disk.Interface) {
 	if err := d.Close(); err != nil {
 		t.Error(err)
-	}
-}
-
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
 	}
 }

@@ -89,12 +89,7 @@ func New(opts Options, maker Maker) *Templates {
 func (t *Templates) Stop(why error) {
 	t.cancel(why)
 	t.running.Wait()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.base != nil {
-		t.base.Release()
-		t.base = nil
-	}
+	t.setBase(nil)
 }
 
 // errAlone says that a disk is to be made without a template.
@@ -148,6 +143,7 @@ func (t *Templates) try(ctx context.Context, key string) (disk.Interface, error)
 		dir.Close()
 		return nil, err
 	}
+	t.setBase(nil) // or the template that was removed would take space still
 	b, err := t.join(dir, key)
 	if lacksRoom(err) {
 		t.notKept(key, err)
@@ -212,14 +208,20 @@ func (t *Templates) baseOf(f *os.File, key string) (*overlay.Base, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.base != nil {
-		t.base.Release()
-	}
-	t.base = base
 	base.Hold()
+	t.setBase(base)
 	return base, nil
+}
+
+// setBase has later disks stand on base, which may be nil, and takes over one use of it.
+func (t *Templates) setBase(base *overlay.Base) {
+	t.mu.Lock()
+	last := t.base
+	t.base = base
+	t.mu.Unlock()
+	if last != nil {
+		last.Release()
+	}
 }
 
 // cloneTo clones the file that src is open on to a new file at path.

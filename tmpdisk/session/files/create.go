@@ -60,6 +60,7 @@ func (d *Dir) adopt(ctx context.Context, key keep.Key, export string, fresh disk
 		}
 		return nil, err
 	}
+	d.forgetMarks(key)
 	return c, nil
 }
 
@@ -123,7 +124,9 @@ func (c *Claim) publish(ctx context.Context, temp string) error {
 	err = d.exclusively(ctx, p, func() error {
 		// Another server may have had the session, and lost it, since it was
 		// looked for here.
-		if exists(p, record.FileName(c.Key)) {
+		if there, err := exists(p, record.FileName(c.Key)); err != nil {
+			return err
+		} else if there {
 			return fmt.Errorf("%s: %w", p.Join(record.FileName(c.Key)), keep.ErrElsewhere)
 		}
 		if err := unix.Linkat(p.FD(), temp, p.FD(), diskName(c.Key), 0); err != nil {

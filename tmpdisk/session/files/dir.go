@@ -17,6 +17,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/fsprobe"
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/trial"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
@@ -112,6 +113,16 @@ func (d *Dir) private(make bool) (*privdir.Dir, error) {
 	return p, nil
 }
 
+// tryFilesystem finds out what the filesystem of p can do, and says it.
+func (d *Dir) tryFilesystem(p *privdir.Dir) error {
+	r, err := trial.Filesystem(p, d.opts.Debug)
+	if r != nil {
+		trial.Report(r, d.opts.Path, d.opts.Debug, d.opts.LogError)
+		d.filesystem.Store(r)
+	}
+	return err
+}
+
 // Close removes the directory if nothing is in it.
 func (d *Dir) Close() {
 	if p, err := d.private(false); err == nil {
@@ -167,9 +178,14 @@ func (d *Dir) exclusively(ctx context.Context, p *privdir.Dir, f func() error) e
 	return f()
 }
 
-func exists(p *privdir.Dir, name string) bool {
+// exists reports whether p has that file.
+func exists(p *privdir.Dir, name string) (bool, error) {
 	var st unix.Stat_t
-	return unix.Fstatat(p.FD(), name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
+	err := unix.Fstatat(p.FD(), name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return false, fmt.Errorf("stat: %s: %w", p.Join(name), err)
+	}
+	return err == nil, nil
 }
 
 // Space is what the disk of key takes, in bytes. It waits for nobody but the

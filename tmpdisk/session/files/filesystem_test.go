@@ -6,7 +6,6 @@ package files
 import (
 	"os"
 	"slices"
-	"strings"
 	"testing"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/fsprobe"
@@ -48,17 +47,6 @@ func TestFilesystem(t *testing.T) {
 				t.Errorf("got %q left, want nothing", names)
 			}
 		})
-	}
-}
-
-func TestLocksOfThisMachineOnly(t *testing.T) {
-	for option, want := range map[string]string{"": "", "local_lock=all": "/x: mounted with the option local_lock=all: "} {
-		got := ""
-		d := New(Options{Path: "/x", Debug: testkit.Quiet, LogError: func(msg string) { got = msg }})
-		d.found(fsprobe.Result{LocalLocks: option})
-		if !strings.Contains(got, want) || (want == "") != (got == "") {
-			t.Errorf("%q: got %q, want %q in it", option, got, want)
-		}
 	}
 }
 

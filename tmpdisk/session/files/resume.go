@@ -54,38 +54,38 @@ func (d *Dir) withoutDisk(ctx context.Context, key keep.Key, known bool) error {
 	} else if errors.Is(err, unix.ENOENT) && !known {
 		return keep.ErrUnknown
 	}
-	return d.exclusively(ctx, p, func() error { return d.loseWithoutDisk(p, key, known) })
+	return d.exclusively(ctx, p, func() error { return d.lostWithoutDisk(p, key, known) })
 }
 
-// loseWithoutDisk leaves a note for a session that has no disk. Another server may just
-// have made one. With the lock of the directory.
-func (d *Dir) loseWithoutDisk(p *privdir.Dir, key keep.Key, known bool) error {
-	if exists(p, diskName(key)) {
+// lostWithoutDisk is withoutDisk with the lock of the directory: another server may just
+// have made a disk. A record stays as it is, because the disk may come back. If there is
+// none, a note says that the session is known.
+func (d *Dir) lostWithoutDisk(p *privdir.Dir, key keep.Key, known bool) error {
+	if there, err := exists(p, diskName(key)); err != nil {
+		return err
+	} else if there {
 		return fmt.Errorf("session %s: %w", key.Short(), keep.ErrElsewhere)
 	}
-	detail := fmt.Sprintf("%s: there is no such file", p.Join(diskName(key)))
-	note, err := record.Load(p, key)
-	unreadable := errors.Is(err, unix.ENOENT) && known || errors.Is(err, record.ErrDamaged)
-	switch {
-	case err == nil && note.Lost != "":
-		return &keep.LostError{Key: key, Reason: note.Lost}
-	case errors.Is(err, unix.ENOENT) && !known:
-		return keep.ErrUnknown
-	case unreadable:
-		detail = err.Error()
-	case err != nil:
+	lost := &keep.LostError{Key: key, Reason: keep.Damaged, Detail: fmt.Sprintf("%s: there is no such file", p.Join(diskName(key)))}
+	switch r, err := record.Load(p, key); {
+	case err == nil && r.Lost != "":
+		return &keep.LostError{Key: key, Reason: r.Lost}
+	case err == nil:
+		return lost
+	case errors.Is(err, record.ErrDamaged):
+		lost.Detail = err.Error()
+		return lost
+	case !errors.Is(err, unix.ENOENT):
 		return err
+	case !known:
+		return keep.ErrUnknown
+	default:
+		lost.Detail = err.Error()
 	}
-	note.Key, note.Lost = key, keep.Damaged
+	note := record.Record{Key: key, Lost: keep.Damaged}
 	d.server.Stamp(&note)
-	if unreadable {
-		err = record.Replace(p, &note, func() error { return nil })
-	} else {
-		err = record.Update(p, &note, func(record.Record) error { return nil })
-	}
-	if err != nil {
+	if err := record.Replace(p, &note, func() error { return nil }); err != nil {
 		d.opts.LogError(fmt.Sprintf("session %s: %v", key.Short(), err))
 	}
-	d.forgetMarks(key)
-	return &keep.LostError{Key: key, Reason: keep.Damaged, Detail: detail}
+	return lost
 }

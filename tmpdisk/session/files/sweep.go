@@ -117,7 +117,7 @@ func (d *Dir) look(key keep.Key) (Found, error) {
 	grace := d.opts.Grace(r.Export)
 	var lost *keep.LostError
 	switch err = c.verdict(); {
-	case errors.As(err, &lost) && lost.Reason == keep.Damaged:
+	case errors.As(err, &lost) && lost.Kept:
 		// It is there until its grace is over.
 		d.opts.LogError(fmt.Sprintf("session %s: left alone for %v: %s", key.Short(), grace, lost.Detail))
 		return Found{Waiting: keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now()}, Grace: grace, Here: true}, nil

@@ -108,17 +108,14 @@ func TestLostErrorSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// What a server is short of says nothing of the disk, and what it cannot reach is there
-// for others.
-func TestErrorsThatAreNoLoss(t *testing.T) {
-	for err, want := range map[error][2]bool{
-		unix.EMFILE: {true, false}, unix.ENFILE: {true, false}, unix.ENOMEM: {true, false},
-		unix.ENOTCONN: {false, true}, unix.EBADFD: {false, true}, unix.ETIMEDOUT: {false, true}, unix.EHOSTUNREACH: {false, true},
-		unix.EIO: {}, unix.ENOSPC: {}, unix.ENOENT: {}, ErrOvertaken: {},
+// What a server cannot reach is there for others. Nothing else says so.
+func TestCutOff(t *testing.T) {
+	for err, want := range map[error]bool{
+		unix.ENOTCONN: true, unix.EBADFD: true, unix.ETIMEDOUT: true, unix.EHOSTUNREACH: true,
+		unix.EMFILE: false, unix.ENOMEM: false, unix.EIO: false, unix.ENOSPC: false, unix.ENOENT: false, ErrOvertaken: false,
 	} {
-		err := fmt.Errorf("open: %w", err)
-		if got := [2]bool{Scarce(err), CutOff(err)}; got != want {
-			t.Errorf("%v: got scarce, cut off %v, want %v", err, got, want)
+		if got := CutOff(fmt.Errorf("open: %w", err)); got != want {
+			t.Errorf("%v: got cut off %v, want %v", err, got, want)
 		}
 	}
 }

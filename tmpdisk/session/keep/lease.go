@@ -119,9 +119,3 @@ func CutOff(err error) bool {
 	return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.EBADFD) ||
 		errors.Is(err, unix.ETIMEDOUT) || errors.Is(err, unix.EHOSTUNREACH)
 }
-
-// Scarce reports whether this server, and not the filesystem, was short of something,
-// which says nothing of the disk.
-func Scarce(err error) bool {
-	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
-}
