@@ -154,7 +154,15 @@ func (m *Maker) keepAsBase(ctx context.Context, d *disk.Disk) (*overlay.Base, er
 	if err != nil {
 		return nil, err
 	}
-	return overlay.Own(image, "", "mold")
+	base, err := overlay.Own(image, "", "mold")
+	if err != nil {
+		return nil, err
+	}
+	// Servers that start look at the links of sessions, and leave those of what is locked.
+	if err := base.Lock(); err != nil {
+		m.opts.Debug(fmt.Sprintf("mold: lock: %v (ignored)", err))
+	}
+	return base, nil
 }
 
 // unnamed is a disk that fill makes of an empty file, which never had a name; or, on a

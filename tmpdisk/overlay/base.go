@@ -7,11 +7,13 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // A Base is an image that any number of disks stand on, open for reading. It is closed
@@ -42,6 +44,37 @@ func Own(image *disk.Disk, path, kind string) (*Base, error) {
 	return newBase(image, path, kind, func(error) {})
 }
 
+// ErrBase says that a request failed because the base could not be read: nothing of the
+// client's own is lost.
+var ErrBase = errors.New("base")
+
+// ErrOther says that a file or device is not the base that it was.
+var ErrOther = errors.New("not the base that it was")
+
+// Reopen opens the base at path that had an identity before. The error wraps [ErrOther] if
+// that is not what is there now.
+func Reopen(path, identity string, debug func(string), failed func(error)) (*Base, error) {
+	image, err := disk.OpenReadOnly(path, debug)
+	if err != nil {
+		return nil, err
+	}
+	kind, _, _ := strings.Cut(identity, " inode ")
+	if kind == changeable || image.IsDevice() {
+		kind = ""
+	}
+	b, err := newBase(image, path, kind, failed)
+	if err == nil && b.identity != identity {
+		err = errors.Join(fmt.Errorf("it was %s, and is %s: %w", identity, b.identity, ErrOther), b.Release())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// changeable is the kind of a file that may change.
+const changeable = "file"
+
 func newBase(image *disk.Disk, path, kind string, failed func(error)) (*Base, error) {
 	b := &Base{image: image, path: path, kind: kind, failed: failed}
 	var err error
@@ -54,6 +87,9 @@ func newBase(image *disk.Disk, path, kind string, failed func(error)) (*Base, er
 
 // Size is that of the image, in bytes, when it was opened.
 func (b *Base) Size() int64 { return b.image.Size() }
+
+// FD is the descriptor of the image, which is closed when nobody needs the base.
+func (b *Base) FD() int { return b.image.FD() }
 
 // Path is where the base was found; "" if it never had a name.
 func (b *Base) Path() string { return b.path }
@@ -99,6 +135,10 @@ func (b *Base) is(st *unix.Stat_t) bool {
 	return st.Dev == own.Dev && st.Ino == own.Ino
 }
 
+// Lock takes the lock (flock) of the file, for as long as b is open, which tells others that
+// it is needed.
+func (b *Base) Lock() error { return sys.Flock(b.image.FD()) }
+
 // Link gives the file of the base one more name, in the directory dirfd. The error wraps
 // EXDEV, EPERM or the like where that cannot be.
 func (b *Base) Link(dirfd int, name string) error {
@@ -123,7 +163,7 @@ func (b *Base) look() (string, error) {
 	}
 	// Not the time of the last change of the inode: a link that a session makes changes
 	// that. Nor the device's number, which another boot or machine may have another of.
-	return fmt.Sprintf("file inode %d size %d mtime %d.%09d", st.Ino, st.Size, st.Mtim.Sec, st.Mtim.Nsec), nil
+	return fmt.Sprintf(changeable+" inode %d size %d mtime %d.%09d", st.Ino, st.Size, st.Mtim.Sec, st.Mtim.Nsec), nil
 }
 
 // lookAtDevice reads where partition tables and file systems have what tells them apart.
@@ -155,7 +195,7 @@ func (b *Base) read(buf []byte, off uint64) error {
 	n := b.within(off, uint64(len(buf)))
 	if n > 0 {
 		if err := b.image.PRead(buf[:n], off); err != nil {
-			err = fmt.Errorf("base: %w", err)
+			err = fmt.Errorf("%w: %w", ErrBase, err)
 			b.failed(err)
 			return err
 		}

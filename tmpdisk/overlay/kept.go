@@ -29,6 +29,8 @@ type kept struct {
 
 	mu    sync.Mutex
 	dirty map[int64]bool // pages that the second map has not as the first one has; nil if there is none
+	// reserved are pages for which the second map has room.
+	reserved map[int64]bool
 
 	syncing sync.Mutex // of the second map
 }
@@ -36,7 +38,7 @@ type kept struct {
 func newKept(file *disk.Disk, size int64, durable bool) *kept {
 	k := &kept{file: file, first: whole(size), size: mapSize(size)}
 	if durable {
-		k.dirty = map[int64]bool{}
+		k.dirty, k.reserved = map[int64]bool{}, map[int64]bool{}
 	}
 	return k
 }
@@ -50,13 +52,16 @@ func FileSize(size int64) int64 { return whole(size) + 2*mapSize(size) }
 
 // Keep has the map written to the client's file, now and whenever it changes: the disk
 // can be resumed, by [Resume], even if the server is killed. With durable, what was
-// written before a Sync can be had again when the machine has crashed. It must come before
-// the first request.
+// written before a Sync can be had again when the machine has crashed. No request may be in
+// progress.
 func (d *Disk) Keep(durable bool) error {
 	if err := sys.Retry(func() error { return unix.Ftruncate(d.own.FD(), FileSize(d.size)) }); err != nil {
 		return fmt.Errorf("keep map: %w", err)
 	}
 	k := newKept(d.own, d.size, durable)
+	if d.Touched() {
+		d.patched = d.ownSpans()
+	}
 	for _, p := range d.patched {
 		if err := k.mark(d.bits, p.from, p.to); err != nil {
 			return err
@@ -67,11 +72,45 @@ func (d *Disk) Keep(durable bool) error {
 	return nil
 }
 
+// reserve gives the second map room for what is between two of its bytes: a Sync must not
+// fail for that. With mu.
+func (k *kept) reserve(from, to int64) error {
+	for p := from / page; k.dirty != nil && p*page < to; p++ {
+		if k.reserved[p] {
+			continue
+		}
+		err := sys.Retry(func() error {
+			return unix.Fallocate(k.file.FD(), unix.FALLOC_FL_KEEP_SIZE, k.first+k.size+p*page, page)
+		})
+		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+			return fmt.Errorf("reserve map: %w", err)
+		}
+		// Another error says that the filesystem cannot.
+		k.reserved[p] = true
+	}
+	return nil
+}
+
+// ownSpans are the blocks that are the client's own. To find them takes reading the map.
+func (d *Disk) ownSpans() (list []span) {
+	for at := uint64(0); at < blocks(d.size); {
+		next, own := d.bits.run(at, blocks(d.size))
+		if own {
+			list = append(list, span{at, next})
+		}
+		at = next
+	}
+	return list
+}
+
 // mark writes to the first map that the blocks from from to to are the client's own.
 func (k *kept) mark(bits Bits, from, to uint64) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var now, old [512]byte
+	if err := k.reserve(int64(from/64*8), int64((to+63)/64*8)); err != nil {
+		return err
+	}
 	for i := from / 64; i*64 < to; {
 		at, n := int64(i*8), 0
 		for ; i*64 < to && n < len(now); i, n = i+1, n+8 {

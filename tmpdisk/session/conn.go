@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/overlay"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 )
 
@@ -146,7 +147,9 @@ func (c *Conn) piece(r disk.Request) error {
 }
 
 // lost reports whether the filesystem may have lost what it had taken.
-func lost(err error) bool { return errors.Is(err, unix.EIO) || errors.Is(err, unix.ESTALE) }
+func lost(err error) bool {
+	return (errors.Is(err, unix.EIO) || errors.Is(err, unix.ESTALE)) && !errors.Is(err, overlay.ErrBase)
+}
 
 // flush makes what was written outlive the machine, where that was asked for.
 func (s *session) flush() error {

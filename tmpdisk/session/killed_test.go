@@ -186,6 +186,10 @@ func wantTidy(t *testing.T, parent string) {
 		names[name] = true
 	}
 	for name := range names {
+		key, isBase := strings.CutSuffix(name, ".base")
+		if isBase && names[key+".disk"] {
+			continue
+		}
 		key, isDisk := strings.CutSuffix(name, ".disk")
 		if isDisk && !names[key+".json"] || !isDisk && !strings.HasSuffix(name, ".json") {
 			t.Errorf("%s is left", name)

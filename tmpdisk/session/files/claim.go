@@ -14,10 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/overlay"
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/basis"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
-	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // A Claim is an open, locked disk and its record. As long as one server has it, no
@@ -37,6 +38,9 @@ type Claim struct {
 	record record.Record // as this server read or wrote it last
 	unread error         // why there is no record; nil if there is
 	others bool          // another server had the session last
+	base   *overlay.Base // what the disk stands on, until stand has put them together; or nil
+	// crashed says that a machine may have crashed since the disk was written to.
+	crashed bool
 
 	changing sync.Mutex // held while the record changes of a session that clients have
 	over     bool       // the claim is being given up. With changing
@@ -70,6 +74,7 @@ func (d *Dir) claim(ctx context.Context, key keep.Key, patience time.Duration) (
 func (c *Claim) Close() error {
 	// The caller may have duplicates of the descriptor, which would keep the lock.
 	unix.Flock(c.fd(), unix.LOCK_UN)
+	c.release()
 	if c.Disk != nil {
 		return c.Disk.Close()
 	}
@@ -98,7 +103,7 @@ func (c *Claim) verdict() error {
 	switch {
 	case errors.Is(c.unread, unix.ENOENT) && st.Nlink > 1:
 		// Its temporary name is still there: its maker died before anybody was told.
-		return errors.Join(keep.ErrUnknown, c.at.Remove(diskName(c.Key)), removeTemps(c.at, c.Key))
+		return errors.Join(keep.ErrUnknown, c.remove(), removeTemps(c.at, c.Key))
 	case errors.Is(c.unread, unix.ENOENT), errors.Is(c.unread, record.ErrDamaged):
 		return c.damaged(c.unread.Error())
 	case c.unread != nil:
@@ -111,8 +116,8 @@ func (c *Claim) verdict() error {
 		return c.lose(keep.Failed)
 	case r.Boot != c.dir.server.Boot && !r.Sync:
 		return c.lose(keep.Crashed)
-	case st.Size != r.Size:
-		return c.damaged(fmt.Sprintf("%s: has %d bytes, not %d", c.diskPath(), st.Size, r.Size))
+	case st.Size != basis.FileSize(r):
+		return c.damaged(fmt.Sprintf("%s: has %d bytes, not %d", c.diskPath(), st.Size, basis.FileSize(r)))
 	}
 	return nil
 }
@@ -125,7 +130,7 @@ func (c *Claim) damaged(why string) error {
 func (c *Claim) take() error {
 	d, r := c.dir, c.record
 	if d.opts.Sync && !r.Sync {
-		if err := sys.Retry(func() error { return unix.Fdatasync(c.fd()) }); err != nil {
+		if err := c.sync(); err != nil {
 			// The kernel tells of a page that it could not write only once.
 			d.opts.LogError(fmt.Sprintf("sync: %s: %v", c.diskPath(), err))
 			return c.lose(keep.Failed)
@@ -136,6 +141,7 @@ func (c *Claim) take() error {
 		return err
 	}
 	before := c.record
+	c.crashed = before.Boot != d.server.Boot
 	c.Disk, c.Used, c.others = opened, true, before.Server != d.server.Name
 	r.Unsettled = d.shared.Load() && (r.Unsettled || r.Connected)
 	r.Generation++
@@ -150,6 +156,65 @@ func (c *Claim) take() error {
 	}
 	c.Lease = d.newLease()
 	return nil
+}
+
+// findBase opens what the disk stands on, if it does.
+func (c *Claim) findBase() (err error) {
+	var once sync.Once
+	c.base, err = basis.Find(c.at, &c.record, c.dir.opts.Debug, func(err error) {
+		once.Do(func() { c.dir.opts.LogError(fmt.Sprintf("session %s: %v", c.Key.Short(), err)) })
+	})
+	return err
+}
+
+// stand puts the disk, which nobody else modifies any more, and its base together.
+func (c *Claim) stand() (err error) {
+	if c.base != nil {
+		defer c.release()
+		c.Disk, err = basis.Stand(c.Disk, c.base, &c.record, c.crashed, c.dir.opts.Sync)
+	}
+	return err
+}
+
+// release is for a base that is not needed, or that the disk has.
+func (c *Claim) release() {
+	if c.base != nil {
+		c.base.Release()
+		c.base = nil
+	}
+}
+
+// sync has all that is in the file of the disk stored, as if it had always been synced.
+func (c *Claim) sync() error {
+	again, err := c.again()
+	if err != nil {
+		return err
+	}
+	defer func() { again.Close() }()
+	if c.base != nil {
+		if again, err = basis.Stand(again, c.base, &c.record, false, true); err != nil {
+			return err
+		}
+	}
+	return again.Sync()
+}
+
+// again is the file of the disk with a descriptor of its own.
+func (c *Claim) again() (disk.Interface, error) {
+	fd, err := unix.FcntlInt(uintptr(c.fd()), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("duplicate descriptor: %w", err)
+	}
+	return disk.FromFD(fd, c.dir.opts.Debug)
+}
+
+// remove removes the disk, and the link to what it stands on.
+func (c *Claim) remove() error {
+	err := c.at.Remove(diskName(c.Key))
+	if err == nil {
+		basis.Remove(c.at, c.Key) // else the next sweep does
+	}
+	return err
 }
 
 // unchanged fails if another server has written the record since c read it.
@@ -208,7 +273,7 @@ func (c *Claim) lose(why keep.Reason) error {
 		return err
 	}
 	c.dir.opts.LogError(fmt.Sprintf("session %s: its disk %s is removed: %s", c.Key.Short(), c.diskPath(), why))
-	if err := c.at.Remove(diskName(c.Key)); err != nil {
+	if err := c.remove(); err != nil {
 		if c.unread == nil && c.record.Lost == "" { // the disk is its client's still
 			back := c.record
 			err = errors.Join(err, record.Update(c.at, &back, func(now record.Record) error {

@@ -14,6 +14,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/basis"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
@@ -39,24 +40,36 @@ func (d *Dir) adopt(ctx context.Context, key keep.Key, export string, fresh disk
 	if err != nil {
 		return nil, err
 	}
-	temp, own, err := d.tempDisk(ctx, p, key, fresh)
+	base, whole, err := basis.Keep(fresh, p, d.opts.Sync)
+	if err != nil {
+		return nil, err
+	}
+	temp, own, err := d.tempDisk(ctx, p, key, fresh, whole)
 	if err != nil {
 		return nil, err
 	}
 	c := &Claim{Key: key, Disk: own, Lease: d.newLease(), dir: d, at: p, record: record.Record{
-		Key: key, Export: export, Size: own.Size(), Generation: 1, Connected: true,
+		Key: key, Export: export, Size: fresh.Size(), Generation: 1, Connected: true,
 	}}
 	d.server.Stamp(&c.record)
-	if d.opts.Sync {
-		err = own.Sync()
+	if base != nil {
+		basis.Describe(&c.record, base)
+		if own != fresh {
+			base.Hold()
+			c.base = base
+			err = c.stand()
+		}
+	}
+	if err == nil && d.opts.Sync {
+		err = c.Disk.Sync()
 	}
 	if err == nil {
 		err = c.publish(ctx, temp)
 	}
 	if err != nil {
 		p.Remove(temp)
-		if own != fresh {
-			own.Close()
+		if c.Disk != nil && own != fresh {
+			c.Disk.Close()
 		}
 		return nil, err
 	}
@@ -66,8 +79,9 @@ func (d *Dir) adopt(ctx context.Context, key keep.Key, export string, fresh disk
 
 // tempDisk gives fresh a temporary name, and locks it; or a clone of it, where it never
 // had a name on this filesystem that it could have again, or where it is another user's,
-// so that it would be refused when it is opened next.
-func (d *Dir) tempDisk(ctx context.Context, p *privdir.Dir, key keep.Key, fresh disk.Interface) (name string, own disk.Interface, err error) {
+// so that it would be refused when it is opened next. With whole it is a copy that stands
+// on nothing.
+func (d *Dir) tempDisk(ctx context.Context, p *privdir.Dir, key keep.Key, fresh disk.Interface, whole bool) (name string, own disk.Interface, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fresh.FD(), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return "", nil, errors.Join(err, errors.New("the command made a block device, which cannot be kept there: have it make a file"))
@@ -77,18 +91,24 @@ func (d *Dir) tempDisk(ctx context.Context, p *privdir.Dir, key keep.Key, fresh 
 	}
 	name = privdir.TempName(string(key))
 	proc := fmt.Sprintf("/proc/self/fd/%d", fresh.FD())
-	if int(st.Uid) == os.Geteuid() && unix.Linkat(unix.AT_FDCWD, proc, p.FD(), name, unix.AT_SYMLINK_FOLLOW) == nil {
+	if !whole && int(st.Uid) == os.Geteuid() && unix.Linkat(unix.AT_FDCWD, proc, p.FD(), name, unix.AT_SYMLINK_FOLLOW) == nil {
 		if err := unix.Fchmod(fresh.FD(), 0o600); err != nil {
 			p.Remove(name)
 			return "", nil, fmt.Errorf("chmod: %s: %w", p.Join(name), err)
 		}
 		return name, fresh, nil
 	}
-	f, how, err := copyTo(ctx, p, key, fresh.FD())
+	f, err := temporary(p, key, func(fd int) error {
+		if whole {
+			return basis.Copy(ctx, fd, fresh)
+		}
+		how, err := sparse.Clone(ctx, fd, fresh.FD(), sparse.Options{})
+		d.opts.Debug(fmt.Sprintf("session %s: disk cloned %s", key.Short(), how))
+		return err
+	})
 	if err != nil {
 		return "", nil, err
 	}
-	d.opts.Debug(fmt.Sprintf("session %s: disk cloned %s", key.Short(), how))
 	c, err := fromFile(f, d.opts.Debug)
 	if err != nil {
 		p.Discard(f)
@@ -98,19 +118,18 @@ func (d *Dir) tempDisk(ctx context.Context, p *privdir.Dir, key keep.Key, fresh 
 	return filepath.Base(f.Name()), c, nil
 }
 
-// copyTo makes a temporary file with the content of fd.
-func copyTo(ctx context.Context, p *privdir.Dir, key keep.Key, fd int) (*os.File, sparse.Result, error) {
+// temporary makes a temporary file, which fill fills.
+func temporary(p *privdir.Dir, key keep.Key, fill func(fd int) error) (*os.File, error) {
 	f, err := record.Temp(p, key)
 	if err != nil {
-		return nil, sparse.Result{}, err
+		return nil, err
 	}
-	how, err := sparse.Clone(ctx, int(f.Fd()), fd, sparse.Options{})
-	if err != nil {
+	if err := fill(int(f.Fd())); err != nil {
 		p.Discard(f)
 		f.Close()
-		return nil, sparse.Result{}, fmt.Errorf("%s: %w", f.Name(), err)
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
 	}
-	return f, how, nil
+	return f, nil
 }
 
 // publish gives the disk, which has the name temp, and its record their names for good.
@@ -135,9 +154,15 @@ func (c *Claim) publish(ctx context.Context, temp string) error {
 			}
 			return fmt.Errorf("%s: %w", c.diskPath(), err)
 		}
-		err := p.Publish(note, record.FileName(c.Key), false)
+		anchor, err := basis.Link(p, c.Key, c.Disk)
+		if anchor != "" {
+			d.anchors.Store(anchor, nil)
+		}
+		if err == nil {
+			err = p.Publish(note, record.FileName(c.Key), false)
+		}
 		if err != nil {
-			p.Remove(diskName(c.Key))
+			c.remove()
 		}
 		return err
 	})
@@ -162,5 +187,5 @@ func (c *Claim) unpublish() error {
 	if err := unix.Linkat(c.at.FD(), diskName(c.Key), c.at.FD(), temp, 0); err != nil {
 		return fmt.Errorf("link: %s: %w", c.diskPath(), err)
 	}
-	return errors.Join(c.at.Remove(record.FileName(c.Key)), c.at.Remove(diskName(c.Key)), c.at.Remove(temp))
+	return errors.Join(c.at.Remove(record.FileName(c.Key)), c.remove(), c.at.Remove(temp))
 }

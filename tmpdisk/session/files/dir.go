@@ -17,6 +17,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/fsprobe"
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/basis"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/trial"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
@@ -59,6 +60,8 @@ type Dir struct {
 	failed sync.Map
 	// takeovers has a takeover for each session whose client has not waited for it.
 	takeovers sync.Map
+	// anchors are the names of what is of no session, see package basis.
+	anchors sync.Map
 
 	shared     atomic.Bool                    // other machines may have the same directory
 	naming     chan struct{}                  // full while somebody here has the lock of the directory
@@ -126,6 +129,10 @@ func (d *Dir) tryFilesystem(p *privdir.Dir) error {
 // Close removes the directory if nothing is in it.
 func (d *Dir) Close() {
 	if p, err := d.private(false); err == nil {
+		d.anchors.Range(func(name, _ any) bool {
+			p.Remove(name.(string))
+			return true
+		})
 		unix.Rmdir(p.Path())
 	}
 }
@@ -211,7 +218,7 @@ func (d *Dir) Touch(key keep.Key) error {
 			return fmt.Errorf("touch: %s: %w", p.Join(name), err)
 		}
 	}
-	return nil
+	return basis.Touch(p, key)
 }
 
 // Filesystem returns what that of the directory can do. ok is false if it could not

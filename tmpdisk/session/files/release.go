@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/overlay"
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
@@ -57,7 +58,10 @@ func (c *Claim) Release() error {
 		return keep.ErrUnwritten
 	}
 	var err error
-	if c.Lease != nil {
+	if _, stands := c.Disk.(*overlay.Disk); c.Lease != nil || stands && c.dir.opts.Sync {
+		// The map of a disk on a base is to outlive a restart of the machine, if that is
+		// no crash, with what was not flushed as well.
+		//
 		// What failed while this server was cut off may be sent once more when the
 		// file is closed. Then the disk is not given back: whoever has it next waits,
 		// and goes on with a copy.

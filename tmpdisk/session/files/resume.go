@@ -27,15 +27,13 @@ func (d *Dir) Resume(ctx context.Context, key keep.Key, known bool) (*Claim, err
 	if err != nil {
 		return nil, err
 	}
-	if err = c.verdict(); err == nil {
-		err = c.take()
-	}
-	if err == nil {
-		err = c.settle(ctx)
-	}
-	if err != nil {
-		c.Close()
-		return nil, err
+	for _, step := range []func() error{
+		c.verdict, c.findBase, c.take, func() error { return c.settle(ctx) }, c.stand,
+	} {
+		if err := step(); err != nil {
+			c.Close()
+			return nil, err
+		}
 	}
 	return c, nil
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/basis"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
@@ -52,11 +53,14 @@ func (d *Dir) Begin() (found []Found, lost []Note, err error) {
 	}
 	hasDisk := map[keep.Key]bool{}
 	var temps []string
+	var bases []string
 	for _, name := range names {
 		key, kind, ok := privdir.SplitName(name)
 		switch {
 		case ok && kind == privdir.TempKind, sys.StandsForRemoved(name):
 			temps = append(temps, name)
+		case ok && basis.Sweepable(kind, false):
+			bases = append(bases, name)
 		case ok && (kind == "disk" || kind == "json"):
 			hasDisk[keep.Key(key)] = hasDisk[keep.Key(key)] || kind == "disk"
 		}
@@ -84,9 +88,28 @@ func (d *Dir) Begin() (found []Found, lost []Note, err error) {
 			d.opts.LogError(fmt.Sprintf("left alone: %v", err))
 		}
 	}
+	for _, name := range bases {
+		key, kind, _ := privdir.SplitName(name)
+		if basis.Sweepable(kind, hasDisk[keep.Key(key)]) {
+			d.sweepBase(p, name, keep.Key(key), kind)
+		}
+	}
 	slices.SortFunc(found, func(a, b Found) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key)) })
 	slices.SortFunc(lost, func(a, b Note) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key)) })
 	return found, lost, nil
+}
+
+// sweepBase removes what a session stood on that is gone, or that is a dead server's.
+func (d *Dir) sweepBase(p *privdir.Dir, name string, key keep.Key, kind string) {
+	err := d.exclusively(context.Background(), p, func() error {
+		if there, err := exists(p, diskName(key)); there || err != nil {
+			return err
+		}
+		return basis.Sweep(p, name, key, kind)
+	})
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		d.opts.Debug(fmt.Sprintf("session-dir: %s: %v (ignored)", name, err))
+	}
 }
 
 // written is when the record of key was changed last, which needs no reading.

@@ -14,6 +14,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
@@ -119,7 +120,11 @@ func removeTemps(p *privdir.Dir, key keep.Key) error {
 // last server had.
 func (c *Claim) goOnWithCopy(ctx context.Context) (copied bool, err error) {
 	d, p := c.dir, c.at
-	f, how, err := copyTo(ctx, p, c.Key, c.fd())
+	f, err := temporary(p, c.Key, func(fd int) error {
+		how, err := sparse.Clone(ctx, fd, c.fd(), sparse.Options{})
+		d.opts.Debug(fmt.Sprintf("session %s: disk copied %s", c.Key.Short(), how))
+		return err
+	})
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
 		d.opts.LogError(fmt.Sprintf("session %s: goes on with the file of a server that died or was cut off, "+
 			"because there is no room for a copy: what that server has not written yet may come: %v", c.Key.Short(), err))
@@ -129,7 +134,6 @@ func (c *Claim) goOnWithCopy(ctx context.Context) (copied bool, err error) {
 		return false, err
 	}
 	defer f.Close()
-	d.opts.Debug(fmt.Sprintf("session %s: disk copied %s", c.Key.Short(), how))
 	if err = c.Verify(); err != nil {
 		p.Discard(f)
 		return false, err

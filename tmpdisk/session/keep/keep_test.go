@@ -96,14 +96,14 @@ func TestNewKey(t *testing.T) {
 func TestLostErrorSaysWhatToDo(t *testing.T) {
 	key := NewKey("", "", "")
 	for why, want := range map[Reason]string{Expired: "session-grace", Evicted: "session-max", Crashed: "session-sync",
-		Damaged: "session-dir", Failed: "filesystem"} {
+		Damaged: "session-dir", Failed: "filesystem", BaseGone: "base="} {
 		err := error(&LostError{Key: key, Reason: why, Detail: "some detail"})
 		testkit.Contains(t, err, string(key[:12]), want, "(some detail)", "a token of its own", "session-lost=fresh")
 		if !why.Known() || !errors.Is(err, unix.ESTALE) {
 			t.Errorf("reason %q: got known %v, error %v, want it known, and ESTALE", why, why.Known(), err)
 		}
 	}
-	if len(reasons) != 5 || Reason("").Known() {
+	if len(reasons) != 6 || Reason("").Known() {
 		t.Errorf("got the reasons %v, want those that the test has", reasons)
 	}
 }

@@ -42,6 +42,8 @@ const (
 	Crashed Reason = "crashed" // the machine crashed
 	Damaged Reason = "damaged" // its files are
 	Failed  Reason = "failed"  // the filesystem failed it
+	// BaseGone says that what it stood on is gone, or is not what it was.
+	BaseGone Reason = "base"
 )
 
 var reasons = map[Reason]string{
@@ -50,6 +52,8 @@ var reasons = map[Reason]string{
 	Crashed: "the machine has been started again, or it is another one, and without session-sync=yes what was written may be missing",
 	Damaged: "its files in session-dir were damaged, or somebody removed them",
 	Failed:  "the filesystem that it was on failed",
+
+	BaseGone: "the image that it stood on (base=) is gone or has been changed: put it back as it was, or replace it by rename next time",
 }
 
 // Known reports whether r is one of the reasons.

@@ -37,6 +37,10 @@ type Record struct {
 	// that the session has been taken from it: see keep.Lease.
 	Unsettled bool        `json:"unsettled,omitempty"`
 	Lost      keep.Reason `json:"lost,omitempty"`
+	// Base and BaseIs are the path and the identity of what the disk stands on; BaseIs is
+	// "" if it stands on nothing.
+	Base   string `json:"base,omitempty"`
+	BaseIs string `json:"base_is,omitempty"`
 }
 
 // What may be wrong with a record.

@@ -6,10 +6,12 @@ package testkit
 import (
 	"context"
 	"encoding/binary"
+	"os"
 
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/overlay"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
 )
@@ -36,10 +38,41 @@ func Unblock(b []byte) (conn, seq int) {
 // A Maker makes a disk.
 type Maker = func(context.Context) (disk.Interface, error)
 
+// overBases has all disks stand on a base: the environment says so.
+var overBases = os.Getenv("TMPDISK_TEST_OVER_BASES") != ""
+
 // Blank makes a disk of so many bytes that is an unnamed file in dir.
 func Blank(dir string, size int64) Maker {
+	plain := blank(dir, size)
+	if !overBases {
+		return plain
+	}
+	return func(ctx context.Context) (disk.Interface, error) {
+		base, err := plain(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return Over(ctx, base, plain)
+	}
+}
+
+// Over makes a disk over base, which is given away, in a file that make makes.
+func Over(ctx context.Context, base disk.Interface, make Maker) (disk.Interface, error) {
+	b, err := overlay.Own(base.(*disk.Disk), "", "test")
+	if err != nil {
+		return nil, err
+	}
+	defer b.Release()
+	own, err := make(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return overlay.New(own.(*disk.Disk), b)
+}
+
+func blank(dir string, size int64) Maker {
 	return func(context.Context) (disk.Interface, error) {
-		fd, err := sparse.Unnamed(dir, false)
+		fd, err := sparse.Unnamed(dir, true)
 		if err != nil {
 			return nil, err
 		}
