@@ -241,6 +241,9 @@ func TestSessionsOnAMold(t *testing.T) {
 				s.mu.Unlock()
 			}
 			end(s)
+			if name == "stopped" {
+				testkit.WantEmpty(t, o.Path)
+			}
 			testkit.Must(t, mold.Release())
 			last := started(t, o)
 			last.Stop()
