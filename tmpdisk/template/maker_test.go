@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
@@ -77,7 +76,7 @@ func templatesIn(t testing.TB, dir string, size int64, command string) *Template
 func newTemplates(t testing.TB, dir string, m Maker) *Templates {
 	all := New(Options{
 		Unattended: &Unattended{},
-		Dir:        dir, Keep: 30 * 24 * time.Hour, Debug: testkit.Debug(t),
+		Dir:        dir, Debug: testkit.Debug(t),
 		Error: func(line string) { t.Log("error: " + line) },
 	}, m)
 	t.Cleanup(func() { all.Stop(errEnd) })

@@ -33,8 +33,7 @@ type Maker interface {
 
 // Options say where templates are, and how to talk about them.
 type Options struct {
-	Dir  string        // template-dir, absolute
-	Keep time.Duration // unused ones are removed after it; 0 is never
+	Dir string // template-dir, absolute
 	// Unattended is that of all Templates of the process.
 	Unattended *Unattended
 	Debug      func(string) // a line for nbdkit -v
