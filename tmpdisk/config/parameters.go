@@ -218,6 +218,18 @@ func (c *Config) parseClientTimeout(value string) error {
 	return nil
 }
 
+func (c *Config) parseClientRate(value string) error {
+	n, err := c.host.ParseSize(value)
+	if err == nil && n == 0 {
+		err = errors.New("a client could do nothing")
+	}
+	if err != nil {
+		return fmt.Errorf("%q: %w: give bytes a second, as in client-rate=50M", value, err)
+	}
+	c.Limits.Rate = uint64(n)
+	return nil
+}
+
 func (c *Config) parseMinFree(value string) error {
 	m, err := c.readMinFree(strings.TrimSpace(value))
 	if err != nil {

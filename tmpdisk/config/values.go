@@ -69,8 +69,8 @@ func parseDays(name, value string) (time.Duration, error) {
 	return time.Duration(n) * day, nil
 }
 
-// into is the parse of the parameter called name that stores in field what read makes
-// of a value.
+// into returns the parse function of the parameter called name: it stores in field what
+// read makes of the value.
 func into[T any](name string, read func(name, value string) (T, error), field func(*Config) *T) func(*Config, string) error {
 	return func(c *Config, value string) (err error) {
 		*field(c), err = read(name, value)
@@ -78,8 +78,8 @@ func into[T any](name string, read func(name, value string) (T, error), field fu
 	}
 }
 
-// path is the parse of a path, which is stored in field as an absolute one. The remedy
-// is for an empty one.
+// path returns the parse function of a path: it stores in field an absolute one. remedy
+// says what to do about an empty value.
 func path(field func(*Config) *string, remedy string) func(*Config, string) error {
 	return func(c *Config, value string) error {
 		if value == "" {
@@ -90,7 +90,7 @@ func path(field func(*Config) *string, remedy string) func(*Config, string) erro
 	}
 }
 
-// either reads a value that is one of two: is it the second?
+// either reads a value that must be first or second, and returns whether it is second.
 func either(first, second string) func(name, value string) (bool, error) {
 	return func(_, value string) (bool, error) {
 		if value != first && value != second {

@@ -9,7 +9,9 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"hash"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // A FieldHash is a SHA-256 of fields, each with its length before it, so that no two
@@ -59,4 +61,22 @@ func IsRandomName(name string) bool { return IsHex(name, 20) }
 // IsHex is whether s is n hexadecimal digits as package hex writes them.
 func IsHex(s string, n int) bool {
 	return len(s) == n && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// Printable is text with all that cannot be seen escaped as in a Go string: control
+// characters and newlines, so that it forges no line of a log and steers no terminal;
+// marks that turn the direction of writing round; and what is not UTF-8.
+func Printable(text string) string {
+	var out strings.Builder
+	for len(text) > 0 {
+		r, n := utf8.DecodeRuneInString(text)
+		if strconv.IsPrint(r) && (r != utf8.RuneError || n > 1) {
+			out.WriteString(text[:n])
+		} else {
+			quoted := strconv.Quote(text[:n])
+			out.WriteString(quoted[1 : len(quoted)-1])
+		}
+		text = text[n:]
+	}
+	return out.String()
 }

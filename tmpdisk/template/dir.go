@@ -93,7 +93,7 @@ func (d dir) tryLock(key string) (*os.File, error) {
 			return nil, err
 		}
 	}
-	return nil, errLocked // others are at it
+	return nil, errLocked // others keep taking and removing it
 }
 
 // unlock gives up a lock of tryLock's.
