@@ -82,11 +82,11 @@ func (m *Maker) inWorkdir(fill func(*workdir.Dir) error) (*disk.Disk, error) {
 	to := linkedTo(w, m.opts.Dir)
 	rmErr := w.Remove()
 	if d != nil && to != "" && d.Named() {
-		d.SetLinked(to)
+		d.Linked = to
 	}
 	switch held := errors.Is(rmErr, workdir.ErrHeld); {
 	case held && d != nil:
-		d.OnClose(w.RemoveClosed)
+		d.OnClose = w.RemoveClosed
 		rmErr = nil
 	case held:
 		rmErr = w.RemoveClosed() // of a command that was killed

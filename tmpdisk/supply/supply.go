@@ -65,9 +65,6 @@ func (f *Fresh) Outcome(came time.Time) status.Outcome {
 	return f.how
 }
 
-// templateKeep is how long a template stays that nobody uses.
-const templateKeep = 30 * 24 * time.Hour
-
 // New returns a Supply. It touches nothing yet.
 func New(o Options) *Supply {
 	s := &Supply{opts: o, maker: maker.New(o.Options), files: sys.NewAsker()}
@@ -81,7 +78,7 @@ func New(o Options) *Supply {
 		}
 	case cfg.TemplateDir != "":
 		s.templates = template.New(template.Options{
-			Dir: cfg.TemplateDir, Keep: templateKeep, Unattended: o.Unattended, Debug: o.Debug, Error: o.Error,
+			Dir: cfg.TemplateDir, Unattended: o.Unattended, Debug: o.Debug, Error: o.Error,
 		}, s.maker)
 	}
 	s.pool = pool.New(pool.Options[*Fresh]{

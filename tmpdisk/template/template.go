@@ -33,9 +33,8 @@ type Maker interface {
 
 // Options say where templates are, and how to talk about them.
 type Options struct {
-	Dir  string        // template-dir, absolute
-	Keep time.Duration // unused ones are removed after it; 0 is never
-	// Unattended is that of all Templates of the process; nil is of this one alone.
+	Dir string // template-dir, absolute
+	// Unattended is that of all Templates of the process.
 	Unattended *Unattended
 	Debug      func(string) // a line for nbdkit -v
 	Error      func(string) // a line for the log
@@ -67,9 +66,6 @@ func newPause() sys.Backoff { return sys.Backoff{First: time.Second, Last: time.
 // New returns templates of the disks that maker makes. It touches nothing yet.
 // Whoever calls Make must call Stop in the end.
 func New(opts Options, maker Maker) *Templates {
-	if opts.Unattended == nil {
-		opts.Unattended = &Unattended{}
-	}
 	t := &Templates{opts: opts, maker: maker, pause: newPause()}
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())
 	return t

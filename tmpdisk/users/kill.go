@@ -63,7 +63,7 @@ func killUID(uid, killer int, patience time.Duration) error {
 func killOnThread(uid, killer int) (err error) {
 	onThrowAwayThread(func() {
 		if err = becomeKiller(uid, killer); err == nil {
-			unix.Kill(-1, unix.SIGKILL) // the caller looks what it did
+			unix.Kill(-1, unix.SIGKILL) // the caller looks at what is left
 		}
 	})
 	return err
