@@ -163,7 +163,7 @@ func TestLateDrop(t *testing.T) {
 	clock, s, c := hooked(t)
 	s.Close(c)
 	clock.hook = func() { change(t, s, func(r *record.Record) { r.Generation++; r.Connected = true }) }
-	if _, err := s.dir.Drop(keyA, keep.Evicted, time.Now().Add(time.Hour), 0); !errors.Is(err, keep.ErrElsewhere) {
+	if _, err := s.dir.Drop(keyA, keep.Evicted, kit.RecordIn(t, s.opts.Path, keyA).Used, 0); !errors.Is(err, keep.ErrElsewhere) {
 		t.Errorf("got %v, want %v", err, keep.ErrElsewhere)
 	}
 	wantDisks(t, s, keys{keyA})

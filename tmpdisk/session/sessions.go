@@ -90,7 +90,7 @@ func (s *Sessions) find() error {
 			s.tellFound(f.Waiting)
 		}
 		s.mu.Lock()
-		s.waiting.push(waiter{key: f.Key, since: f.Since, grace: f.Grace, until: s.opts.Clock.Now().Add(f.Grace), elsewhere: !f.Here})
+		s.waiting.push(waiter{key: f.Key, since: f.Since, used: f.Used, grace: f.Grace, until: s.opts.Clock.Now().Add(f.Grace), elsewhere: !f.Here})
 		s.mu.Unlock()
 		s.giveBack(mine)
 	}
@@ -305,7 +305,7 @@ func (s *Sessions) Close(c *Conn) {
 	if grace := mine.policy.Grace; waits {
 		s.debugf(mine.key, "waits for its client for %v", grace)
 		now := s.opts.Clock.Now()
-		s.waiting.push(waiter{key: mine.key, since: now, grace: grace, until: now.Add(grace)})
+		s.waiting.push(waiter{key: mine.key, since: now, used: claim.LastUsed(), grace: grace, until: now.Add(grace)})
 	}
 	s.release(mine)
 	s.schedule()

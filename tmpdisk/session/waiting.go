@@ -19,6 +19,7 @@ type waiter struct {
 	since  time.Time     // its client left: whoever left first makes room first
 	grace  time.Duration // of its export
 	until  time.Time     // its grace is over
+	used   time.Time     // what its record says of that, while nobody else has it
 	failed bool          // to drop it has failed, which is in the log
 	// elsewhere says that another server has it, which may die. It does not make room.
 	elsewhere bool
@@ -175,7 +176,7 @@ func (s *Sessions) dropFirst(why keep.Reason, choose func() (keep.Key, bool)) (f
 	mine := s.takeIdle(key)
 	s.mu.Unlock()
 	defer s.giveBack(mine)
-	freed, err := s.dir.Drop(key, why, w.since, w.grace)
+	freed, err := s.dir.Drop(key, why, w.used, w.grace)
 	if err == nil {
 		s.debugf(key, "dropped: %s", why)
 		s.isLost(key)
@@ -194,7 +195,7 @@ func (s *Sessions) notYet(w waiter, why error) {
 	var early *files.NotYet
 	switch {
 	case errors.As(why, &early) && early.Waits != nil:
-		w.since, w.grace = early.Waits.Since, early.Grace
+		w.since, w.used, w.grace = early.Waits.Since, early.Waits.Used, early.Grace
 		w.until = w.since.Add(w.grace)
 		s.tellFound(*early.Waits)
 	case early != nil:

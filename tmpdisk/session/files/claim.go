@@ -152,12 +152,15 @@ func (c *Claim) unchanged(now record.Record) error {
 	return nil
 }
 
-// orphan writes that the server of the client that had the disk is dead: the grace
-// begins now, and does not begin anew at the next look.
-func (c *Claim) orphan() error {
+// begin writes that the grace begins now, so that it does not begin anew at the next
+// look: the server of the client that had the disk is dead, or nobody knows how long ago
+// that client left.
+func (c *Claim) begin() error {
 	r := c.record
-	r.Orphaned = true
-	r.Used, r.Uptime = c.dir.opts.Clock.Now().UTC(), c.dir.opts.Clock.SinceBoot()
+	if c.isOrphan() {
+		r.Orphaned, r.Used = true, c.dir.opts.Clock.Now().UTC()
+	}
+	r.Boot, r.Uptime = c.dir.server.Boot, c.dir.opts.Clock.SinceBoot()
 	if err := record.Update(c.at, &r, c.unchanged); err != nil {
 		return err
 	}

@@ -120,16 +120,20 @@ func (d *Dir) look(key keep.Key) (Found, error) {
 	case errors.As(err, &lost) && lost.Kept:
 		// It is there until its grace is over.
 		d.opts.LogError(fmt.Sprintf("session %s: left alone for %v: %s", key.Short(), grace, lost.Detail))
-		return Found{Waiting: keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now()}, Grace: grace, Here: true}, nil
+		return Found{Waiting: keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now(), Used: r.Used}, Grace: grace, Here: true}, nil
 	case err != nil:
 		return Found{}, err
 	}
-	if c.isOrphan() {
-		if err := c.orphan(); err != nil {
-			d.opts.Debug(fmt.Sprintf("session %s: %v (ignored)", key.Short(), err))
-		}
-	} else if d.server.Since(r) > grace {
+	age, known := d.server.Age(r)
+	if known && !c.isOrphan() && age > grace {
 		return Found{}, c.lose(keep.Expired)
 	}
-	return Found{*d.server.Waiting(r), grace, true}, nil
+	w := d.server.Waiting(r)
+	if !known || c.isOrphan() {
+		if err := c.begin(); err != nil {
+			d.opts.Debug(fmt.Sprintf("session %s: %v (ignored)", key.Short(), err))
+		}
+		w.Used = r.Used
+	}
+	return Found{*w, grace, true}, nil
 }

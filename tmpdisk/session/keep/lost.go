@@ -28,6 +28,7 @@ type Waiting struct {
 	Export string
 	Size   int64     // in bytes
 	Since  time.Time // when its client left, or its server was found dead
+	Used   time.Time // the same as its record has it: by a clock that may be another's
 }
 
 // A Reason is why the disk of a session is gone.

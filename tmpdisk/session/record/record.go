@@ -24,11 +24,14 @@ type Record struct {
 	Connected bool `json:"connected"`
 	// Orphaned says that the server of the connected client was found dead, at Used.
 	Orphaned bool `json:"orphaned,omitempty"`
-	// Used is when Connected, Orphaned or Lost was last changed.
-	Used   time.Time     `json:"used"`
-	Uptime time.Duration `json:"uptime,omitempty"` // the same, since the machine's boot
-	Boot   string        `json:"boot"`             // the kernel that has what was written and not synced
-	Host   string        `json:"host"`             // for whoever reads it
+	// Used is when Connected, Orphaned or Lost was last changed: if it is the same, nobody
+	// has had the disk since.
+	Used time.Time `json:"used"`
+	// Uptime is the same since the boot of the machine; or where that was another boot,
+	// when the first server found the record.
+	Uptime time.Duration `json:"uptime,omitempty"`
+	Boot   string        `json:"boot"` // the kernel that has what was written and not synced
+	Host   string        `json:"host"` // for whoever reads it
 	// Server is a random name of the server that wrote this: two may have raised
 	// the same generation, if the first lost its lock before.
 	Server string `json:"server,omitempty"`
