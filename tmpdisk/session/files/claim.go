@@ -88,10 +88,9 @@ func (c *Claim) verdict() error {
 	r := &c.record
 	failed, _ := c.dir.failed.Load(r.Key)
 	switch {
-	case errors.Is(c.unread, unix.ENOENT) && st.Nlink > 1:
-		// Its temporary name is still there: its maker died before anybody was told.
-		return errors.Join(keep.ErrUnknown, c.at.Remove(diskName(c.Key)), removeTemps(c.at, c.Key))
-	case errors.Is(c.unread, unix.ENOENT), errors.Is(c.unread, record.ErrDamaged):
+	case errors.Is(c.unread, unix.ENOENT):
+		return c.withoutRecord()
+	case errors.Is(c.unread, record.ErrDamaged):
 		return c.damaged(c.unread.Error())
 	case c.unread != nil:
 		return c.unread
@@ -107,6 +106,21 @@ func (c *Claim) verdict() error {
 		return c.damaged(fmt.Sprintf("%s: has %d bytes, not %d", c.diskPath(), st.Size, r.Size))
 	}
 	return nil
+}
+
+// withoutRecord is the verdict on a disk that has none. If its temporary name is still
+// there, its maker died before anybody was told.
+func (c *Claim) withoutRecord() error {
+	temps, err := tempsOf(c.at, c.Key)
+	if err != nil {
+		return err
+	}
+	for _, name := range temps {
+		if sys.SameFile(c.at.FD(), name, c.fd()) {
+			return errors.Join(keep.ErrUnknown, c.at.Remove(diskName(c.Key)), c.at.Remove(name))
+		}
+	}
+	return c.damaged(c.unread.Error())
 }
 
 func (c *Claim) damaged(why string) error {

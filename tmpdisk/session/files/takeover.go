@@ -100,18 +100,27 @@ func (c *Claim) outwait(ctx context.Context) error {
 // of key: their kernels could do it still. That such a file is locked says nothing,
 // because its server does not know yet that it has lost the session.
 func removeTemps(p *privdir.Dir, key keep.Key) error {
+	names, err := tempsOf(p, key)
+	for _, name := range names {
+		if err == nil {
+			err = p.Remove(name)
+		}
+	}
+	return err
+}
+
+// tempsOf lists the temporary files of key.
+func tempsOf(p *privdir.Dir, key keep.Key) (temps []string, err error) {
 	names, err := p.Names()
 	if err != nil {
-		return fmt.Errorf("list: %s: %w", p.Path(), err)
+		return nil, fmt.Errorf("list: %s: %w", p.Path(), err)
 	}
 	for _, name := range names {
 		if prefix, ok := privdir.SplitTemp(name); ok && prefix == string(key) {
-			if err := p.Remove(name); err != nil {
-				return err
-			}
+			temps = append(temps, name)
 		}
 	}
-	return nil
+	return temps, nil
 }
 
 // goOnWithCopy puts a copy in place of the disk: a clone where there can be one. copied
