@@ -87,6 +87,7 @@ func (c *Claim) verdict() error {
 	}
 	r := &c.record
 	failed, _ := c.dir.failed.Load(r.Key)
+	bad, _ := failed.(uint64) // a record that is torn may have an earlier generation
 	switch {
 	case errors.Is(c.unread, unix.ENOENT):
 		return c.withoutRecord()
@@ -94,11 +95,11 @@ func (c *Claim) verdict() error {
 		return c.damaged(c.unread.Error())
 	case c.unread != nil:
 		return c.unread
-	case r.Lost == keep.Damaged: // there was no disk when somebody wrote so
-		return c.damaged(c.at.Join(record.FileName(c.Key)) + ": a note that there was no disk")
+	case r.Lost == keep.Damaged, r.Lost != "" && r.Torn: // it was away then, or may be back
+		return c.damaged(c.at.Join(record.FileName(c.Key)) + ": a note that may be out of date")
 	case r.Lost != "": // whoever wrote so died before it removed the disk
 		return c.lose(r.Lost)
-	case failed == r.Generation:
+	case r.Generation <= bad:
 		return c.lose(keep.Failed)
 	case r.Boot != c.dir.server.Boot && !r.Sync:
 		return c.lose(keep.Crashed)
@@ -174,7 +175,7 @@ func (c *Claim) begin() error {
 	if c.isOrphan() {
 		r.Orphaned, r.Used = true, c.dir.opts.Clock.Now().UTC()
 	}
-	r.Boot, r.Uptime = c.dir.server.Boot, c.dir.opts.Clock.SinceBoot()
+	r.Boot, r.Uptime, r.Torn = c.dir.server.Boot, c.dir.opts.Clock.SinceBoot(), false
 	if err := record.Update(c.at, &r, c.unchanged); err != nil {
 		return err
 	}

@@ -101,15 +101,15 @@ func (d *Dir) Drop(key keep.Key, why keep.Reason, used time.Time, grace time.Dur
 // known.
 func (c *Claim) early(used time.Time) error {
 	d, r := c.dir, &c.record
-	switch orphan := c.isOrphan(); {
+	switch unsure := c.isOrphan() || r.Torn; {
 	case errors.Is(c.unread, unix.ENOENT), errors.Is(c.unread, record.ErrDamaged):
 		return nil // there is nothing to go by but what the caller says
 	case c.unread != nil:
 		return c.unread
 	case r.Lost != "":
 		return nil // whoever wrote so died, or could not remove the disk
-	case orphan, !r.Used.Equal(used):
-		if orphan {
+	case unsure, !r.Used.Equal(used):
+		if unsure {
 			if err := c.begin(); err != nil {
 				return err
 			}

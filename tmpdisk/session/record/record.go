@@ -40,6 +40,9 @@ type Record struct {
 	// that the session has been taken from it: see keep.Lease.
 	Unsettled bool        `json:"unsettled,omitempty"`
 	Lost      keep.Reason `json:"lost,omitempty"`
+
+	// Torn says that there may have been a later record, of which only a part is there.
+	Torn bool `json:"-"`
 }
 
 // What may be wrong with a record.
