@@ -101,6 +101,8 @@ func (c *Claim) verdict() error {
 		return c.lose(r.Lost)
 	case r.Generation <= bad:
 		return c.lose(keep.Failed)
+	case c.dir.server.Boot == "" && !r.Sync:
+		return fmt.Errorf("session %s: find out whether the machine has crashed since it was written: no %s: mount /proc", c.Key.Short(), bootFile)
 	case r.Boot != c.dir.server.Boot && !r.Sync:
 		return c.lose(keep.Crashed)
 	case st.Size != r.Size:
