@@ -48,7 +48,9 @@ func TestRemovedFiles(t *testing.T) {
 			return started(t, o)
 		},
 		"connected elsewhere": func(t *testing.T, o Options) *Sessions {
-			written(t, started(t, o), keyA)
+			s := started(t, o)
+			used(t, s, keyA) // else it may be only a probe
+			resume(t, s, keyA)
 			return started(t, o)
 		},
 	}

@@ -90,7 +90,7 @@ func (s *Sessions) find() error {
 			s.tellFound(f.Waiting)
 		}
 		s.mu.Lock()
-		s.waiting.push(waiter{key: f.Key, since: f.Since, used: f.Used, grace: f.Grace, until: s.opts.Clock.Now().Add(f.Grace), elsewhere: !f.Here})
+		s.waiting.push(waiter{key: f.Key, since: f.Since, used: f.Used, grace: f.Grace, until: s.opts.Clock.Now().Add(f.Grace), elsewhere: !f.Here, isNew: f.New})
 		s.mu.Unlock()
 		s.giveBack(mine)
 	}
@@ -166,7 +166,7 @@ func (s *Sessions) take(key keep.Key, policy Policy) *session {
 		ready: make(chan struct{}), gone: make(chan struct{}),
 	}
 	mine.waiter, mine.waited = s.waiting.take(key)
-	mine.known = mine.waited || s.lost.has(key)
+	mine.known = mine.waited && !mine.waiter.isNew || s.lost.has(key)
 	s.live[key] = mine
 	return mine
 }

@@ -23,6 +23,9 @@ type waiter struct {
 	failed bool          // to drop it has failed, which is in the log
 	// elsewhere says that another server has it, which may die. It does not make room.
 	elsewhere bool
+	// isNew says that all that is known of it is a client at another server, who may only
+	// look: if nothing is left of it, nothing is lost.
+	isNew bool
 }
 
 // waiters are disks that wait, in the order in which they make room, and in that in
@@ -177,12 +180,16 @@ func (s *Sessions) dropFirst(why keep.Reason, choose func() (keep.Key, bool)) (f
 	s.mu.Unlock()
 	defer s.giveBack(mine)
 	freed, err := s.dir.Drop(key, why, w.used, w.grace)
-	if err == nil {
+	gone := errors.Is(err, keep.ErrUnknown)
+	switch {
+	case gone && w.isNew:
+	case gone, err == nil:
 		s.debugf(key, "dropped: %s", why)
 		s.isLost(key)
 		return freed, true, true
+	default:
+		s.notYet(w, err)
 	}
-	s.notYet(w, err)
 	return 0, false, true
 }
 
@@ -195,7 +202,7 @@ func (s *Sessions) notYet(w waiter, why error) {
 	var early *files.NotYet
 	switch {
 	case errors.As(why, &early) && early.Waits != nil:
-		w.since, w.used, w.grace = early.Waits.Since, early.Waits.Used, early.Grace
+		w.since, w.used, w.grace, w.isNew = early.Waits.Since, early.Waits.Used, early.Grace, false
 		w.until = w.since.Add(w.grace)
 		s.tellFound(*early.Waits)
 	case early != nil:

@@ -77,13 +77,13 @@ func (*NotYet) Error() string { return "another server's client uses it, or has 
 // Drop removes the disk of key, for a reason which becomes its note, if its record says
 // that it was used at that time, and returns what that frees, in bytes. Else another
 // server has the disk, or has had it since the caller began to count, and the error is a
-// *NotYet. After any other error the disk is there still. grace is how long the caller
-// would wait for that server.
+// *NotYet. It wraps ErrUnknown if nothing is there, nor a note. After any other error the
+// disk is there still. grace is how long the caller would wait for that server.
 func (d *Dir) Drop(key keep.Key, why keep.Reason, used time.Time, grace time.Duration) (uint64, error) {
 	c, err := d.claim(context.Background(), key, 0)
 	switch {
-	case errors.Is(err, unix.ENOENT), errors.Is(err, privdir.ErrNone): // another server has dropped it
-		return 0, nil
+	case errors.Is(err, unix.ENOENT), errors.Is(err, privdir.ErrNone):
+		return 0, meant(d.withoutDisk(context.Background(), key, false))
 	case errors.Is(err, keep.ErrElsewhere): // that server may die, or only look
 		return 0, &NotYet{Grace: grace}
 	case err != nil:

@@ -24,6 +24,7 @@ type Found struct {
 	keep.Waiting
 	Grace time.Duration // of its export
 	Here  bool          // nobody has it; else another server does, which may die
+	New   bool          // its client is the first one, and may only look
 }
 
 // Note says since when a session is lost.
@@ -103,12 +104,14 @@ func (d *Dir) look(key keep.Key) (Found, error) {
 	case errors.Is(err, unix.ENOENT):
 		return Found{}, keep.ErrUnknown
 	case errors.Is(err, keep.ErrElsewhere):
-		w := keep.Waiting{Key: key, Since: d.opts.Clock.Now()}
-		if p, err := d.private(false); err == nil {
-			r, _ := record.Load(p, key)
-			w.Export = r.Export
+		p, err := d.private(false)
+		if err != nil {
+			return Found{}, err
 		}
-		return Found{Waiting: w, Grace: d.opts.Grace(w.Export)}, nil
+		r, err := record.Load(p, key)
+		w := keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now()}
+		isNew := errors.Is(err, unix.ENOENT) || r.Generation == 1 && r.Connected
+		return Found{Waiting: w, Grace: d.opts.Grace(w.Export), New: isNew}, nil
 	case err != nil:
 		return Found{}, err
 	}
@@ -135,5 +138,5 @@ func (d *Dir) look(key keep.Key) (Found, error) {
 		}
 		w.Used = r.Used
 	}
-	return Found{*w, grace, true}, nil
+	return Found{Waiting: *w, Grace: grace, Here: true}, nil
 }
