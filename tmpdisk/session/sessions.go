@@ -32,6 +32,7 @@ type Sessions struct {
 	lost               *queue                // since when
 	told               map[keep.Key]bool     // see told.go
 	stop, stopTouching func()                // the timers'
+	stopFinding        func()
 }
 
 // New returns sessions. It touches nothing yet.
@@ -42,39 +43,43 @@ func New(opts Options) *Sessions {
 	}
 	return &Sessions{
 		opts: opts, dir: files.New(opts.Options), live: map[keep.Key]*session{}, waiting: newWaiters(), lost: newQueue(),
-		told: map[keep.Key]bool{}, stop: func() {}, stopTouching: func() {},
+		told: map[keep.Key]bool{}, stop: func() {}, stopTouching: func() {}, stopFinding: func() {},
 	}
 }
 
 // Start finds what earlier servers have left: their sessions' grace begins anew.
-// It removes what is out of date. It must come before any other method. If the directory
-// cannot be read, Start tries again later, until it can.
+// It removes what is out of date. It must come before any other method. It looks again
+// now and then: for what could not be read, what other servers leave, what comes back.
 func (s *Sessions) Start() error {
 	err := s.find()
-	if err != nil {
-		s.findLater(&sys.Backoff{First: 10 * time.Second, Last: 10 * time.Minute})
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.keepTouching()
+	pause := lookPause
+	s.keepFinding(&pause)
 	return err
 }
 
-func (s *Sessions) findLater(pause *sys.Backoff) {
-	s.opts.Clock.AfterFunc(pause.Next(), func() {
+// lookPause is between two looks at the directory.
+var lookPause = sys.Backoff{First: 10 * time.Second, Last: 10 * time.Minute}
+
+// keepFinding is with mu.
+func (s *Sessions) keepFinding(pause *sys.Backoff) {
+	s.stopFinding = s.opts.Clock.AfterFunc(pause.Next(), func() {
+		if err := s.find(); err != nil {
+			s.opts.Debug(fmt.Sprintf("session-dir: %v (ignored)", err))
+		}
 		s.mu.Lock()
-		stopped := s.stopped
-		s.mu.Unlock()
-		if !stopped && s.find() != nil {
-			s.findLater(pause)
+		defer s.mu.Unlock()
+		if !s.stopped {
+			s.keepFinding(pause)
 		}
 	})
 }
 
-// find begins to count what is in the directory, but for what this server has in hand
-// by now.
+// find begins to count what is in the directory, but for what is known by now.
 func (s *Sessions) find() error {
-	found, lost, err := s.dir.Begin()
+	found, lost, err := s.dir.Look(s.knows)
 	if err != nil {
 		return err
 	}
@@ -106,6 +111,14 @@ func (s *Sessions) find() error {
 	s.dropBeyond(s.opts.Max)
 	s.forgetBeyond()
 	return nil
+}
+
+// knows reports whether this server looks after the disk of key, or the note, already.
+func (s *Sessions) knows(key keep.Key, disk bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, waits := s.waiting.all[key]
+	return s.live[key] != nil || disk && waits || !disk && s.lost.has(key)
 }
 
 // Open connects a client to the session of key, which is in export. The disk is
@@ -324,6 +337,7 @@ func (s *Sessions) Stop() {
 	s.stopped = true
 	s.stop()
 	s.stopTouching()
+	s.stopFinding()
 	s.mu.Unlock()
 	s.drops.Wait()
 	s.dir.Close()

@@ -85,6 +85,7 @@ func dies(s *Sessions) {
 	s.stopped = true
 	s.stop()
 	s.stopTouching()
+	s.stopFinding()
 	for _, mine := range s.live {
 		mine.claim.Disk.Close()
 	}

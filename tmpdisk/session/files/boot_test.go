@@ -59,7 +59,7 @@ func TestBootIDThatFails(t *testing.T) {
 			o.AtStart, o.Boot, o.Sync = true, "", tt.sync
 			bootIn(t, tt.path)
 			d := New(o)
-			if _, _, err := d.Begin(); (err == nil) != tt.ok {
+			if _, _, err := d.Look(nothing); (err == nil) != tt.ok {
 				t.Errorf("got %v, want it to begin %v", err, tt.ok)
 			}
 		})

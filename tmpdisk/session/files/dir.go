@@ -29,7 +29,7 @@ var Directories = privdir.Kind{Parameter: "session-dir", Name: "nbdkit-tmpdisk-s
 // Options are those of a Dir.
 type Options struct {
 	Path string // in which the private directory is; absolute
-	// AtStart has Begin make the directory and try its filesystem, so that what is wrong
+	// AtStart has Look make the directory and try its filesystem, so that what is wrong
 	// with it is said then.
 	AtStart bool
 	Sync    bool // flush and FUA are real
@@ -53,6 +53,9 @@ type Dir struct {
 	// server is what this one writes into records; its Boot and Host are known once the
 	// directory is open.
 	server record.Server
+
+	// said has what the last look has left alone, and why.
+	said map[string]string
 
 	// failed has the generation of each session whose disk the filesystem failed, and
 	// for which no note could be left. It must not be resumed here.

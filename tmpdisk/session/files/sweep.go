@@ -33,13 +33,14 @@ type Note struct {
 	Since time.Time
 }
 
-// Begin lists what waits, and what is lost, oldest first. It removes what servers left
-// that were killed. What it does not understand, or must not touch, it says.
+// Look lists what waits, and what is lost, oldest first, but for what the caller knows:
+// of each key, a disk or a note. It removes what servers left that were killed. What it
+// does not understand, or must not touch, it says, once. One look at a time.
 //
 // Whose client was connected when its server died has waited for the shortest time,
 // because it worked until then. Notes are not read before somebody asks for them: there
 // may be very many.
-func (d *Dir) Begin() (found []Found, lost []Note, err error) {
+func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []Found, lost []Note, err error) {
 	p, err := d.private(d.opts.AtStart)
 	if errors.Is(err, privdir.ErrNone) {
 		return nil, nil, nil
@@ -53,6 +54,13 @@ func (d *Dir) Begin() (found []Found, lost []Note, err error) {
 	}
 	hasDisk := map[keep.Key]bool{}
 	var temps []string
+	said := map[string]string{}
+	defer func() { d.said = said }()
+	alone := func(name string, err error) {
+		if said[name] = err.Error(); d.said[name] != said[name] {
+			d.opts.LogError(fmt.Sprintf("session %.12s: left alone: %v", name, err))
+		}
+	}
 	for _, name := range names {
 		key, kind, ok := privdir.SplitName(name)
 		switch {
@@ -63,6 +71,9 @@ func (d *Dir) Begin() (found []Found, lost []Note, err error) {
 		}
 	}
 	for key, disk := range hasDisk {
+		if knows(key, disk) {
+			continue
+		}
 		if !disk {
 			if since, ok := written(p, key); ok {
 				lost = append(lost, Note{key, since})
@@ -76,13 +87,16 @@ func (d *Dir) Begin() (found []Found, lost []Note, err error) {
 		case errors.As(err, new(*keep.LostError)):
 			lost = append(lost, Note{key, d.opts.Clock.Now()})
 		case !errors.Is(err, keep.ErrUnknown):
-			d.opts.LogError(fmt.Sprintf("session %s: left alone: %v", key.Short(), err))
+			alone(string(key), err)
 		}
 	}
 	// After the disks: one whose temporary name is there was nobody's.
 	for _, name := range temps {
+		if key, _, _ := privdir.SplitName(name); said[key] != "" {
+			continue // that is not known yet
+		}
 		if err := p.SweepTemp(name); err != nil {
-			d.opts.LogError(fmt.Sprintf("left alone: %v", err))
+			alone(name, err)
 		}
 	}
 	slices.SortFunc(found, func(a, b Found) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key)) })
