@@ -328,6 +328,7 @@ func TestHalfOfARecordInUse(t *testing.T) {
 	o.Sync = true
 	s := started(t, o)
 	used(t, s, keyA)
+	now.Pass(time.Second)
 	c := resume(t, s, keyA)
 	damageNewest(t, s)
 	if err := c.Flush(); !errors.Is(err, record.ErrDamaged) {

@@ -95,7 +95,7 @@ func (s *Sessions) find() error {
 			s.tellFound(f.Waiting)
 		}
 		s.mu.Lock()
-		s.waiting.push(waiter{key: f.Key, since: f.Since, used: f.Used, grace: f.Grace, until: s.opts.Clock.Now().Add(f.Grace), elsewhere: !f.Here, isNew: f.New})
+		s.waiting.push(waiter{key: f.Key, since: f.Since, version: f.Version, grace: f.Grace, until: s.opts.Clock.Now().Add(f.Grace), elsewhere: !f.Here, isNew: f.New})
 		s.mu.Unlock()
 		s.giveBack(mine)
 	}
@@ -318,7 +318,7 @@ func (s *Sessions) Close(c *Conn) {
 	if grace := mine.policy.Grace; waits {
 		s.debugf(mine.key, "waits for its client for %v", grace)
 		now := s.opts.Clock.Now()
-		s.waiting.push(waiter{key: mine.key, since: now, used: claim.LastUsed(), grace: grace, until: now.Add(grace)})
+		s.waiting.push(waiter{key: mine.key, since: now, version: claim.Version(), grace: grace, until: now.Add(grace)})
 	}
 	s.release(mine)
 	s.schedule()

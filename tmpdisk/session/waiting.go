@@ -15,12 +15,13 @@ import (
 
 // A waiter is a disk that waits for its client, and that nobody has in hand.
 type waiter struct {
-	key    keep.Key
-	since  time.Time     // its client left: whoever left first makes room first
-	grace  time.Duration // of its export
-	until  time.Time     // its grace is over
-	used   time.Time     // what its record says of that, while nobody else has it
-	failed bool          // to drop it has failed, which is in the log
+	key   keep.Key
+	since time.Time     // its client left: whoever left first makes room first
+	grace time.Duration // of its export
+	until time.Time     // its grace is over
+
+	version keep.Version // of its record, if nobody has had it since
+	failed  bool         // to drop it has failed, which is in the log
 	// elsewhere says that another server has it, which may die. It does not make room.
 	elsewhere bool
 	// isNew says that all that is known of it is a client at another server, who may only
@@ -179,7 +180,7 @@ func (s *Sessions) dropFirst(why keep.Reason, choose func() (keep.Key, bool)) (f
 	mine := s.takeIdle(key)
 	s.mu.Unlock()
 	defer s.giveBack(mine)
-	freed, err := s.dir.Drop(key, why, w.used, w.grace)
+	freed, err := s.dir.Drop(key, why, w.version, w.grace)
 	gone := errors.Is(err, keep.ErrUnknown)
 	switch {
 	case gone && w.isNew:
@@ -202,7 +203,7 @@ func (s *Sessions) notYet(w waiter, why error) {
 	var early *files.NotYet
 	switch {
 	case errors.As(why, &early) && early.Waits != nil:
-		w.since, w.used, w.grace, w.isNew = early.Waits.Since, early.Waits.Used, early.Grace, false
+		w.since, w.version, w.grace, w.isNew = early.Waits.Since, early.Waits.Version, early.Grace, false
 		w.until = w.since.Add(w.grace)
 		s.tellFound(*early.Waits)
 	case early != nil:

@@ -150,7 +150,14 @@ func (c *Claim) take() error {
 	r.Generation++
 	r.Connected, r.Orphaned = true, false
 	d.server.Stamp(&r)
-	if err := record.Update(c.at, &r, c.unchanged); err != nil {
+	err = record.Update(c.at, &r, c.unchanged)
+	if noRoom(err) && !d.shared.Load() && before.Sync == r.Sync {
+		// It waits as far as others see, but nobody gets its lock.
+		d.opts.LogError(fmt.Sprintf("session %s: resumed without a note, for which there is no room: if this server is killed, "+
+			"the disk has waited since its client left before: %v", c.Key.Short(), err))
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	c.record = r
@@ -160,6 +167,8 @@ func (c *Claim) take() error {
 	c.Lease = d.newLease()
 	return nil
 }
+
+func noRoom(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 // unchanged fails if another server has written the record since c read it.
 func (c *Claim) unchanged(now record.Record) error {
@@ -171,18 +180,18 @@ func (c *Claim) unchanged(now record.Record) error {
 
 // begin writes that the grace begins now, so that it does not begin anew at the next
 // look: the server of the client that had the disk is dead, or nobody knows how long ago
-// that client left.
-func (c *Claim) begin() error {
+// that client left. If that fails, the next look does it.
+func (c *Claim) begin() {
 	r := c.record
 	if c.isOrphan() {
 		r.Orphaned, r.Used = true, c.dir.opts.Clock.Now().UTC()
 	}
 	r.Boot, r.Uptime, r.Torn = c.dir.server.Boot, c.dir.opts.Clock.SinceBoot(), false
 	if err := record.Update(c.at, &r, c.unchanged); err != nil {
-		return err
+		c.dir.opts.Debug(fmt.Sprintf("session %s: %v (ignored)", c.Key.Short(), err))
+		return
 	}
 	c.record = r
-	return nil
 }
 
 // isOrphan reports whether a client had the disk when its server died, and nobody has
@@ -198,15 +207,19 @@ func (c *Claim) lose(why keep.Reason) error {
 	note.Key, note.Lost = c.Key, why
 	c.dir.server.Stamp(&note)
 	var err error
+	late := false // there is no room for the note before the disk has gone
 	switch {
 	case c.unread == nil && c.record.Lost == why: // it is there
 	case c.unread == nil:
 		if err = c.still(); err == nil {
 			err = record.Update(c.at, &note, c.unchanged)
 		}
+		if late = noRoom(err); late { // a record without a disk is as good
+			err = nil
+		}
 	default:
 		err = record.Replace(c.at, &note, c.still)
-		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		if noRoom(err) {
 			// The disk that is to go has all the room that its note needs.
 			if err = c.still(); err == nil {
 				err = unix.Ftruncate(c.fd(), 0)
@@ -221,7 +234,7 @@ func (c *Claim) lose(why keep.Reason) error {
 	}
 	c.dir.opts.LogError(fmt.Sprintf("session %s: its disk %s is removed: %s", c.Key.Short(), c.diskPath(), why))
 	if err := c.at.Remove(diskName(c.Key)); err != nil {
-		if c.unread == nil && c.record.Lost == "" { // the disk is its client's still
+		if c.unread == nil && c.record.Lost == "" && !late { // the disk is its client's still
 			back := c.record
 			err = errors.Join(err, record.Update(c.at, &back, func(now record.Record) error {
 				if now.Lost != why || now.Server != note.Server {
@@ -231,6 +244,11 @@ func (c *Claim) lose(why keep.Reason) error {
 			}))
 		}
 		return err
+	}
+	if late {
+		if err := record.Update(c.at, &note, c.unchanged); err != nil {
+			c.dir.opts.Debug(fmt.Sprintf("session %s: %v (ignored)", c.Key.Short(), err))
+		}
 	}
 	c.dir.forgetMarks(c.Key)
 	return &keep.LostError{Key: c.Key, Reason: why}

@@ -38,8 +38,8 @@ func (c *Claim) Release() error {
 	return errors.Join(err, c.Disk.Close())
 }
 
-// LastUsed is what the record says of that.
-func (c *Claim) LastUsed() time.Time { return c.record.Used }
+// Version is that of the record.
+func (c *Claim) Version() keep.Version { return c.record.Version() }
 
 // Discard removes a disk that no client has used, and all that is known of it.
 func (c *Claim) Discard() error {
@@ -74,12 +74,12 @@ type NotYet struct {
 
 func (*NotYet) Error() string { return "another server's client uses it, or has used it since" }
 
-// Drop removes the disk of key, for a reason which becomes its note, if its record says
-// that it was used at that time, and returns what that frees, in bytes. Else another
+// Drop removes the disk of key, for a reason which becomes its note, if its record is of
+// that version, and returns what that frees, in bytes. Else another
 // server has the disk, or has had it since the caller began to count, and the error is a
 // *NotYet. It wraps ErrUnknown if nothing is there, nor a note. After any other error the
 // disk is there still. grace is how long the caller would wait for that server.
-func (d *Dir) Drop(key keep.Key, why keep.Reason, used time.Time, grace time.Duration) (uint64, error) {
+func (d *Dir) Drop(key keep.Key, why keep.Reason, version keep.Version, grace time.Duration) (uint64, error) {
 	c, err := d.claim(context.Background(), key, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, privdir.ErrNone):
@@ -90,7 +90,7 @@ func (d *Dir) Drop(key keep.Key, why keep.Reason, used time.Time, grace time.Dur
 		return 0, err
 	}
 	defer c.Close()
-	if err := c.early(used); err != nil {
+	if err := c.early(version); err != nil {
 		return 0, err
 	}
 	freed, _ := d.Space(key)
@@ -99,20 +99,18 @@ func (d *Dir) Drop(key keep.Key, why keep.Reason, used time.Time, grace time.Dur
 
 // early is a *NotYet if the disk is not to be dropped now, or says why that cannot be
 // known.
-func (c *Claim) early(used time.Time) error {
+func (c *Claim) early(version keep.Version) error {
 	d, r := c.dir, &c.record
-	switch unsure := c.isOrphan() || r.Torn; {
+	switch {
 	case errors.Is(c.unread, unix.ENOENT), errors.Is(c.unread, record.ErrDamaged):
 		return nil // there is nothing to go by but what the caller says
 	case c.unread != nil:
 		return c.unread
 	case r.Lost != "":
 		return nil // whoever wrote so died, or could not remove the disk
-	case unsure, !r.Used.Equal(used):
-		if unsure {
-			if err := c.begin(); err != nil {
-				return err
-			}
+	case r.Version() != version:
+		if c.isOrphan() || r.Torn {
+			c.begin()
 		}
 		w := d.server.Waiting(r)
 		if _, known := d.server.Age(r); !known {

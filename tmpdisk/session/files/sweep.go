@@ -137,7 +137,7 @@ func (d *Dir) look(key keep.Key) (Found, error) {
 	case errors.As(err, &lost) && lost.Kept:
 		// It is there until its grace is over.
 		d.opts.LogError(fmt.Sprintf("session %s: left alone for %v: %s", key.Short(), grace, lost.Detail))
-		return Found{Waiting: keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now(), Used: r.Used}, Grace: grace, Here: true}, nil
+		return Found{Waiting: keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now(), Version: r.Version()}, Grace: grace, Here: true}, nil
 	case err != nil:
 		return Found{}, err
 	}
@@ -147,10 +147,8 @@ func (d *Dir) look(key keep.Key) (Found, error) {
 	}
 	w := d.server.Waiting(r)
 	if !known || c.isOrphan() {
-		if err := c.begin(); err != nil {
-			d.opts.Debug(fmt.Sprintf("session %s: %v (ignored)", key.Short(), err))
-		}
-		w.Used = r.Used
+		c.begin()
+		w.Version = r.Version()
 	}
 	return Found{Waiting: *w, Grace: grace, Here: true}, nil
 }

@@ -5,7 +5,6 @@ package files
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -62,7 +61,7 @@ func (c *Claim) settle(ctx context.Context) error {
 		// A late change of the record, too, is to go to a file that has no name.
 		err = record.Replace(c.at, &r, c.Verify)
 	}
-	if !copied || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+	if !copied || noRoom(err) {
 		err = record.Update(c.at, &r, c.isOurs)
 	}
 	if err != nil {
@@ -129,7 +128,7 @@ func tempsOf(p *privdir.Dir, key keep.Key) (temps []string, err error) {
 func (c *Claim) goOnWithCopy(ctx context.Context) (copied bool, err error) {
 	d, p := c.dir, c.at
 	f, how, err := copyTo(ctx, p, c.Key, c.fd())
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+	if noRoom(err) {
 		d.opts.LogError(fmt.Sprintf("session %s: goes on with the file of a server that died or was cut off, "+
 			"because there is no room for a copy: what that server has not written yet may come: %v", c.Key.Short(), err))
 		return false, nil

@@ -24,8 +24,7 @@ type Record struct {
 	Connected bool `json:"connected"`
 	// Orphaned says that the server of the connected client was found dead, at Used.
 	Orphaned bool `json:"orphaned,omitempty"`
-	// Used is when Connected, Orphaned or Lost was last changed: if it is the same, nobody
-	// has had the disk since.
+	// Used is when Connected, Orphaned or Lost was last changed.
 	Used time.Time `json:"used"`
 	// Uptime is the same since the boot of the machine; or where that was another boot,
 	// when the first server found the record.
@@ -78,6 +77,11 @@ func parseRecord(text []byte, key keep.Key) (Record, error) {
 }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", " ") }
+
+// Version tells r from what another server makes of it.
+func (r *Record) Version() keep.Version {
+	return keep.Version{Used: r.Used.UnixNano(), Generation: r.Generation, Connected: r.Connected}
+}
 
 func (r Record) encode() []byte {
 	text, err := json.Marshal(r)

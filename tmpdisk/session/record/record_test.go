@@ -277,7 +277,7 @@ func TestLeft(t *testing.T) {
 		if got := clock.Now().Sub(s.Left(&tt.r)); got != tt.want {
 			t.Errorf("%s: got left %v ago, want %v", name, got, tt.want)
 		}
-		if w := s.Waiting(&tt.r); !w.Since.Equal(s.Left(&tt.r)) || w.Key != tt.r.Key || w.Used != tt.r.Used {
+		if w := s.Waiting(&tt.r); !w.Since.Equal(s.Left(&tt.r)) || w.Key != tt.r.Key || w.Version != tt.r.Version() {
 			t.Errorf("%s: got %+v, want it since it was left", name, w)
 		}
 		if _, ok := s.Age(&tt.r); ok == tt.unknown {

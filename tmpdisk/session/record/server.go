@@ -49,5 +49,5 @@ func (s *Server) Left(r *Record) time.Time {
 
 // Waiting describes the disk of r, which nobody has.
 func (s *Server) Waiting(r *Record) *keep.Waiting {
-	return &keep.Waiting{Key: r.Key, Export: r.Export, Size: r.Size, Since: s.Left(r), Used: r.Used}
+	return &keep.Waiting{Key: r.Key, Export: r.Export, Size: r.Size, Since: s.Left(r), Version: r.Version()}
 }
