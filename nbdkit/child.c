@@ -6,11 +6,11 @@
    Only the plugin's Go code knows what nbdkit must know before its fork (name,
    help, whether the parameters are right, the thread model), and Go must not
    start in the process that will fork. So a child process starts Go, answers,
-   and exits. Its answer comes through a pipe as records: eight bytes
-   of length, a key, a NUL, a value. The last one is the job's result; a process
-   that ends without it has ended by itself (os.Exit, a crash). */
+   and exits. Its answer comes through a pipe as records: a key, a NUL, a value,
+   a NUL. The last one is the job's result; a process that ends without it has
+   ended by itself (os.Exit, a crash). */
 
-#define _GNU_SOURCE             /* pipe2 */
+#define _GNU_SOURCE             /* pipe2, getdelim */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,41 +27,16 @@
 static FILE *tell_to;           /* only in the child */
 
 int
-gonbdkit_tell (const char *key, const void *value, size_t len)
+gonbdkit_tell (const char *key, const char *value)
 {
-  size_t klen = strlen (key) + 1;
-  uint64_t n = klen + len;
-
   if (tell_to == NULL)
     return 0;
-  if (fwrite (&n, sizeof n, 1, tell_to) != 1 ||
-      fwrite (key, 1, klen, tell_to) != klen ||
-      fwrite (value, 1, len, tell_to) != len ||
+  if (fprintf (tell_to, "%s%c%s%c", key, '\0', value, '\0') < 0 ||
       fflush (tell_to) == EOF) {
     nbdkit_error ("pipe to the server: %m");
     return -1;
   }
   return 0;
-}
-
-/* Reads one record, which the caller frees. NULL is the end of the file (feof)
-   or an error (errno). */
-static char *
-read_record (FILE *from, uint64_t *len)
-{
-  char *record;
-
-  if (fread (len, sizeof *len, 1, from) != 1)
-    return NULL;
-  record = malloc (*len + 1);
-  if (record == NULL)
-    return NULL;
-  if (fread (record, 1, *len, from) != *len) {
-    free (record);
-    return NULL;
-  }
-  record[*len] = '\0';
-  return record;
 }
 
 /* Reads up to the job's result, not to the end of the file: a process that the
@@ -70,24 +45,25 @@ read_record (FILE *from, uint64_t *len)
 static int
 read_records (FILE *from, gonbdkit_on_record *on_record, int *result)
 {
-  uint64_t len;
-  char *key;
-  int r;
+  char *key = NULL, *value = NULL;
+  size_t key_size = 0, value_size = 0;
+  int r = 0;
 
-  while ((key = read_record (from, &len)) != NULL) {
-    const char *value = key + strlen (key) + 1;
-
+  while (r == 0 &&
+         getdelim (&key, &key_size, '\0', from) != -1 &&
+         getdelim (&value, &value_size, '\0', from) != -1) {
     if (strcmp (key, "result") == 0) {
       *result = strcmp (value, "0") == 0 ? 0 : -1;
       r = 1;
     }
     else
-      r = on_record (key, value, key + len - value);
-    free (key);
-    if (r != 0)
-      return r;
+      r = on_record (key, value);
   }
-  return feof (from) ? 0 : -1;
+  if (r == 0 && !feof (from))
+    r = -1;
+  free (key);
+  free (value);
+  return r;
 }
 
 /* With nbdkit -s standard input and output are the client's, and a forgotten
@@ -123,7 +99,7 @@ child (FILE *to, pid_t parent, int (*job) (void))
   if (gonbdkit_start_go () == 0 && job () == 0)
     result = "0";
   fflush (stdout);              /* what C code of the plugin's has printed */
-  gonbdkit_tell ("result", result, 1);
+  gonbdkit_tell ("result", result);
   /* _exit, because what nbdkit has registered with atexit is not ours. */
   _exit (EXIT_SUCCESS);
 }

@@ -15,19 +15,20 @@ import (
 // guard calls f, a callback of the plugin's, and returns what C expects: 0, or
 // -1 after the error has been reported. A panic becomes an error. callback is
 // nbdkit's name for the callback.
-func guard(callback string, f func() error) (ret int) {
-	defer recoverPanic(callback, &ret)
-	if err := f(); err != nil {
-		report(err)
-		return -1
-	}
-	return 0
+func guard(callback string, f func() error) int {
+	return int(guardValue(callback, func() (int64, error) { return 0, f() }))
 }
 
 // guardValue is guard for callbacks that return a number of their own, which
 // must not be negative.
 func guardValue(callback string, f func() (int64, error)) (ret int64) {
-	defer recoverPanic(callback, &ret)
+	defer func() {
+		if v := recover(); v != nil {
+			Error(fmt.Sprintf("%s: panic: %v\n%s", callback, v, debug.Stack()))
+			C.gonbdkit_callback_failed(C.int(syscall.EIO))
+			ret = -1
+		}
+	}()
 	v, err := f()
 	if err == nil && v < 0 {
 		err = fmt.Errorf("%s: %d: the value is negative", callback, v)
@@ -55,13 +56,4 @@ func guardString(callback string, f func() (string, error)) *C.char {
 // guardVoid is guard for callbacks that cannot fail.
 func guardVoid(callback string, f func()) {
 	guard(callback, func() error { f(); return nil })
-}
-
-// recoverPanic must be deferred itself, or recover would not see the panic.
-func recoverPanic[T int | int64](callback string, ret *T) {
-	if v := recover(); v != nil {
-		Error(fmt.Sprintf("%s: panic: %v\n%s", callback, v, debug.Stack()))
-		C.gonbdkit_callback_failed(C.int(syscall.EIO))
-		*ret = -1
-	}
 }

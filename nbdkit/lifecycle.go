@@ -215,7 +215,7 @@ func tell(key, value string) error {
 	ckey, cvalue := C.CString(key), C.CString(value)
 	defer cfree(unsafe.Pointer(ckey))
 	defer cfree(unsafe.Pointer(cvalue))
-	if C.gonbdkit_tell(ckey, unsafe.Pointer(cvalue), C.size_t(len(value))) == -1 {
+	if C.gonbdkit_tell(ckey, cvalue) == -1 {
 		return errors.New("the answer could not be sent")
 	}
 	return nil

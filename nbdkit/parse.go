@@ -19,30 +19,14 @@ import (
 // ParseSize (nbdkit_parse_size) parses a size in bytes with an optional
 // suffix, such as "512" or "10M", but not "1.5G". The result is not negative.
 func ParseSize(s string) (int64, error) {
-	cs, free, err := cstring("nbdkit_parse_size", s)
-	if err != nil {
-		return 0, err
-	}
-	defer free()
-	size := C.nbdkit_parse_size(cs)
-	if size == -1 {
-		return 0, invalid("nbdkit_parse_size", s)
-	}
-	return int64(size), nil
+	size, err := convert("nbdkit_parse_size", s, func(cs *C.char) C.int64_t { return C.nbdkit_parse_size(cs) })
+	return int64(size), err
 }
 
 // ParseBool (nbdkit_parse_bool) parses "true", "off", "1" and the like.
 func ParseBool(s string) (bool, error) {
-	cs, free, err := cstring("nbdkit_parse_bool", s)
-	if err != nil {
-		return false, err
-	}
-	defer free()
-	r := C.nbdkit_parse_bool(cs)
-	if r == -1 {
-		return false, invalid("nbdkit_parse_bool", s)
-	}
-	return r != 0, nil
+	r, err := convert("nbdkit_parse_bool", s, func(cs *C.char) C.int { return C.nbdkit_parse_bool(cs) })
+	return r == 1, err
 }
 
 // ParseInt (nbdkit_parse_int) parses a C int: decimal, 0x... or 0....
@@ -131,23 +115,29 @@ func outOfRange(what, s string, t any) error {
 	return fmt.Errorf("%s: %q: out of range for %T: %w", what, s, t, syscall.ERANGE)
 }
 
+// parse is convert for a function that also takes the parameter's name.
 func parse(function, what, s string, f func(what, s *C.char) C.int) error {
-	cwhat, freeWhat, err := cstring(function, what)
-	if err != nil {
-		return err
-	}
-	defer freeWhat()
-	cs, free, err := cstring(function, s)
+	cwhat, free, err := cstring(function, what)
 	if err != nil {
 		return err
 	}
 	defer free()
-	if f(cwhat, cs) == -1 {
-		return fmt.Errorf("%s: %w", what, invalid(function, s))
+	if _, err = convert(function, s, func(cs *C.char) C.int { return f(cwhat, cs) }); err != nil {
+		err = fmt.Errorf("%s: %w", what, err)
 	}
-	return nil
+	return err
 }
 
-func invalid(function, s string) error {
-	return fmt.Errorf("%s: %q: %w", function, s, syscall.EINVAL)
+// convert returns what f, the function of that name, makes of s, or an error if that
+// is -1.
+func convert[T C.int | C.int64_t](function, s string, f func(s *C.char) T) (r T, err error) {
+	cs, free, err := cstring(function, s)
+	if err != nil {
+		return r, err
+	}
+	defer free()
+	if r = f(cs); r == -1 {
+		err = fmt.Errorf("%s: %q: %w", function, s, syscall.EINVAL)
+	}
+	return r, err
 }

@@ -16,60 +16,56 @@
 
 static struct password {
   struct password *next;
-  char text[];                  /* the value, a NUL, the password */
+  char *value, *password;
 } *passwords;
 
 static const char *
-password_of (const struct password *p)
+remember (const char *value, const char *password)
 {
-  return p->text + strlen (p->text) + 1;
-}
+  struct password *p = calloc (1, sizeof *p);
 
-/* text has len bytes and a NUL. */
-static const char *
-remember (const char *text, size_t len)
-{
-  struct password *p = malloc (sizeof *p + len + 1);
-
-  if (p == NULL) {
-    nbdkit_error ("malloc: %m");
+  if (p == NULL || (p->value = strdup (value)) == NULL ||
+      (p->password = strdup (password)) == NULL) {
+    nbdkit_error ("remembering a password: %m");
     return NULL;
   }
-  memcpy (p->text, text, len + 1);
   p->next = passwords;
   passwords = p;
-  return password_of (p);
+  return p->password;
 }
+
+/* The key of a record is this and the value. */
+#define KEY "password="
 
 /* nbdkit_read_password has closed the descriptor of password=-FD, but in the
    child. Here it is still open, and commands would inherit it. */
 int
-gonbdkit_receive_password (const char *text, size_t len)
+gonbdkit_receive_password (const char *key, const char *password)
 {
+  const char *value = key + strlen (KEY);
   int fd;
 
-  if (text[0] == '-' && text[1] != '\0' &&
-      nbdkit_parse_int ("password file descriptor", text + 1, &fd) == 0 &&
+  if (value[0] == '-' && value[1] != '\0' &&
+      nbdkit_parse_int ("password file descriptor", value + 1, &fd) == 0 &&
       fd > STDERR_FILENO)
     close (fd);
-  return remember (text, len) == NULL ? -1 : 0;
+  return remember (value, password) == NULL ? -1 : 0;
 }
 
 /* The child remembers as well, because a value may be given twice. */
 static const char *
 pass_on (const char *value, const char *password)
 {
-  char *text;
-  int len = asprintf (&text, "%s%c%s", value, '\0', password);
   const char *remembered = NULL;
+  char *key;
 
-  if (len == -1) {
+  if (asprintf (&key, KEY "%s", value) == -1) {
     nbdkit_error ("asprintf: %m");
     return NULL;
   }
-  if (gonbdkit_tell ("password", text, len) == 0)
-    remembered = remember (text, len);
-  free (text);
+  if (gonbdkit_tell (key, password) == 0)
+    remembered = remember (value, password);
+  free (key);
   return remembered;
 }
 
@@ -81,8 +77,8 @@ gonbdkit_password (const char *value)
   char *password;
 
   for (p = passwords; p != NULL; p = p->next)
-    if (strcmp (p->text, value) == 0)
-      return password_of (p);
+    if (strcmp (p->value, value) == 0)
+      return p->password;
   if (nbdkit_read_password (value, &password) == -1)
     return NULL;
   remembered = pass_on (value, password);

@@ -51,14 +51,14 @@ config (const char *key, const char *value)
 }
 
 static int
-on_config_record (const char *key, const char *value, size_t len)
+on_config_record (const char *key, const char *value)
 {
   if (strcmp (key, "thread_model") == 0) {
     thread_model_answer = clamp_thread_model (value[0] - '0');
     return 0;
   }
   /* Else it is a password. */
-  return gonbdkit_receive_password (value, len);
+  return gonbdkit_receive_password (key, value);
 }
 
 static int
@@ -172,29 +172,22 @@ static struct nbdkit_plugin plugin = {
   .errno_is_preserved = 0,
 };
 
-/* Where the plugin's description goes. */
-static const struct { const char *key, **text; } texts[] = {
-  { "name", &plugin.name },
-  { "longname", &plugin.longname },
-  { "version", &plugin.version },
-  { "description", &plugin.description },
-  { "magic_config_key", &plugin.magic_config_key },
-  { "config_help", &plugin.config_help },
-};
-
 /* The key is a field of the struct: one of the texts, or a callback that the
    plugin lacks. NULL says so to nbdkit, and to whoever reads --dump-plugin. */
 static int
-on_description_record (const char *key, const char *value, size_t len)
+on_description_record (const char *key, const char *value)
 {
-  size_t i;
-
-  (void) len;
-  for (i = 0; i < sizeof texts / sizeof texts[0]; ++i)
-    if (strcmp (key, texts[i].key) == 0) {
-      *texts[i].text = strdup (value); /* lives as long as the server */
-      return *texts[i].text == NULL ? -1 : 0;
-    }
+#define TEXT(field)                                             \
+  if (strcmp (key, #field) == 0) {                              \
+    plugin.field = strdup (value); /* lives as long as the server */ \
+    return plugin.field == NULL ? -1 : 0;                       \
+  }
+  TEXT (name)
+  TEXT (longname)
+  TEXT (version)
+  TEXT (description)
+  TEXT (magic_config_key)
+  TEXT (config_help)
 #define WITHOUT(callback)                         \
   if (strcmp (key, #callback) == 0) {           \
     plugin.callback = NULL;                     \

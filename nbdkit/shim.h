@@ -76,11 +76,11 @@ extern int gonbdkit_start_go (void);
 /* child.c: runs job in a forked process that starts Go, and hands each record
    that it tells to on_record. Returns the job's own result, or -1 after
    nbdkit_error. gonbdkit_tell is for the job's side, and does nothing in the
-   server. The value of a record has len bytes and a NUL. */
-typedef int gonbdkit_on_record (const char *key, const char *value, size_t len);
+   server. */
+typedef int gonbdkit_on_record (const char *key, const char *value);
 extern int gonbdkit_in_child (const char *what, int (*job) (void),
                               gonbdkit_on_record *on_record);
-extern int gonbdkit_tell (const char *key, const void *value, size_t len);
+extern int gonbdkit_tell (const char *key, const char *value);
 
 /* plugin.c: what was configured before Go started, for the replay. The
    directory is NULL if it could not be determined. */
@@ -109,10 +109,10 @@ extern int gonbdkit_pwrite (void *handle, const void *buf, uint32_t count,
                             uint64_t offset, uint32_t flags);
 
 /* passwords.c: the password that the value of a parameter stands for, which
-   stays where it is, or NULL after nbdkit_error; and how the server takes the
-   record of a child that has read one: the value, a NUL, the password. */
+   stays where it is, or NULL after nbdkit_error; and how the server takes what a
+   child has read, whose record has the value in its key. */
 extern const char *gonbdkit_password (const char *value);
-extern int gonbdkit_receive_password (const char *text, size_t len);
+extern int gonbdkit_receive_password (const char *key, const char *password);
 
 /* helpers.c: what cgo cannot call by itself. gonbdkit_lacks returns the nbdkit
    release that has the function if this server does not, else NULL. */

@@ -3,7 +3,7 @@
 
 // Command plugin is the nbdkit plugin "tmpdisk". It registers with nbdkit and
 // translates; every decision is package tmpdisk's. The files follow nbdkit's
-// life cycle: main.go, config.go, server.go, disk.go.
+// life cycle: main.go, server.go, disk.go.
 package main
 
 import (
@@ -61,4 +61,22 @@ func (p *plugin) Describe() nbdkit.Description {
 func (p *plugin) DumpPlugin() {
 	fmt.Println("tmpdisk_parameters=" + strings.Join(config.Names(), " "))
 	fmt.Println("tmpdisk_types=" + strings.Join(mkfs.Names(), " "))
+}
+
+// Config implements .config.
+func (p *plugin) Config(key, value string) error {
+	return p.config.Set(key, value)
+}
+
+// ConfigComplete implements .config_complete.
+func (p *plugin) ConfigComplete() error {
+	if err := p.config.Complete(); err != nil || !nbdkit.Checking() {
+		return err
+	}
+	return p.config.CheckFiles()
+}
+
+// ThreadModel implements .thread_model: nothing is shared between requests.
+func (p *plugin) ThreadModel() (uint32, error) {
+	return nbdkit.ThreadModelParallel, nil
 }

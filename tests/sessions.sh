@@ -72,7 +72,7 @@ kill_server() {
 replace_server() {
     : >"stopped.$server"
     kill -TERM "$server"
-    wait_for "${1:-1}" gone "$server" || kill -KILL "$server"
+    within "${1:-1}" gone "$server" || kill -KILL "$server"
     { wait "$server" || :; } 2>/dev/null
 }
 

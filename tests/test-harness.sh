@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # The harness itself: a test that leaves a file in TMPDIR or a process, or
-# whose server dies, fails and says so, and what it left is gone afterwards.
+# whose server dies, or that hangs, fails and says so, and what it left is gone
+# afterwards.
 
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -17,6 +18,7 @@ inner() {
         printf '%s\n' "$3"
     } >inner.sh
     env -u TMPDISK_TEST_DIR TMPDISK_NO_SKIP="${no_skip-}" TMPDISK_TEST_BASE="$work/base" \
+        TMPDISK_TEST_TIMEOUT="${limit-180}" \
         bash inner.sh >inner.log 2>&1 || status=$?
     [ "$status" -eq "$1" ] || fail "got status $status, want $1: $3"
     has inner.log "$2"
@@ -33,10 +35,14 @@ inner() {
     inner 1 "left behind in TMPDIR" 'use_tmpdir "a b"; touch "$TMPDIR/x"; skip "not even then"'
     inner 1 "left behind: process" '(sleep 100 &)'
     inner 1 "left behind: process" 'env -i setsid sleep 100 &'
+    inner 0 "fine" 'setsid sh -c "i=0; while [ \$i -lt 3000000 ]; do i=\$((i + 1)); done" & echo fine'
     inner 1 "left behind: process" 'env -i sh -c "cd /; exec sleep 100" 3>held &'
     inner 1 "ended by itself" 'serve null; kill -KILL "$server"; wait_for 9 gone "$server"'
     inner 1 "No module named" 'nbdsh -c "import no_such_module"'
     inner 1 "accepted" 'serve null; refused'
+    limit=2 inner 124 "nothing of it has used the CPU for 2 s" 'sleep 1000'
+    limit=2 inner 124 "cleaned up" 'at_exit "echo cleaned up"; sleep 1000'
+    limit=2 inner 0 "fine" 'timeout 6 sh -c "while :; do :; done" || echo fine'
     no_skip=1 inner 1 "a skip is a failure" 'skip "a reason"'
     export TMPDISK_MAY_SKIP=other.sh
     no_skip=1 inner 1 "a skip is a failure" 'skip "a reason"'

@@ -27,15 +27,29 @@ traced() {
 # traced_later INJECTION: the same, once the server has started.
 traced_later() {
     serve "${args[@]}"
-    strace -f -q -o /dev/null -e "trace=${1%%:*}" -e "inject=$1" -p "$server" &
-    tracer=$!
-    wait_for 10 all_traced || fail "not traced"
     : >"stopped.$server" # settled stops it
+    trace "$1"
+    # It misses threads that are made while it attaches to others.
+    until all_traced || gone "$server"; do
+        kill "$tracer"
+        wait "$tracer" || :
+        trace "$1"
+    done
     runs=$((runs + 1))
 }
 
+trace() {
+    strace -f -o /dev/null -e "trace=${1%%:*}" -e "inject=$1" -p "$server" 2>tracer.log &
+    tracer=$!
+    wait_for 10 attached || fail "not traced"
+}
+
+attached() {
+    grep -q attached tracer.log || gone "$tracer"
+}
+
 all_traced() {
-    ! grep -L '^TracerPid:.*[1-9]' "/proc/$server/task"/*/status | grep -q .
+    ! grep -L '^TracerPid:.*[1-9]' "/proc/$server/task"/*/status 2>/dev/null | grep -q .
 }
 
 # visit: a client comes twice and notes in the file told what it is told: the disk's

@@ -4,6 +4,7 @@
 package tmpdisk
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
@@ -35,7 +36,7 @@ func newConnection(x *liveExport, d *supply.Fresh, came time.Time) *Connection {
 	return &Connection{Requests: d.Disk, file: d.Disk, export: x, fresh: d, how: d.Outcome(came)}
 }
 
-// Numbers, Times, Fenced and Allocated are for the register.
+// Numbers, Times, Fenced, Failed and Allocated are for the register.
 
 func (c *Connection) Numbers() status.Numbers {
 	n := c.counted.counts.Load()
@@ -53,6 +54,7 @@ func (c *Connection) Times() status.RequestTimes {
 }
 
 func (c *Connection) Fenced() bool      { return c.session != nil && c.session.Fenced() }
+func (c *Connection) Failed() bool      { return c.session != nil && c.session.Failed() }
 func (c *Connection) Allocated() uint64 { return c.file.Space() }
 
 // Description is the export's.
@@ -84,3 +86,27 @@ func (c *Connection) Gate() (word *atomic.Uint64, read, write uint64) {
 	}
 	return c.session.Gate()
 }
+
+// A Client is who asks for a disk.
+type Client struct {
+	Export string // the name that it asked for
+	// Peer says who it is. It is called at most once, on the goroutine of Open.
+	Peer func() (clients.Peer, error)
+	// Direct are the requests that do not come to the Connection's methods; may be nil.
+	Direct Direct
+	// Sleep sleeps for so long, or returns an error when the client has gone or
+	// the server is to end. It is called on the goroutines of requests.
+	Sleep func(time.Duration) error
+}
+
+// Direct counts the requests that are served past the Connection's methods.
+type Direct interface {
+	Numbers() status.Numbers
+	// Times are those of some requests; Time adds one.
+	Times() status.RequestTimes
+	Time(d time.Duration)
+}
+
+// withClient runs a function with a context that ends when the client has gone
+// or the server is to end.
+type withClient = func(func(context.Context) (*Connection, error)) (*Connection, error)

@@ -22,9 +22,7 @@ import (
 func exportServer(t *testing.T, pairs ...string) (*Server, func(name, text string)) {
 	t.Helper()
 	parent, dir := privateTMPDIR(t), t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Chmod(dir, 0o755))
 	s := NewServer(testconfig.Of(t, append(pairs, "export-dir", dir)...), quietHost{testkit.Host{TB: t}}, "1")
 	s.Start()
 	t.Cleanup(func() {
@@ -35,17 +33,11 @@ func exportServer(t *testing.T, pairs ...string) (*Server, func(name, text strin
 		t.Helper()
 		path := filepath.Join(dir, name+".conf")
 		if text == "" {
-			if err := os.Remove(path); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.Remove(path))
 			return
 		}
-		if err := os.WriteFile(path+".new", []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(path+".new", path); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.WriteFile(path+".new", []byte(text), 0o644))
+		testkit.Must(t, os.Rename(path+".new", path))
 	}
 }
 
@@ -59,9 +51,7 @@ func TestExportsAreFound(t *testing.T) {
 	}
 	for name, size := range map[string]int64{"a": 1 << 20, "b": 2 << 20} {
 		d, err := openNamed(s, name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if d.Size() != size {
 			t.Errorf("%s: got %d bytes, want %d", name, d.Size(), size)
 		}
@@ -136,9 +126,7 @@ func TestExportChangesUnderItsClients(t *testing.T) {
 	if old.enter() {
 		t.Error("the old export takes new clients")
 	}
-	if err := os.WriteFile(gate, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(gate, nil, 0o600))
 	r := <-waits
 	if r.err != nil {
 		t.Fatalf("the client that waited: %v", r.err)
@@ -147,9 +135,7 @@ func TestExportChangesUnderItsClients(t *testing.T) {
 		t.Errorf("the client that waited: got %q, want old", got)
 	}
 	d, err := openNamed(s, "a")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if got := text(t, d); got != "new" {
 		t.Errorf("the next client: got %q, want new", got)
 	}

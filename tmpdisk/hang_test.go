@@ -22,9 +22,7 @@ func TestSessionDirThatHangs(t *testing.T) {
 		if err == nil {
 			err = d.PWrite(make([]byte, 4096), 0)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		s.Close(d)
 	}
 	if doc := s.document(); len(doc.Disks) != 2 || doc.Disks[0].Allocated == 0 {
@@ -32,9 +30,7 @@ func TestSessionDirThatHangs(t *testing.T) {
 	}
 	stop()
 	d, err := openNamed(s, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	s.Close(d)
 	for range 3 {
 		if doc := s.document(); len(doc.Disks) != 2 || doc.Disks[0].Allocated == 0 || doc.Server.TmpdirFree == 0 {
@@ -68,9 +64,7 @@ func TestTemplateDirThatHangs(t *testing.T) {
 	}
 	for _, name := range []string{"b", "b/token"} {
 		d, err := openNamed(s, name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		s.Close(d)
 	}
 	if list, _ := s.Exports(); len(list) != 2 {

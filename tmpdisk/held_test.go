@@ -36,9 +36,7 @@ func TestMakeWhereOpenFilesAreHeld(t *testing.T) {
 			var disks []*Connection
 			for range 3 {
 				d, err := open(s)
-				if err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, err)
 				if err := d.PWrite([]byte("x"), 4000); err != nil {
 					t.Error(err)
 				}

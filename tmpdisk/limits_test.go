@@ -56,9 +56,7 @@ func TestLimitsAndTheDirectPath(t *testing.T) {
 			inDir(t, t.TempDir())
 			s := startServer(t, tt.pairs...)
 			d, err := openAs(s, "", somebody)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			defer s.Close(d)
 			if got := d.FD() >= 0; got != tt.direct {
 				t.Errorf("a descriptor for the bindings: got %v, want %v", got, tt.direct)
@@ -74,23 +72,15 @@ func TestLimitsAndTheDirectPath(t *testing.T) {
 func TestHeldBack(t *testing.T) {
 	s := startServer(t, "client-iops", "2")
 	one, err := openAs(s, "", somebody)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer s.Close(one)
 	two, err := openAs(s, "", somebody)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer s.Close(two)
 	other, err := openAs(s, "", func() (clients.Peer, error) { return clients.Peer{Address: "user 2"}, nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer s.Close(other)
-	if err := errors.Join(one.PRead(make([]byte, 512), 0), two.PRead(make([]byte, 512), 0)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, errors.Join(one.PRead(make([]byte, 512), 0), two.PRead(make([]byte, 512), 0)))
 	for name, r := range requestsOf(512) {
 		for _, d := range []*Connection{one, two} {
 			for range 3 { // two a second go through
@@ -117,12 +107,8 @@ func TestBytesHeldBack(t *testing.T) {
 	s := startServer(t, "client-rate", "1000")
 	for first, r := range requestsOf(1 << 20) {
 		d, err := openAs(s, "", func() (clients.Peer, error) { return clients.Peer{Address: first}, nil })
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := d.Do(r); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
+		testkit.Must(t, d.Do(r))
 		for name, second := range requestsOf(512) {
 			want := moves[r.Op] && moves[second.Op]
 			if err := d.Do(second); (err != nil) != want || err != nil && !errors.Is(err, unix.ESHUTDOWN) {
@@ -161,9 +147,7 @@ func TestUnknownPeer(t *testing.T) {
 func TestTooManyDisks(t *testing.T) {
 	s := startServer(t, "client-disks", "1")
 	d, err := openAs(s, "", somebody)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	for range 3 {
 		if _, err := openAs(s, "", somebody); !errors.Is(err, clients.ErrTooMany) {
 			t.Errorf("got %v, want ErrTooMany", err)
@@ -189,9 +173,7 @@ func inDir(t *testing.T, dir string) {
 	if err == nil {
 		err = os.Chdir(dir)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() {
 		if err := os.Chdir(old); err != nil {
 			t.Error(err)

@@ -4,9 +4,11 @@
 package tmpdisk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -104,12 +106,13 @@ func (s *Server) inBackground(f func()) {
 	}()
 }
 
-// liveExports are those that have not been stopped.
+// liveExports are those that have not been stopped, by name.
 func (s *Server) liveExports() (list []*liveExport) {
 	s.live.Range(func(x, _ any) bool {
 		list = append(list, x.(*liveExport))
 		return true
 	})
+	slices.SortFunc(list, func(a, b *liveExport) int { return cmp.Compare(a.name, b.name) })
 	return list
 }
 

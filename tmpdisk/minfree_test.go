@@ -20,9 +20,7 @@ func TestMinFreeRefuses(t *testing.T) {
 	s := NewServer(cfg, testkit.Host{TB: t}, "1")
 	defer s.Stop()
 	d, err := open(s)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	s.Close(d)
 
 	cfg.MinFree = minfree.Limit{Bytes: math.MaxInt64}
@@ -88,12 +86,8 @@ func TestMinFreeDropsWhereItHelps(t *testing.T) {
 			s.Start()
 			defer s.Stop()
 			d, err := openNamed(s, "a/waits")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := d.PWrite([]byte("kept"), 0); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
+			testkit.Must(t, d.PWrite([]byte("kept"), 0))
 			s.Close(d)
 
 			cfg.MinFree = minfree.Limit{Bytes: math.MaxInt64}

@@ -4,13 +4,14 @@
 package tmpdisk
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/fsprobe"
 	"nbdkit-tmpdisk-plugin/tmpdisk/register"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
@@ -42,7 +43,6 @@ func (s *Server) document() status.Document {
 			Size: x.cfg.Size, Spares: p.Spares, Mold: mold, Disks: e.Disks,
 		})
 	}
-	slices.SortFunc(doc.Exports, func(a, b status.Export) int { return cmp.Compare(a.Name, b.Name) })
 	return doc
 }
 
@@ -64,9 +64,7 @@ func (s *Server) metrics() status.Metrics {
 			e.Spares += p.Spares
 		}
 	}
-	for _, e := range snapshot.Exports {
-		m.Exports = append(m.Exports, *e)
-	}
+	m.Exports = slices.Collect(maps.Values(snapshot.Exports))
 	return m
 }
 
@@ -105,4 +103,31 @@ func (s *Server) report() {
 	if o.Status != nil || o.Metrics != nil {
 		s.reporter = status.Start(o)
 	}
+}
+
+// filesystems is what status-file says of them. Those that could not be tried are
+// not there.
+func (s *Server) filesystems() []status.Filesystem {
+	list := []status.Filesystem{}
+	if s.filesystem != nil {
+		list = append(list, describeFilesystem("TMPDIR", s.tmpdir, *s.filesystem))
+	}
+	if s.sessions != nil {
+		if r, ok := s.sessions.Filesystem(); ok {
+			list = append(list, describeFilesystem("session-dir", s.sessionDir, r))
+		}
+	}
+	return list
+}
+
+func describeFilesystem(what, path string, r fsprobe.Result) status.Filesystem {
+	f := status.Filesystem{For: what, Path: path, Type: r.Type.String(), Shared: r.Type.Shared()}
+	for _, a := range r.Answers {
+		able := status.Ability{Name: string(a.Ability), Can: a.Err == nil}
+		if a.Err != nil {
+			able.Why = a.Err.Error()
+		}
+		f.Abilities = append(f.Abilities, able)
+	}
+	return f
 }

@@ -27,9 +27,10 @@ func (s *Server) newSessions() *session.Sessions {
 			Path: s.sessionDir, AtStart: c.Grace != 0 || c.Dir != "", Sync: c.Sync,
 			Grace: s.graceOf, Debug: s.host.Debug, LogError: s.host.Error,
 		},
-		Max:   c.Max,
-		Waits: func(k keep.Key) { s.register.Waits(k) },
-		Gone:  func(k keep.Key) { s.register.Gone(k) },
+		Max:    c.Max,
+		Waits:  func(k keep.Key) { s.register.Waits(k) },
+		Gone:   func(k keep.Key) { s.register.Gone(k) },
+		Failed: func(k keep.Key) { s.register.Failed(k) },
 		Found: func(w keep.Waiting) {
 			if s.exports == nil {
 				w.Export = "" // a name that a client has chosen: they are one export

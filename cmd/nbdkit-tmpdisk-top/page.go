@@ -110,7 +110,7 @@ func totals(rows []row) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "disks %d", len(rows))
-	for _, s := range []string{status.StateConnected, status.StateWaiting, status.StateFenced} {
+	for _, s := range []string{status.StateConnected, status.StateWaiting, status.StateFenced, status.StateFailed} {
 		if states[s] > 0 {
 			fmt.Fprintf(&b, "  %s %d", s, states[s])
 		}

@@ -75,7 +75,7 @@ func (d *terminal) shows(t *testing.T, text string) string {
 			if strings.Contains(last, text) {
 				return last
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Fatalf("got\n%s\nwant %q", last, text)
 		}
 	}
@@ -89,7 +89,7 @@ func (d *terminal) end(t *testing.T) error {
 			t.Error("the terminal was not given back")
 		}
 		return err
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("it did not end")
 	}
 	return nil

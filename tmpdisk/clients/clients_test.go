@@ -18,9 +18,7 @@ import (
 func enter(t *testing.T, c *Clients, owner string, l Limits) *Slot {
 	t.Helper()
 	s, err := c.Enter(owner, l)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return s
 }
 
@@ -86,9 +84,7 @@ func TestForgets(t *testing.T) {
 	l := Limits{Rate: 1000}
 	visit := func(owner string, n uint64) {
 		m := c.Meter(owner, l)
-		if err := m.Wait(n, nil); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, m.Wait(n, nil))
 		m.Close()
 	}
 	const owes = 2 * time.Second
@@ -114,9 +110,7 @@ func TestForgets(t *testing.T) {
 		t.Errorf("got %d owners, %d owing, want only the one that is back", got, len(c.owing))
 	}
 	for range 3 { // however often it comes
-		if err := back.Wait(2000, gone); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, back.Wait(2000, gone))
 		back.Close()
 		back.Close()
 		if got := len(c.owing); got != 1 {

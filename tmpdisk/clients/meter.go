@@ -17,21 +17,16 @@ const (
 // Meter holds the requests of one connection back to what its owner may have.
 type Meter struct {
 	clients *Clients
-	owner   *owner // nil without limits
-	closed  bool   // under Clients.mu
+	owner   *owner
+	closed  bool // under Clients.mu
 }
 
-// Meter returns a meter for one connection of owner's. It must be closed. If l
-// has neither Rate nor IOPS, it does nothing. As long as the owner is known, what its
-// first meter was given holds.
+// Meter returns a meter for one connection of owner's. It must be closed. As long as
+// the owner is known, what its first meter was given holds.
 func (c *Clients) Meter(owner string, l Limits) *Meter {
-	m := &Meter{clients: c}
-	if !l.Metered() {
-		return m
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m.owner = c.use(owner)
+	m := &Meter{clients: c, owner: c.use(owner)}
 	if m.owner.line == nil {
 		m.owner.line = newLine(l)
 	}
@@ -41,9 +36,6 @@ func (c *Clients) Meter(owner string, l Limits) *Meter {
 // Close ends the meter. What it owes is still to be paid by its owner. Closing
 // twice is harmless.
 func (m *Meter) Close() {
-	if m.owner == nil {
-		return
-	}
 	m.clients.mu.Lock()
 	defer m.clients.mu.Unlock()
 	if !m.closed {
@@ -59,9 +51,6 @@ func (m *Meter) Close() {
 // error when the client has gone or the server is to end. Wait returns that
 // error, and the request does not count. There is no other.
 func (m *Meter) Wait(n uint64, sleep func(time.Duration) error) error {
-	if m.owner == nil {
-		return nil
-	}
 	q, takes := m.owner.line, amount{float64(n), 1}
 	for i, l := range q.limits {
 		if l.Limiter == nil {

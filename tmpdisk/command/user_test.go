@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/users"
 )
 
@@ -21,18 +22,12 @@ import (
 // tests at the same time: either would kill the other's processes.
 func aUser(t *testing.T) *users.User {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	uid := 1_234_760_000 + os.Getpid()%10_000*20
 	pool, err := users.Parse(fmt.Sprintf("%d-%d", uid, uid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	u, err := pool.Acquire(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(u.Release)
 	return u
 }
@@ -41,15 +36,11 @@ func aUser(t *testing.T) *users.User {
 func dirOf(t *testing.T, u *users.User) string {
 	t.Helper()
 	parent, err := os.MkdirTemp("/var/tmp", "tmpdisk-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { os.RemoveAll(parent) })
 	dir := filepath.Join(parent, "d")
 	for _, err := range []error{os.Chmod(parent, 0o711), os.Mkdir(dir, 0o700), os.Chown(dir, u.UID, u.GID)} {
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 	}
 	return dir
 }
@@ -92,13 +83,9 @@ func TestNothingOfTheUserOutlivesItsCommand(t *testing.T) {
 			t.Run(l.name, func(t *testing.T) {
 				dir := dirOf(t, u)
 				exe, err := os.Executable()
-				if err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, err)
 				// The test program itself is in a directory of root's.
-				if err := exec.Command("cp", exe, dir+"/exe").Run(); err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, exec.Command("cp", exe, dir+"/exe").Run())
 				script := "exec env -i dir=$PWD started=$PWD/started exe=$PWD/exe PATH=$PATH sh -c '" +
 					strings.ReplaceAll(l.script+"\n"+awaitStart, "'", `'\''`) + "'"
 				if err := r.Run(context.Background(), Command{Script: script, Dir: dir, As: u}); err != nil {

@@ -148,29 +148,19 @@ func (h loggingHost) Error(msg string) { *h.errors = append(*h.errors, msg) }
 // What may be meant for the command is not refused, but said, once.
 func TestNearlyOursIsWarnedOf(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(dir+"/a.conf", []byte("min-freee=5%\ncolour=red\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(dir+"/a.conf", []byte("min-freee=5%\ncolour=red\n"), 0o600))
 	var errors []string
 	c := New(loggingHost{testkit.Host{TB: t}, &errors})
 	for _, kv := range [][2]string{{"size", "1M"}, {"command", ":"}, {"tpye", "xfs"}, {"os", "debian"}, {"export-dir", dir}} {
-		if err := c.Set(kv[0], kv[1]); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, c.Set(kv[0], kv[1]))
 	}
-	if err := c.Complete(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.Complete())
 	if err := c.CheckFiles(); err == nil || !strings.Contains(err.Error(), "min-freee") {
 		t.Errorf("got %v, want that min-freee is no variable's name", err)
 	}
-	if err := os.WriteFile(dir+"/a.conf", []byte("lable=x\ncolour=red\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(dir+"/a.conf", []byte("lable=x\ncolour=red\n"), 0o600))
 	errors = nil
-	if err := c.CheckFiles(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.CheckFiles())
 	want := []string{
 		"parameter tpye: is only a variable of the command; did you mean type=?",
 		"parameter lable: is only a variable of the command; did you mean label=?",

@@ -33,9 +33,9 @@ func TestParseCount(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := parseCount("make-jobs", tt.value, 1, 10000)
+			got, err := count(1, 10000)("make-jobs", tt.value)
 			if (err == nil) != tt.ok || got != tt.want {
-				t.Fatalf("parseCount(%q): got %d, %v, want %d, ok %v", tt.value, got, err, tt.want, tt.ok)
+				t.Fatalf("count(%q): got %d, %v, want %d, ok %v", tt.value, got, err, tt.want, tt.ok)
 			}
 			if err == nil {
 				return

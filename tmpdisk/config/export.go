@@ -87,10 +87,6 @@ func (c *Config) lacks(p *parameter) bool {
 	return c.has(p.name) && (c.ExportDir == "" || findParameter(p.needs).server)
 }
 
-func (c *Config) parseExportDir(value string) error {
-	return c.parsePath(&c.ExportDir, value, "name a directory with a file NAME.conf for each export, or leave it out")
-}
-
 // CheckFiles looks at the files that Complete does not look at: it reads those of
 // export-dir, and finds out whether others can be written, and who else may write to
 // TMPDIR. It logs what is not wrong but odd. It is for the time before the server forks.

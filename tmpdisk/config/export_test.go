@@ -18,16 +18,10 @@ func commandLine(t *testing.T, pairs ...string) *Config {
 	t.Helper()
 	c := New(testkit.Host{TB: t})
 	for i := 0; i < len(pairs); i += 2 {
-		if err := c.Set(pairs[i], pairs[i+1]); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, c.Set(pairs[i], pairs[i+1]))
 	}
-	if err := c.Set("export-dir", t.TempDir()); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Complete(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.Set("export-dir", t.TempDir()))
+	testkit.Must(t, c.Complete())
 	return c
 }
 
@@ -43,9 +37,7 @@ func TestExportReplacesTheCommandLine(t *testing.T) {
 	c := commandLine(t, "size", "1M", "type", "xfs", "label", "ours", "command", "true", "os", "debian",
 		"spare-disks", "2", "export-description", "ours", "session-grace", "1h", "make-jobs", "3")
 	e, err := c.Export(settings("type=swap", "label=theirs", "command=", "os=fedora", "more=1", "spare-disks=0", "session-grace=0"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if e.Size != 1<<20 || e.Type != "swap" || e.Label != "theirs" || e.Command != "" || e.SpareDisks != 0 ||
 		e.Session.Grace != 0 || e.MakeJobs != 3 || e.Description != "" || e.ExportDir != "" || !e.HasDisk() {
 		t.Errorf("got %+v", e)
@@ -133,16 +125,10 @@ func TestExportLeavesTheServerAlone(t *testing.T) {
 // server's to read.
 func TestOnlyCheckFilesReadsFiles(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Chmod(dir, 0o755))
 	c := New(testkit.Host{TB: t})
-	if err := c.Set("export-dir", dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "a.conf"), []byte("size=1M\nlabel"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.Set("export-dir", dir))
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, "a.conf"), []byte("size=1M\nlabel"), 0o644))
 	if err := c.Complete(); err != nil {
 		t.Errorf("Complete: got %v, want no error", err)
 	}

@@ -48,47 +48,51 @@ var parameters = []parameter{
 	{name: "command", form: "COMMAND", help: "shell script to make $disk, instead of mkfs",
 		parse: (*Config).parseCommand},
 	{name: "command-timeout", form: "DURATION", help: "how long the command may run (default: for ever)",
-		parse: (*Config).parseCommandTimeout},
+		parse: into("command-timeout", parseDuration, func(c *Config) *time.Duration { return &c.CommandTimeout })},
 	{name: "command-user", form: "USER|LOW-HIGH", help: "who commands run as, or one each of a range (root only)",
 		parse: (*Config).parseCommandUser, server: true},
 	{name: "command-link", form: "refuse|share", help: "what if the command links to a file that stays (default: refuse)",
 		parse: (*Config).parseCommandLink, needs: "command"},
 	{name: "spare-disks", form: "N", help: "a command's disks to keep ready for clients (default 0, at most 10000)",
-		parse: (*Config).parseSpareDisks},
+		parse: into("spare-disks", count(0, maxSpareDisks), func(c *Config) *int { return &c.SpareDisks })},
 	{name: "make-jobs", form: "N", help: "commands to run at the same time (default: one per CPU)",
-		parse: (*Config).parseMakeJobs, server: true},
+		parse: into("make-jobs", count(1, maxMakeJobs), func(c *Config) *int { return &c.MakeJobs }), server: true},
 	{name: "template-dir", form: "DIR", help: "run the command once, keep its disk in DIR, and clone it",
 		parse: (*Config).parseTemplateDir, check: (*Config).checkTemplateDir},
 	{name: "session-grace", form: "DURATION", help: "how long the disk of EXPORT/TOKEN waits for its client (default: 0)",
-		parse: (*Config).parseSessionGrace, check: (*Config).checkSession},
+		parse: into("session-grace", parseDays, func(c *Config) *time.Duration { return &c.Session.Grace }), check: (*Config).checkSession},
 	{name: "session-key", form: "peer|name", help: "whether a session is its client's or the name's (default: peer)",
-		parse: (*Config).parseSessionKey, needs: "session-grace"},
+		parse: into("session-key", either("peer", "name"), func(c *Config) *bool { return &c.Session.ByName }), needs: "session-grace"},
 	{name: "session-conflict", form: "MODE", help: "a second client: handover (default) or share",
 		parse: (*Config).parseSessionConflict, needs: "session-grace"},
 	{name: "session-dir", form: "DIR", help: "where sessions are kept (default: below TMPDIR)",
-		parse: (*Config).parseSessionDir, check: (*Config).checkSessionDir, needs: "session-grace", server: true},
+		parse: path(func(c *Config) *string { return &c.Session.Dir },
+			"name a directory, or leave it out to keep sessions where disks are made (TMPDIR)"), check: (*Config).checkSessionDir, needs: "session-grace", server: true},
 	{name: "session-sync", form: "yes|no", help: "flush for real, to outlive a crash of the machine (default: no)",
-		parse: (*Config).parseSessionSync, needs: "session-grace", server: true},
+		parse: into("session-sync", either("no", "yes"), func(c *Config) *bool { return &c.Session.Sync }), needs: "session-grace", server: true},
 	{name: "session-lost", form: "refuse|fresh", help: "what if a session's disk is gone (default: refuse its client)",
-		parse: (*Config).parseSessionLost, needs: "session-grace"},
+		parse: into("session-lost", either("refuse", "fresh"), func(c *Config) *bool { return &c.Session.Fresh }), needs: "session-grace"},
 	{name: "session-max", form: "N", help: "disks that wait at a time (default: 1000)",
-		parse: (*Config).parseSessionMax, needs: "session-grace", server: true},
+		parse: into("session-max", count(1, 1_000_000), func(c *Config) *int { return &c.Session.Max }), needs: "session-grace", server: true},
 	{name: "export-dir", form: "DIR", help: "serve an export NAME for each file NAME.conf in DIR",
-		parse: (*Config).parseExportDir, server: true},
+		parse: path(func(c *Config) *string { return &c.ExportDir },
+			"name a directory with a file NAME.conf for each export, or leave it out"), server: true},
 	{name: "export-description", form: "TEXT", help: "what a client that lists the exports is shown",
 		parse: (*Config).parseExportDescription},
 	{name: "client-timeout", form: "DURATION", help: "how long a TCP client may be dead: 2m (default), 0 for ever",
 		parse: (*Config).parseClientTimeout, server: true},
 	{name: "client-disks", form: "N", help: "how many disks one client may have (default: no limit)",
-		parse: (*Config).parseClientDisks, server: true},
+		parse: into("client-disks", count(1, 1_000_000), func(c *Config) *int { return &c.Limits.Disks }), server: true},
 	{name: "client-rate", form: "SIZE", help: "bytes a second that one client may read and write (default: no limit)",
 		parse: (*Config).parseClientRate, server: true},
 	{name: "client-iops", form: "N", help: "requests a second that one client may make (default: no limit)",
-		parse: (*Config).parseClientIOPS, server: true},
+		parse: into("client-iops", count(1, 1_000_000_000), func(c *Config) *int { return &c.Limits.IOPS }), server: true},
 	{name: "status-file", form: "FILE", help: "say in FILE, in JSON, who has which disk",
-		parse: (*Config).parseStatusFile, server: true},
+		parse: path(func(c *Config) *string { return &c.StatusFile },
+			"name a file, as in status-file=/run/nbdkit-tmpdisk/swap.json, or leave it out"), server: true},
 	{name: "metrics-file", form: "FILE.prom", help: "write metrics for Prometheus's node_exporter",
-		parse: (*Config).parseMetricsFile, server: true},
+		parse: path(func(c *Config) *string { return &c.MetricsFile },
+			"name a file in the directory of node_exporter's textfile collector, or leave it out"), server: true},
 	{name: "min-free", form: "SIZE|PERCENT%", help: "turn clients away when TMPDIR has less free (default: never)",
 		parse: (*Config).parseMinFree},
 }
@@ -157,11 +161,6 @@ func (c *Config) parseCommand(value string) error {
 	return nil
 }
 
-func (c *Config) parseCommandTimeout(value string) (err error) {
-	c.CommandTimeout, err = parseDuration("command-timeout", value)
-	return err
-}
-
 func (c *Config) parseCommandUser(value string) (err error) {
 	c.CommandUsers, err = users.Parse(value)
 	return err
@@ -182,16 +181,6 @@ const (
 	maxSpareDisks = 10000
 	maxMakeJobs   = 1000
 )
-
-func (c *Config) parseSpareDisks(value string) (err error) {
-	c.SpareDisks, err = parseCount("spare-disks", value, 0, maxSpareDisks)
-	return err
-}
-
-func (c *Config) parseMakeJobs(value string) (err error) {
-	c.MakeJobs, err = parseCount("make-jobs", value, 1, maxMakeJobs)
-	return err
-}
 
 func (c *Config) parseTemplateDir(value string) error {
 	c.TemplateDir = ""

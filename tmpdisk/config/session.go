@@ -26,21 +26,6 @@ type Session struct {
 	Max    int
 }
 
-// parseEither stores in second whether value is b, the second of the two that may be
-// given.
-func parseEither(second *bool, value, a, b string) error {
-	if value != a && value != b {
-		return fmt.Errorf("%q: give one of %s, %s", value, a, b)
-	}
-	*second = value == b
-	return nil
-}
-
-func (c *Config) parseSessionGrace(value string) (err error) {
-	c.Session.Grace, err = parseDays("session-grace", value)
-	return err
-}
-
 // checkSession looks for parameters of sessions where there are none: a client
 // would lose what it was to keep.
 func (c *Config) checkSession() error {
@@ -61,20 +46,14 @@ func (c *Config) checkSession() error {
 	return nil
 }
 
-func (c *Config) parseSessionKey(value string) error {
-	return parseEither(&c.Session.ByName, value, "peer", "name")
-}
-
 func (c *Config) parseSessionConflict(value string) error {
 	if value == "refuse" {
 		return errors.New("refuse: is no longer there: with handover, the default, a newcomer takes the session over, " +
 			"and a second client that must never have it needs a token of its own")
 	}
-	return parseEither(&c.Session.Share, value, "handover", "share")
-}
-
-func (c *Config) parseSessionDir(value string) error {
-	return c.parsePath(&c.Session.Dir, value, "name a directory, or leave it out to keep sessions where disks are made (TMPDIR)")
+	share, err := either("handover", "share")("", value)
+	c.Session.Share = share
+	return err
 }
 
 func (c *Config) checkSessionDir() error {
@@ -82,17 +61,4 @@ func (c *Config) checkSessionDir() error {
 		return nil
 	}
 	return files.Directories.Check(c.Session.Dir)
-}
-
-func (c *Config) parseSessionSync(value string) error {
-	return parseEither(&c.Session.Sync, value, "no", "yes")
-}
-
-func (c *Config) parseSessionLost(value string) error {
-	return parseEither(&c.Session.Fresh, value, "refuse", "fresh")
-}
-
-func (c *Config) parseSessionMax(value string) (err error) {
-	c.Session.Max, err = parseCount("session-max", value, 1, 1_000_000)
-	return err
 }

@@ -28,9 +28,7 @@ func completed(t *testing.T, pairs []string) (*Config, error) {
 func TestSessionParameters(t *testing.T) {
 	dir := t.TempDir()
 	open := t.TempDir()
-	if err := os.Chmod(open, 0o777); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Chmod(open, 0o777))
 	const grace = "session-grace"
 	tests := []struct {
 		name  string
@@ -89,16 +87,12 @@ func TestSessionParameters(t *testing.T) {
 
 func TestSessionValues(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Mkdir(filepath.Join(dir, "sub"), 0o700))
 	previous, err := os.Getwd()
 	if err == nil {
 		err = os.Chdir(dir)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { os.Chdir(previous) })
 	tests := []struct {
 		name  string
@@ -118,9 +112,7 @@ func TestSessionValues(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c, err := completed(t, tt.pairs)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			if c.Session != tt.want {
 				t.Errorf("got %+v, want %+v", c.Session, tt.want)
 			}

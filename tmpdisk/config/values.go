@@ -69,23 +69,45 @@ func parseDays(name, value string) (time.Duration, error) {
 	return time.Duration(n) * day, nil
 }
 
-// parsePath stores the absolute path that value is in path. The remedy is for an
-// empty one.
-func (c *Config) parsePath(path *string, value, remedy string) error {
-	if value == "" {
-		return errors.New("empty: " + remedy)
+// into is the parse of the parameter called name that stores in field what read makes
+// of a value.
+func into[T any](name string, read func(name, value string) (T, error), field func(*Config) *T) func(*Config, string) error {
+	return func(c *Config, value string) (err error) {
+		*field(c), err = read(name, value)
+		return err
 	}
-	*path = c.host.AbsolutePath(value)
-	return nil
 }
 
-// parseCount reads the value of the parameter called name: a whole number from
-// low to high, both included, in decimal digits alone. The error gives the
-// range; the caller says which parameter it is about.
-func parseCount(name, value string, low, high int) (int, error) {
-	n, err := strconv.ParseUint(value, 10, 31)
-	if err != nil || int(n) < low || int(n) > high {
-		return 0, fmt.Errorf("%q: give a whole number from %d to %d, as in %s=%d", value, low, high, name, max(low, 4))
+// path is the parse of a path, which is stored in field as an absolute one. The remedy
+// is for an empty one.
+func path(field func(*Config) *string, remedy string) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		if value == "" {
+			return errors.New("empty: " + remedy)
+		}
+		*field(c) = c.host.AbsolutePath(value)
+		return nil
 	}
-	return int(n), nil
+}
+
+// either reads a value that is one of two: is it the second?
+func either(first, second string) func(name, value string) (bool, error) {
+	return func(_, value string) (bool, error) {
+		if value != first && value != second {
+			return false, fmt.Errorf("%q: give one of %s, %s", value, first, second)
+		}
+		return value == second, nil
+	}
+}
+
+// count reads a whole number from low to high, both included, in decimal digits alone.
+// The error gives the range; the caller says which parameter it is about.
+func count(low, high int) func(name, value string) (int, error) {
+	return func(name, value string) (int, error) {
+		n, err := strconv.ParseUint(value, 10, 31)
+		if err != nil || int(n) < low || int(n) > high {
+			return 0, fmt.Errorf("%q: give a whole number from %d to %d, as in %s=%d", value, low, high, name, max(low, 4))
+		}
+		return int(n), nil
+	}
 }

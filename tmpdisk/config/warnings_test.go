@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/export"
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 func TestWarnings(t *testing.T) {
@@ -27,9 +28,7 @@ func TestWarnings(t *testing.T) {
 	} {
 		key, value, _ := strings.Cut(tt.pair, "=")
 		c, err := completed(t, []string{"size", "1M", key, value})
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		got := strings.Join(c.Warnings(), "\n")
 		if !strings.HasPrefix(got, tt.want) || (got != "") != (tt.want != "") {
 			t.Errorf("%s: got %q, want %q", tt.pair, got, tt.want)
@@ -40,13 +39,9 @@ func TestWarnings(t *testing.T) {
 // What the command line says, each export need not say again.
 func TestWarningsOfAnExport(t *testing.T) {
 	c, err := completed(t, []string{"size", "1M", "session-grace", "10ms"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	x, err := c.Export([]export.Setting{{Key: "min-free", Value: "5"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if got := x.Warnings(); len(got) != 1 || !strings.Contains(got[0], "min-free") {
 		t.Errorf("got %q, want one about min-free", got)
 	}

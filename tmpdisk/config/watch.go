@@ -12,11 +12,6 @@ import (
 
 // What one client may take, and where the server says who has what.
 
-func (c *Config) parseClientDisks(value string) (err error) {
-	c.Limits.Disks, err = parseCount("client-disks", value, 1, 1_000_000)
-	return err
-}
-
 func (c *Config) parseClientRate(value string) error {
 	n, err := c.host.ParseSize(value)
 	if err == nil && n == 0 {
@@ -27,19 +22,6 @@ func (c *Config) parseClientRate(value string) error {
 	}
 	c.Limits.Rate = uint64(n)
 	return nil
-}
-
-func (c *Config) parseClientIOPS(value string) (err error) {
-	c.Limits.IOPS, err = parseCount("client-iops", value, 1, 1_000_000_000)
-	return err
-}
-
-func (c *Config) parseStatusFile(value string) error {
-	return c.parsePath(&c.StatusFile, value, "name a file, as in status-file=/run/nbdkit-tmpdisk/swap.json, or leave it out")
-}
-
-func (c *Config) parseMetricsFile(value string) error {
-	return c.parsePath(&c.MetricsFile, value, "name a file in the directory of node_exporter's textfile collector, or leave it out")
 }
 
 // checkReports looks whether the files can be written.

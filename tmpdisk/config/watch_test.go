@@ -17,13 +17,9 @@ func TestWatch(t *testing.T) {
 		"size": "1M", "client-disks": "3", "client-rate": "10M", "client-iops": "500",
 		"status-file": dir + "/a.json", "metrics-file": dir + "/a.prom",
 	} {
-		if err := c.Set(key, value); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, c.Set(key, value))
 	}
-	if err := c.Complete(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.Complete())
 	if want := (clients.Limits{Disks: 3, Rate: 10 << 20, IOPS: 500}); c.Limits != want {
 		t.Errorf("got %+v, want %+v", c.Limits, want)
 	}

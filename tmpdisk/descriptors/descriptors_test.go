@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 // fakeBudget is that of a server that has *n descriptors open and may have limit.
@@ -79,9 +81,7 @@ func TestThoseWhoOpen(t *testing.T) {
 func TestCountsWhenItMust(t *testing.T) {
 	n := 10
 	b := fakeBudget(&n, 1024)
-	if err := b.Accepted(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, b.Accepted())
 	n = 970
 	clients := 0
 	for b.Accepted() == nil {
@@ -129,14 +129,10 @@ func TestWhatCannotBeCounted(t *testing.T) {
 
 func TestCountOpen(t *testing.T) {
 	before, err := countOpen()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	for range 50 {
 		f, err := os.Open("/dev/null")
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		defer f.Close()
 	}
 	after, err := countOpen()

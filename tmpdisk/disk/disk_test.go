@@ -19,20 +19,12 @@ import (
 func blankDisk(t testing.TB, dir string, size int64) *Disk {
 	t.Helper()
 	path := filepath.Join(dir, "disk")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(path, size); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(path, nil, 0o600))
+	testkit.Must(t, os.Truncate(path, size))
 	d, err := Open(path, testkit.Debug(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { closeDisk(t, d) })
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Remove(path))
 	return d
 }
 
@@ -84,9 +76,7 @@ func TestDiskTouched(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			d := blankDisk(t, t.TempDir(), 1<<20)
-			if err := c.do(d); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, c.do(d))
 			if got := d.Touched(); got != c.want {
 				t.Errorf("got %t, want %t", got, c.want)
 			}
@@ -97,14 +87,10 @@ func TestDiskTouched(t *testing.T) {
 func TestDiskCloseTwice(t *testing.T) {
 	d := blankDisk(t, t.TempDir(), 1)
 	fd := d.fd
-	if err := d.Close(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, d.Close())
 	// The number goes to another file, which the second Close must not touch.
 	other, err := os.Open("/dev/null")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer other.Close()
 	if err := d.Close(); err != nil {
 		t.Error(err)
@@ -142,13 +128,9 @@ func TestDiskReadOnly(t *testing.T) {
 		t.Skip("root may write to any file")
 	}
 	path := filepath.Join(t.TempDir(), "disk")
-	if err := os.WriteFile(path, make([]byte, 1<<20), 0o400); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(path, make([]byte, 1<<20), 0o400))
 	d, err := Open(path, testkit.Debug(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { closeDisk(t, d) })
 	checkReadOnly(t, d)
 }

@@ -26,9 +26,7 @@ func extentsOf(t *testing.T, d *Disk, count uint32, off uint64, reqOne bool) []e
 		got = append(got, extent{off, length, hole})
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return got
 }
 
@@ -36,9 +34,7 @@ func TestExtents(t *testing.T) {
 	const unit = 64 << 10 // no filesystem's block is larger
 	d := blankDisk(t, t.TempDir(), 8*unit)
 	for _, at := range []uint64{1, 2, 5} { // hole, data, data, hole, hole, data, hole, hole
-		if err := d.PWrite(bytes.Repeat([]byte{1}, unit), at*unit); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, d.PWrite(bytes.Repeat([]byte{1}, unit), at*unit))
 	}
 	if first := extentsOf(t, d, unit, 0, true); !first[0].hole {
 		t.Skip("TMPDIR's filesystem has no SEEK_HOLE")
@@ -77,9 +73,7 @@ func TestExtentsAreBounded(t *testing.T) {
 	const unit = 64 << 10
 	d := blankDisk(t, t.TempDir(), 3*maxExtents*unit)
 	for at := uint64(unit); at < uint64(d.Size()); at += 2 * unit {
-		if err := d.PWrite([]byte{1}, at); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, d.PWrite([]byte{1}, at))
 	}
 	if first := extentsOf(t, d, 1, 0, true); !first[0].hole {
 		t.Skip("TMPDIR's filesystem has no SEEK_HOLE")
@@ -123,9 +117,7 @@ func TestExtentsOfAnUnknownFilesystem(t *testing.T) {
 
 func TestExtentsStopsWhereAddFails(t *testing.T) {
 	d := blankDisk(t, t.TempDir(), 1<<20)
-	if err := d.PWrite([]byte{1}, 0); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, d.PWrite([]byte{1}, 0))
 	full := errors.New("full")
 	calls := 0
 	err := d.Extents(1<<20, 0, false, func(_, _ uint64, _ bool) error { calls++; return full })
@@ -155,9 +147,7 @@ func TestExtentsOfLargestFile(t *testing.T) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	const size, page = math.MaxInt64, 4096
 	d := blankDisk(t, dir, size)
-	if err := d.PWrite([]byte{1}, size-1); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, d.PWrite([]byte{1}, size-1))
 	const last = size - (page - 1) // the page is a byte short
 	want := []extent{{last - page, page, true}, {last, page - 1, false}}
 	if got := extentsOf(t, d, 2*page-1, last-page, false); !slices.Equal(got, want) {

@@ -19,9 +19,7 @@ func TestReadBackWhatWasWritten(t *testing.T) {
 	d := blankDisk(t, t.TempDir(), 1<<20)
 	data := bytes.Repeat([]byte("0123456789"), 1000)
 	for _, off := range []uint64{0, 1, 4095, 1<<20 - 10000} {
-		if err := d.PWrite(data, off); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, d.PWrite(data, off))
 		got := make([]byte, len(data))
 		if err := d.PRead(got, off); err != nil || !bytes.Equal(got, data) {
 			t.Errorf("offset %d: got other data (%v)", off, err)
@@ -55,9 +53,7 @@ func TestRequestsBeyondTheEnd(t *testing.T) {
 
 func TestReadOfShrunkFile(t *testing.T) {
 	d := blankDisk(t, t.TempDir(), 8192)
-	if err := unix.Ftruncate(d.fd, 5000); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, unix.Ftruncate(d.fd, 5000))
 	err := d.PRead(make([]byte, 4096), 4096)
 	testkit.Contains(t, err, "pread: offset 5000", "shorter")
 	if !errors.Is(err, unix.EIO) {

@@ -140,12 +140,8 @@ func loopDevice(t *testing.T, size int64, options ...string) string {
 		t.Skip("needs root to set up a loop device")
 	}
 	image := filepath.Join(t.TempDir(), "image")
-	if err := os.WriteFile(image, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(image, size); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(image, nil, 0o600))
+	testkit.Must(t, os.Truncate(image, size))
 	out, err := exec.Command("losetup", append(options, "--find", "--show", image)...).CombinedOutput()
 	if err != nil {
 		t.Skipf("needs a loop device: %v: %s", err, out)
@@ -163,13 +159,9 @@ func loopDevice(t *testing.T, size int64, options ...string) string {
 func linkedDisk(t *testing.T, device string) *Disk {
 	t.Helper()
 	link := filepath.Join(t.TempDir(), "disk")
-	if err := os.Symlink(device, link); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Symlink(device, link))
 	d, err := Open(link, testkit.Debug(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { closeDisk(t, d) })
 	return d
 }

@@ -18,9 +18,7 @@ import (
 func fullDisk(t testing.TB, dir string) *Disk {
 	t.Helper()
 	d := blankDisk(t, dir, 1<<20)
-	if err := d.PWrite(bytes.Repeat([]byte{0xff}, 1<<20), 0); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, d.PWrite(bytes.Repeat([]byte{0xff}, 1<<20), 0))
 	return d
 }
 
@@ -28,9 +26,7 @@ func fullDisk(t testing.TB, dir string) *Disk {
 func onServer(t testing.TB, d *Disk) int64 {
 	t.Helper()
 	var st unix.Stat_t
-	if err := unix.Fstat(d.fd, &st); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, unix.Fstat(d.fd, &st))
 	return st.Blocks * 512
 }
 
@@ -40,9 +36,7 @@ func wantZeroed(t *testing.T, d *Disk, from, to int) {
 	want := bytes.Repeat([]byte{0xff}, 1<<20)
 	clear(want[from:to])
 	got := make([]byte, 1<<20)
-	if err := d.PRead(got, 0); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, d.PRead(got, 0))
 	for i := range got {
 		if got[i] != want[i] {
 			t.Fatalf("zeroed %d to %d: byte %d: got %#x, want %#x", from, to, i, got[i], want[i])
@@ -75,9 +69,7 @@ func TestZero(t *testing.T) {
 					d := fullDisk(t, t.TempDir())
 					c.do(d)
 					before := onServer(t, d)
-					if err := d.Zero(uint32(r[1]-r[0]), uint64(r[0]), mayTrim, false); err != nil {
-						t.Fatal(err)
-					}
+					testkit.Must(t, d.Zero(uint32(r[1]-r[0]), uint64(r[0]), mayTrim, false))
 					wantZeroed(t, d, r[0], r[1])
 					if got := onServer(t, d); !mayTrim && got < before {
 						t.Errorf("%v: got %d bytes allocated, want %d still", r, got, before)
@@ -103,9 +95,7 @@ func TestZeroGivesSpaceBack(t *testing.T) {
 // A disk that is all holes must take its space if it may not trim.
 func TestZeroAllocates(t *testing.T) {
 	d := blankDisk(t, t.TempDir(), 1<<20)
-	if err := d.Zero(1<<20, 0, false, false); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, d.Zero(1<<20, 0, false, false))
 	if got := onServer(t, d); got < 1<<20 {
 		t.Errorf("got %d bytes allocated, want at least %d", got, 1<<20)
 	}
@@ -162,18 +152,14 @@ func TestZeroOnTmpfs(t *testing.T) {
 func TestTrim(t *testing.T) {
 	for _, r := range ranges {
 		d := fullDisk(t, t.TempDir())
-		if err := d.Trim(uint32(r[1]-r[0]), uint64(r[0])); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, d.Trim(uint32(r[1]-r[0]), uint64(r[0])))
 		if d.noPunch.Load() {
 			t.Skip("TMPDIR's filesystem cannot punch holes")
 		}
 		wantZeroed(t, d, r[0], r[1])
 	}
 	d := fullDisk(t, t.TempDir())
-	if err := d.Trim(1<<20, 0); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, d.Trim(1<<20, 0))
 	if got := onServer(t, d); got != 0 {
 		t.Errorf("got %d bytes allocated, want 0", got)
 	}
@@ -198,9 +184,7 @@ func TestZeroAndTrimOfTheLargestCount(t *testing.T) {
 		"trim": func() error { return d.Trim(count, 0) },
 	} {
 		for _, off := range last {
-			if err := d.PWrite([]byte{0xff}, off); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, d.PWrite([]byte{0xff}, off))
 		}
 		if err := do(); err != nil {
 			t.Fatalf("%s: %v", name, err)

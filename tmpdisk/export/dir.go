@@ -75,14 +75,7 @@ func (d *Dir[T]) Start() { d.All() }
 func (d *Dir[T]) Find(name string) (value T, ok bool) {
 	defer d.retire()
 	current, _ := d.look()
-	f := d.file(name)
-	if f == nil {
-		return value, false
-	}
-	if current {
-		d.update(f)
-	}
-	return d.valueOf(f)
+	return d.served(d.file(name), current)
 }
 
 // file is that of an export, or nil.
@@ -92,7 +85,15 @@ func (d *Dir[T]) file(name string) *file[T] {
 	return d.files[name]
 }
 
-func (d *Dir[T]) valueOf(f *file[T]) (value T, ok bool) {
+// served is what has been made of a file, which may be nil, and which it looks at first
+// if update is set.
+func (d *Dir[T]) served(f *file[T], update bool) (value T, ok bool) {
+	if f == nil {
+		return value, false
+	}
+	if update {
+		d.update(f)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return f.value, f.loaded
@@ -108,10 +109,7 @@ func (d *Dir[T]) All() []T {
 	files, due := d.all(now, changed)
 	var values []T
 	for _, f := range files {
-		if current && due {
-			d.update(f)
-		}
-		if v, ok := d.valueOf(f); ok {
+		if v, ok := d.served(f, current && due); ok {
 			values = append(values, v)
 		}
 	}
@@ -140,14 +138,7 @@ func (d *Dir[T]) Some(most int) (names []string, count int) {
 	first := d.names[:min(most, len(d.names))]
 	d.mu.Unlock()
 	for _, name := range first {
-		f := d.file(name)
-		if f == nil {
-			continue
-		}
-		if current {
-			d.update(f)
-		}
-		if _, ok := d.valueOf(f); ok {
+		if _, ok := d.served(d.file(name), current); ok {
 			names = append(names, name)
 		}
 	}

@@ -130,9 +130,8 @@ func sameSettings(a, b []Setting) bool {
 }
 
 func (d *Dir[T]) isLoaded(f *file[T]) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return f.loaded
+	_, ok := d.served(f, false)
+	return ok
 }
 
 // mended notes that a file has no error any more.

@@ -33,9 +33,7 @@ func newDir(t testing.TB, files ...string) string {
 
 func must(t testing.TB, err error) {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 }
 
 func mustRemove(t testing.TB, path string) {
@@ -59,9 +57,7 @@ func replace(t testing.TB, path, text string) {
 
 func chown(t testing.TB, path string, uid int) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to give a file away")
-	}
+	testkit.NeedRoot(t)
 	must(t, os.Lchown(path, uid, -1))
 }
 

@@ -91,35 +91,32 @@ func (r Result) Warning() string {
 
 var errNotTried = errors.New("not tried")
 
-// Probe tries what the filesystem of dir can do. What it makes there is gone when it
+// Probe tries what the filesystem of path, a directory, can do. What it makes there is gone when it
 // returns. If the process is killed meanwhile, a temporary file with that prefix may
 // stay (see package privdir).
 //
 // The error says that no file could be made.
-func Probe(dir, prefix string) (Result, error) {
-	r, err := probe(dir, prefix)
-	if err != nil {
-		err = fmt.Errorf("try the filesystem: %w", err)
-	}
-	return r, err
-}
-
-func probe(path, prefix string) (Result, error) {
+func Probe(path, prefix string) (r Result, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("try the filesystem: %w", err)
+		}
+	}()
 	dir, err := privdir.Shared(path)
 	if err != nil {
-		return Result{}, err
+		return r, err
 	}
 	defer dir.Close()
 	one, locks, err := unnamedFile(dir, prefix)
 	if err != nil {
-		return Result{}, err
+		return r, err
 	}
 	defer one.Close()
 	t, err := sys.FSTypeOf(dir.FD()) // GlusterFS does not tell of a file without a name
 	if err != nil {
-		return Result{}, fmt.Errorf("%s: %w", path, err)
+		return r, fmt.Errorf("%s: %w", path, err)
 	}
-	r := Result{Type: t, LocalLocks: localLocks(t, path)}
+	r.Type, r.LocalLocks = t, localLocks(t, path)
 	add := func(a Ability, err error) { r.Answers = append(r.Answers, Answer{a, err}) }
 	add(Unnamed, unnamed(dir, prefix))
 	add(Punch, zeroed(one, 0, unix.FALLOC_FL_PUNCH_HOLE))
@@ -128,7 +125,7 @@ func probe(path, prefix string) (Result, error) {
 	// be written before it can be cloned.
 	other, _, err := unnamedFile(dir, prefix)
 	if err != nil {
-		return Result{}, err
+		return r, err
 	}
 	defer other.Close()
 	add(Holes, holes(int(other.Fd()), t, sys.Seek))

@@ -21,16 +21,12 @@ import (
 // loopMounted is a new filesystem that is gone after the test.
 func loopMounted(t testing.TB, mkfs ...string) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to mount")
-	}
+	testkit.NeedRoot(t)
 	if _, err := exec.LookPath(mkfs[0]); err != nil {
 		t.Skip("needs " + mkfs[0])
 	}
 	image, dir := filepath.Join(t.TempDir(), "image"), t.TempDir()
-	if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 400<<20)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 400<<20)))
 	if out, err := exec.Command(mkfs[0], append(mkfs[1:], image)...).CombinedOutput(); err != nil {
 		t.Fatalf("%q: %v: %s", mkfs, err, out)
 	}
@@ -48,9 +44,7 @@ func mounted(t testing.TB, dir string, args ...string) string {
 		}
 	})
 	sub := filepath.Join(dir, "sub")
-	if err := os.Mkdir(sub, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Mkdir(sub, 0o700))
 	return sub
 }
 
@@ -58,9 +52,7 @@ func overlaid(t testing.TB) string {
 	below, dir := loopMounted(t, "mkfs.ext4", "-qF"), t.TempDir()
 	options := ""
 	for _, name := range []string{"lowerdir", "upperdir", "workdir"} {
-		if err := os.Mkdir(filepath.Join(below, name), 0o700); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.Mkdir(filepath.Join(below, name), 0o700))
 		options += "," + name + "=" + filepath.Join(below, name)
 	}
 	return mounted(t, dir, "-t", "overlay", "-o", options[1:], "tmpdisk-test", dir)
@@ -155,16 +147,12 @@ func TestProbeWhereNoFileCanBeMade(t *testing.T) {
 // A filesystem that is full is no reason to fail.
 func TestProbeWithoutRoom(t *testing.T) {
 	dir := testkit.Tmpfs(t, "8K")
-	if err := os.WriteFile(dir+"/full", make([]byte, 4096), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(dir+"/full", make([]byte, 4096), 0o600))
 	r, err := Probe(dir, "probe")
 	if err != nil || !errors.Is(r.Why(Holes), unix.ENOSPC) || !errors.Is(r.Why(Punch), unix.ENOSPC) || r.Why(Locks) != nil {
 		t.Errorf("got %v, %v, want that there is no room for holes", r.Answers, err)
 	}
-	if err := os.Remove(dir + "/full"); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Remove(dir+"/full"))
 	testkit.WantEmpty(t, dir)
 }
 
@@ -198,9 +186,7 @@ func TestHoles(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			f, err := os.Create(testkit.Tmpfs(t, "1M") + "/file")
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			defer f.Close()
 			if got := holes(int(f.Fd()), c.fsType, c.seek); !errors.Is(got, c.want) {
 				t.Errorf("got %v, want %v", got, c.want)
@@ -211,9 +197,7 @@ func TestHoles(t *testing.T) {
 
 func TestExcludes(t *testing.T) {
 	locked, open, closed := tempFile(t), tempFile(t), tempFile(t)
-	if err := errors.Join(sys.Flock(int(locked.Fd())), closed.Close()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, errors.Join(sys.Flock(int(locked.Fd())), closed.Close()))
 	cases := []struct {
 		name string
 		f    *os.File
@@ -234,9 +218,7 @@ func TestExcludes(t *testing.T) {
 func tempFile(t *testing.T) *os.File {
 	t.Helper()
 	f, err := os.CreateTemp(t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { f.Close() })
 	return f
 }
@@ -244,9 +226,7 @@ func tempFile(t *testing.T) *os.File {
 // Others sweep meanwhile what nobody has locked.
 func TestUnnamedFileWhileOthersSweep(t *testing.T) {
 	dir, err := privdir.Shared(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer dir.Close()
 	stop, swept := make(chan struct{}), make(chan int)
 	go func() {

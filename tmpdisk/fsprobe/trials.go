@@ -174,8 +174,7 @@ func localLocks(t sys.FSType, dir string) string {
 	if !t.Shared() {
 		return ""
 	}
-	options, _ := sys.MountOptions(dir) // "" if they are not known
-	return localOption(options)
+	return localOption(sys.MountOptions(dir))
 }
 
 func localOption(options string) string {

@@ -21,8 +21,8 @@
 //
 // # Concurrency
 //
-// Start comes before all else. Accepted may be called from any goroutine. While one
-// looks at all sockets, the others do not wait for it.
+// Start comes before all else. Accepted may be called from any goroutine, and waits for
+// nothing.
 //
 // # What it does not do
 //

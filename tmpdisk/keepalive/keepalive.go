@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -73,12 +72,7 @@ type Keepalive struct {
 	settings settings
 	debug    func(string)
 	early    atomic.Int64 // connections that may have come before Start
-
-	mu      sync.Mutex
-	looking bool // a look goes on
-	waiting bool // a timer runs for one
-	unset   int  // connections that may have come after the last look began
-	seen    int  // connections in the last look
+	due      atomic.Bool  // a timer runs, after which all connections are set
 
 	clock sys.Clock
 	set   func(fd int) error // settings.set but in tests
@@ -122,47 +116,16 @@ func (k *Keepalive) Start() {
 
 // Accepted is to be called for each new connection, once it is accepted. While some
 // that came early are missing, every TCP connection that this process has accepted is
-// set, for nbdkit does not tell which is whose: now, or with those that come within a
-// second.
+// set, for nbdkit does not tell which is whose: a second later, together with those that
+// come until then.
 func (k *Keepalive) Accepted() {
-	if k.early.Load() <= 0 || k.early.Add(-1) < 0 {
+	if k.early.Load() <= 0 || k.early.Add(-1) < 0 || k.due.Swap(true) {
 		return
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.unset++
-	k.lookWhenDue(false)
-}
-
-// lookWhenDue looks at all connections, now or once a third of them are new. So
-// however many come, each costs three looks at one connection. With mu.
-func (k *Keepalive) lookWhenDue(now bool) {
-	for !k.looking && k.unset > 0 && (now || 2*k.unset >= k.seen) {
-		now = false
-		k.look()
-	}
-	if k.unset > 0 && !k.looking && !k.waiting {
-		k.waiting = true
-		k.clock.AfterFunc(late, func() {
-			k.mu.Lock()
-			defer k.mu.Unlock()
-			k.waiting = false
-			k.lookWhenDue(true)
-		})
-	}
-}
-
-// look sets all connections. With mu, which it releases meanwhile.
-func (k *Keepalive) look() {
-	k.looking, k.unset = true, 0
-	k.mu.Unlock()
-	seen := 0
-	k.eachSocket(false, func(fd int) error {
-		seen++
-		return k.set(fd)
+	k.clock.AfterFunc(late, func() {
+		k.due.Store(false) // before the look, which may miss whoever comes now
+		k.eachSocket(false, k.set)
 	})
-	k.mu.Lock()
-	k.looking, k.seen = false, seen
 }
 
 // eachSocket calls f for each TCP socket that listens, or for each that is

@@ -45,9 +45,7 @@ func TestMkfsRunsOnce(t *testing.T) {
 	seen := map[string]bool{}
 	for range 20 {
 		d, err := open(c)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		uuid := make([]byte, 16)
 		if err := d.PRead(uuid, 1024+104); err != nil {
 			t.Error(err)
@@ -66,22 +64,16 @@ func TestMkfsRunsOnce(t *testing.T) {
 // A failure is told to the client that meets it, and the next one tries again.
 func TestMkfsFailsForATime(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "broken")
-	if err := os.WriteFile(broken, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(broken, nil, 0o600))
 	testkit.Program(t, "mkswap", `[ ! -e `+broken+` ] || { echo "no such luck"; exit 3; }; exec /usr/sbin/mkswap "$@"`)
 	c := casterOf(t, "size", "1M", "type", "swap")
 	for range 2 {
 		_, err := open(c)
 		testkit.Contains(t, err, "exit code 3", "no such luck")
 	}
-	if err := os.Remove(broken); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Remove(broken))
 	d, err := open(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	closeDisk(t, d)
 }
 
@@ -117,9 +109,7 @@ func TestMkfsRunsForEachDiskThatIsNotUnderstood(t *testing.T) {
 	c := casterOf(t, "size", "1M", "type", "swap")
 	for range 3 {
 		d, err := open(c)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		got := make([]byte, 7)
 		if err := d.PRead(got, 0); err != nil || string(got) != "strange" {
 			t.Errorf("got %q, %v, want what mkfs wrote", got, err)
@@ -139,9 +129,7 @@ func TestCastOfALargeMold(t *testing.T) {
 	var first string
 	for range 3 {
 		d, err := open(c)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		got := make([]byte, 1<<20)
 		if err := d.PRead(got, 18<<20); err != nil {
 			t.Error(err)
@@ -164,9 +152,7 @@ func TestCastOnAFullFilesystem(t *testing.T) {
 	dir := testkit.Tmpfs(t, "300k")
 	c := casterOf(t, "size", "1G")
 	d, err := open(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	closeDisk(t, d)
 	c.maker.opts.Dir = dir
 	var full []*disk.Disk

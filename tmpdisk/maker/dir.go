@@ -7,10 +7,7 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	"nbdkit-tmpdisk-plugin/tmpdisk/fsprobe"
-	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
 	"nbdkit-tmpdisk-plugin/tmpdisk/workdir"
 )
 
@@ -33,7 +30,7 @@ func TryDir(dir string, builtin bool, debug, logError func(string)) (r fsprobe.R
 	if err != nil {
 		debug(fmt.Sprintf("%v (ignored)", err))
 	}
-	if holds && !(builtin && hasUnnamedFiles(dir)) {
+	if holds && !(builtin && r.Why(fsprobe.Unnamed) == nil) {
 		logError(fmt.Sprintf("TMPDIR %s: on this filesystem (FUSE, NFS or the like) a file has a name as long as it is open. "+
 			"So each disk keeps a directory there, and two more descriptors, until its client is gone. "+
 			"What is left when the server ends before its clients is removed when it starts again. "+
@@ -51,13 +48,4 @@ func try(parent string) (fsprobe.Result, error) {
 	}
 	r, err := fsprobe.Probe(w.Path(), "")
 	return r, errors.Join(err, w.RemoveClosed())
-}
-
-func hasUnnamedFiles(dir string) bool {
-	fd, err := sparse.Unnamed(dir, false)
-	if err != nil {
-		return false
-	}
-	unix.Close(fd)
-	return true
 }

@@ -11,15 +11,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 func TestTemplateKey(t *testing.T) {
 	base := filepath.Join(t.TempDir(), "base")
 	write := func(text string) {
 		t.Helper()
-		if err := os.WriteFile(base, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.WriteFile(base, []byte(text), 0o600))
 	}
 	write("12345")
 	usual := []string{"size", "1M", "command", "true", "base", base, "a", "1"}
@@ -83,9 +83,7 @@ func TestTemplateKey(t *testing.T) {
 		{"gone", func() error { return os.Remove(base) }},
 		{"a directory", func() error { return os.Mkdir(base, 0o700) }},
 	} {
-		if err := change.do(); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, change.do())
 		key := keyOf(t, usual...)
 		if before, ok := seen[key]; ok && change.name != "a directory" {
 			t.Errorf("got the same key after a change of the file's %s as for %s", change.name, before)
@@ -103,13 +101,9 @@ func keyOf(t *testing.T, pairs ...string) string {
 // as before. Reading and cloning change nothing.
 func TestFileIdentityOfAFileChangedInPlace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "base")
-	if err := os.WriteFile(path, []byte("12345"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(path, []byte("12345"), 0o600))
 	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	before := fileIdentity(path)
 	if out, err := exec.Command("cp", "--reflink=auto", path, path+".clone").CombinedOutput(); err != nil {
 		t.Fatalf("cp: %v: %s", err, out)
@@ -120,27 +114,21 @@ func TestFileIdentityOfAFileChangedInPlace(t *testing.T) {
 	// The kernel's clock for files may go in steps of 10 ms.
 	time.Sleep(20 * time.Millisecond)
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if _, err := f.WriteString("54321"); err != nil {
 		t.Error(err)
 	}
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := os.Chtimes(path, time.Time{}, info.ModTime()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Chtimes(path, time.Time{}, info.ModTime()))
 	if got := fileIdentity(path); got == before {
 		t.Errorf("got %s as before, want another", got)
 	}
 }
 
 func TestFileIdentityOfDevices(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	dir := t.TempDir()
 	identity := func(name string, minor uint32) string {
 		path := filepath.Join(dir, name)

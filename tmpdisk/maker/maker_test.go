@@ -20,9 +20,7 @@ import (
 
 func TestMakeWhatTheCommandLeaves(t *testing.T) {
 	image := filepath.Join(t.TempDir(), "image")
-	if err := os.WriteFile(image, []byte("content"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(image, []byte("content"), 0o600))
 	cases := []struct {
 		name, size, command string
 		wantSize            int64
@@ -100,13 +98,9 @@ func TestMakeUnderAnyTMPDIR(t *testing.T) {
 	for _, name := range []string{"a b", "it's", `say "x"`, "new\nline", "-rf", "größe", "$(id)", "a\\b", "not\xffutf8", "*"} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), name)
-			if err := os.Mkdir(dir, 0o700); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.Mkdir(dir, 0o700))
 			d, err := makerIn(t, dir, "size", "1M", "command", `printf x >"$disk"`).Fresh(context.Background())
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			defer closeDisk(t, d)
 			if got := d.Size(); got != 1 {
 				t.Errorf("got size %d, want 1", got)
@@ -156,9 +150,7 @@ func TestMakeCancelled(t *testing.T) {
 func TestMadeDisksAreApart(t *testing.T) {
 	a := mustMakeDisk(t, "size", "1M", "command", ":")
 	b := mustMakeDisk(t, "size", "1M", "command", ":")
-	if err := a.PWrite([]byte("mine"), 0); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, a.PWrite([]byte("mine"), 0))
 	buf := make([]byte, 4)
 	if err := b.PRead(buf, 0); err != nil || string(buf) != "\x00\x00\x00\x00" {
 		t.Errorf("got %q (%v), want zeroes", buf, err)
@@ -210,9 +202,7 @@ func TestMkfsReadsNoVariables(t *testing.T) {
 func TestMkfsTimesOutOnce(t *testing.T) {
 	dir := t.TempDir()
 	slow := "#!/bin/sh\necho >>\"$0.runs\"\nsleep 1000\n"
-	if err := os.WriteFile(dir+"/mkfs.ext4", []byte(slow), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(dir+"/mkfs.ext4", []byte(slow), 0o755))
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	_, err := makeDisk(t, "size", "1M", "command-timeout", "1s")
 	testkit.Contains(t, err, "timed out after 1s, which command-timeout allows")
@@ -230,20 +220,14 @@ func TestNothingOutlivesMkfs(t *testing.T) {
 	}
 	dir := t.TempDir()
 	wrapper := "#!/bin/sh\nsetsid sleep 1000 &\nsleep 1000 &\nls -l /proc/self/ns/pid >\"$0.ns\"\n"
-	if err := os.WriteFile(dir+"/mkfs.ext4", []byte(wrapper), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(dir+"/mkfs.ext4", []byte(wrapper), 0o755))
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	mustMakeDisk(t, "size", "1M")
 	inside, err := os.ReadFile(dir + "/mkfs.ext4.ns")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	// The kernel ends all of a namespace with its first process.
 	ours, err := os.Readlink("/proc/self/ns/pid")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if strings.Contains(string(inside), ours) {
 		t.Errorf("mkfs ran in this process's namespace: %s", inside)
 	}

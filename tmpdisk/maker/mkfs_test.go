@@ -29,9 +29,7 @@ func tool(t *testing.T, d *disk.Disk, name string, args ...string) (string, erro
 		t.Skip("needs ", name)
 	}
 	fd, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", d.FD()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer fd.Close()
 	cmd := exec.Command(name, append(args, "/dev/fd/3")...)
 	cmd.ExtraFiles = []*os.File{fd}

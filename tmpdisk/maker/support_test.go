@@ -35,9 +35,7 @@ func makeDisk(t testing.TB, pairs ...string) (*disk.Disk, error) {
 func mustMakeDisk(t testing.TB, pairs ...string) *disk.Disk {
 	t.Helper()
 	d, err := makeDisk(t, pairs...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return d
 }
 

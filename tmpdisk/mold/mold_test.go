@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs/stamp"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mold"
 )
@@ -26,9 +27,7 @@ const limit = 8 << 20
 func create(t testing.TB, dir string) *os.File {
 	t.Helper()
 	f, err := os.CreateTemp(dir, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { f.Close() })
 	return f
 }
@@ -37,9 +36,7 @@ func create(t testing.TB, dir string) *os.File {
 func fileOf(t testing.TB, size int64, contents map[int64]string) *os.File {
 	t.Helper()
 	f := create(t, t.TempDir())
-	if err := f.Truncate(size); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, f.Truncate(size))
 	for off, s := range contents {
 		if _, err := f.WriteAt([]byte(s), off); err != nil {
 			t.Fatal(err)
@@ -51,9 +48,7 @@ func fileOf(t testing.TB, size int64, contents map[int64]string) *os.File {
 func readMold(t testing.TB, f *os.File) *mold.Mold {
 	t.Helper()
 	m, err := mold.Read(f, limit)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return m
 }
 
@@ -119,9 +114,7 @@ func TestCast(t *testing.T) {
 				copy(want[p.Off:], p.Data)
 			}
 			f := create(t, t.TempDir())
-			if err := m.Cast(int(f.Fd()), c.patches); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, m.Cast(int(f.Fd()), c.patches))
 			wantContent(t, "cast", f, want)
 		})
 	}
@@ -135,9 +128,7 @@ func TestRandom(t *testing.T) {
 		size := r.Int64N(3 << 20)
 		want := make([]byte, size)
 		src := create(t, dir)
-		if err := src.Truncate(size); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, src.Truncate(size))
 		for range r.IntN(30) {
 			if size == 0 {
 				break
@@ -185,9 +176,7 @@ func TestWritesOnce(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	before := written(t)
-	if err := m.Cast(int(f.Fd()), patches); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, m.Cast(int(f.Fd()), patches))
 	if got, want := written(t)-before, int64(5*4*k); got != want {
 		t.Errorf("got %d bytes written, want %d", got, want)
 	}
@@ -211,13 +200,9 @@ func written(t *testing.T) int64 {
 func TestCastIsSparse(t *testing.T) {
 	src := fileOf(t, 1<<30, map[int64]string{0: block("a", 1), 1 << 20: block("\x00", 1000), 1 << 29: block("b", 2)})
 	f := create(t, t.TempDir())
-	if err := readMold(t, src).Cast(int(f.Fd()), nil); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, readMold(t, src).Cast(int(f.Fd()), nil))
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, unix.Fstat(int(f.Fd()), &st))
 	if got := st.Blocks * 512; got < 12*k || got > 64*k {
 		t.Errorf("got %d bytes allocated, want 12 KiB and a little", got)
 	}
@@ -272,9 +257,7 @@ func TestMemory(t *testing.T) {
 				}
 				return
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			if got := m.Kept(); got > c.want {
 				t.Errorf("got %d bytes kept, want %d at most", got, c.want)
 			}
@@ -301,30 +284,20 @@ func TestCastFails(t *testing.T) {
 	})
 	t.Run("read-only", func(t *testing.T) {
 		name := filepath.Join(t.TempDir(), "f")
-		if err := os.WriteFile(name, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.WriteFile(name, nil, 0o600))
 		f, err := os.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		defer f.Close()
 		wantErrno(t, m.Cast(int(f.Fd()), nil), unix.EINVAL)
 	})
 	t.Run("too large for the filesystem", func(t *testing.T) {
 		f := create(t, t.TempDir())
 		var old unix.Rlimit
-		if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &old); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, unix.Getrlimit(unix.RLIMIT_FSIZE, &old))
 		small := unix.Rlimit{Cur: 1 << 20, Max: old.Max}
-		if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &small); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &small))
 		err := m.Cast(int(f.Fd()), nil)
-		if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &old); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &old))
 		wantErrno(t, err, unix.EFBIG)
 	})
 }

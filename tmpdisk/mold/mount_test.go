@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	kit "nbdkit-tmpdisk-plugin/tmpdisk/internal/imagekit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs/stamp"
 )
 
@@ -91,9 +92,7 @@ func needMounts(t *testing.T, fsType string) {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		t.Skip("needs mount namespaces: ", err)
 	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
 }
 
 // castStamped returns two disks of one mold.
@@ -107,9 +106,7 @@ func castStamped(t *testing.T, fsType string) (one, two string) {
 		f := create(t, dir)
 		var id stamp.ID
 		rand.Read(id[:])
-		if err := m.Cast(int(f.Fd()), stamping.Patches(id)); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, m.Cast(int(f.Fd()), stamping.Patches(id)))
 		names = append(names, f.Name())
 	}
 	return names[0], names[1]
@@ -138,22 +135,16 @@ func fill(t *testing.T, dir, content string) {
 	t.Helper()
 	for i := range 200 {
 		f, err := os.Create(filepath.Join(dir, fmt.Sprint("file", i)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if _, err := f.Write(bytes.Repeat([]byte(content), i*100)); err != nil {
 			t.Fatal(err)
 		}
 		if i%10 == 0 {
-			if err := f.Sync(); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, f.Sync())
 		}
 		f.Close()
 		if i%7 == 0 {
-			if err := os.Rename(f.Name(), f.Name()+"renamed"); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.Rename(f.Name(), f.Name()+"renamed"))
 		}
 	}
 }

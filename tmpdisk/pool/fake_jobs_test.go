@@ -46,7 +46,7 @@ func (j *Jobs) hold(t *testing.T) (done func()) {
 // eventually waits for what other goroutines are about to do.
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); runtime.Gosched() {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); runtime.Gosched() {
 		if f() {
 			return
 		}

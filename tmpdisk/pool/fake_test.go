@@ -98,7 +98,7 @@ func (b *poolBench) next() *fakeMake {
 	select {
 	case m := <-b.makes:
 		return m
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		b.t.Fatal("no maker was started")
 		return nil
 	}
@@ -107,7 +107,7 @@ func (b *poolBench) next() *fakeMake {
 // until waits for what other goroutines are about to do; f has the pool's mu.
 func (b *poolBench) until(what string, f func() bool) {
 	b.t.Helper()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); runtime.Gosched() {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); runtime.Gosched() {
 		b.Pool.mu.Lock()
 		ok := f()
 		b.Pool.mu.Unlock()
@@ -178,7 +178,7 @@ func (c *client) outcome() outcome[*fakeDisk] {
 	select {
 	case o := <-c.got:
 		return o
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		c.t.Fatal("the client was never served")
 		return outcome[*fakeDisk]{}
 	}

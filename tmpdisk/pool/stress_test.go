@@ -153,7 +153,7 @@ func (d *drill) finish(ok bool) {
 // settle waits until the pool has done all that it does by itself, and takes
 // note of it.
 func (d *drill) settle() {
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); runtime.Gosched() {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); runtime.Gosched() {
 		if d.settled() {
 			return
 		}

@@ -51,9 +51,7 @@ func TestOpenDir(t *testing.T) {
 	const another = 12345
 	chown := func(t *testing.T, path string) {
 		t.Helper()
-		if os.Geteuid() != 0 {
-			t.Skip("needs root to give away a file")
-		}
+		testkit.NeedRoot(t)
 		must(t, os.Lchown(path, another, another))
 	}
 	tests := []struct {
@@ -153,7 +151,5 @@ func TestCheckTrust(t *testing.T) {
 
 func must(t *testing.T, err error) {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 }

@@ -26,9 +26,7 @@ func notRoot(t *testing.T, why string) {
 
 func chmod(t testing.TB, path string, mode uint32) {
 	t.Helper()
-	if err := unix.Chmod(path, mode); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, unix.Chmod(path, mode))
 }
 
 func TestParent(t *testing.T) {
@@ -42,17 +40,13 @@ func TestParent(t *testing.T) {
 		{"sticky", func(t *testing.T, dir string) string { chmod(t, dir, 0o1777); return dir }, nil},
 		{"a link to it", func(t *testing.T, dir string) string {
 			link := filepath.Join(t.TempDir(), "link")
-			if err := os.Symlink(dir, link); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.Symlink(dir, link))
 			return link
 		}, nil},
 		{"missing", func(t *testing.T, dir string) string { return dir + "/no" },
 			[]string{"/no", "no such file", "create it"}},
 		{"a file", func(t *testing.T, dir string) string {
-			if err := os.WriteFile(dir+"/file", nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.WriteFile(dir+"/file", nil, 0o600))
 			return dir + "/file"
 		}, []string{"not a directory", "name a directory"}},
 		{"writable by others", func(t *testing.T, dir string) string { chmod(t, dir, 0o777); return dir },
@@ -101,9 +95,7 @@ func TestDirMode(t *testing.T) {
 	chmod(t, parent, 0o2700) // its set-group-ID bit is inherited
 	for range 2 {
 		d, err := directories.Open(parent, true)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		d.Close()
 	}
 	info, err := os.Stat(testkit.PrivateDir(parent, directories.Name))
@@ -114,9 +106,7 @@ func TestDirMode(t *testing.T) {
 
 // In a sticky directory others may have been first.
 func TestNameThatAnotherUserHas(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to make what is another user's")
-	}
+	testkit.NeedRoot(t)
 	parent := t.TempDir()
 	chmod(t, parent, 0o1777)
 	usual := testkit.PrivateDir(parent, directories.Name)

@@ -67,9 +67,7 @@ func opened(t *testing.T) *Dir {
 	parent := t.TempDir()
 	chmod(t, parent, 0o700)
 	d, err := directories.Open(parent, true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(d.Close)
 	return d
 }
@@ -77,9 +75,7 @@ func opened(t *testing.T) *Dir {
 func temp(t *testing.T, d *Dir, text string) *os.File {
 	t.Helper()
 	f, unlocked, err := d.Temp("a")
-	if err := errors.Join(unlocked, err); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, errors.Join(unlocked, err))
 	t.Cleanup(func() { f.Close() })
 	if _, err := f.WriteString(text); err != nil {
 		t.Fatal(err)
@@ -101,9 +97,7 @@ func TestPublish(t *testing.T) {
 		if prefix, ok := SplitTemp(filepath.Base(f.Name())); prefix != "a" || !ok {
 			t.Errorf("got the name %s, want one with the prefix a", f.Name())
 		}
-		if err := d.Publish(f, "b", keep); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, d.Publish(f, "b", keep))
 		wantFiles(t, d, "b")
 		if got, err := os.ReadFile(d.Join("b")); err != nil || string(got) != "text" {
 			t.Errorf("got %q, %v, want text", got, err)
@@ -117,9 +111,7 @@ func TestPublish(t *testing.T) {
 	d.Discard(f)
 	wantFiles(t, d, "b")
 	testkit.Contains(t, d.Publish(f, "b", false), "rename", "no such file")
-	if err := os.Mkdir(d.Join("dir"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Mkdir(d.Join("dir"), 0o700))
 	testkit.Contains(t, d.Publish(temp(t, d, ""), "dir", false), "rename")
 	wantFiles(t, d, "b", "dir")
 }
@@ -142,22 +134,16 @@ func TestSweepTemp(t *testing.T) {
 		}, "a.tmp.", ""},
 		{"published meanwhile", func(t *testing.T, d *Dir) string {
 			f := temp(t, d, "")
-			if err := d.Publish(f, "b", false); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, d.Publish(f, "b", false))
 			return filepath.Base(f.Name())
 		}, "b", ""},
 		{"gone", func(*testing.T, *Dir) string { return name }, "", ""},
 		{"a directory", func(t *testing.T, d *Dir) string {
-			if err := os.Mkdir(d.Join(name), 0o700); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.Mkdir(d.Join(name), 0o700))
 			return name
 		}, name, "not a regular file"},
 		{"a link", func(t *testing.T, d *Dir) string {
-			if err := os.Symlink("b", d.Join(name)); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.Symlink("b", d.Join(name)))
 			return name
 		}, name, "symbolic link"},
 	}

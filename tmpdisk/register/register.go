@@ -20,6 +20,7 @@ type Connection interface {
 	Numbers() status.Numbers    // of its requests
 	Times() status.RequestTimes // of some of them
 	Fenced() bool               // a later connection has the disk
+	Failed() bool               // the filesystem could not write all that clients had written
 	Allocated() uint64          // what the disk takes of its filesystem, in bytes
 }
 
@@ -85,6 +86,7 @@ type Tally struct {
 	Opens      [status.Outcomes]atomic.Uint64
 	Make, Open status.Histogram
 	Fenced     atomic.Uint64
+	Failed     atomic.Uint64 // disks that lack what clients had written
 
 	name  string
 	users int            // the export, and disks; under Register.mu
@@ -287,6 +289,15 @@ func (r *Register) Gone(key Key) {
 	if e := r.sessions[key]; e != nil {
 		e.waiting = false
 		r.drop(e)
+	}
+}
+
+// Failed books that the filesystem could not write all that was written to a disk.
+func (r *Register) Failed(key Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.sessions[key]; e != nil {
+		e.tally.Failed.Add(1)
 	}
 }
 

@@ -32,11 +32,15 @@ type key string
 func (k key) Short() string { return string(k) }
 
 // fakeConn is a connection that has made requests.
-type fakeConn struct{ counts status.Counts }
+type fakeConn struct {
+	counts status.Counts
+	failed bool
+}
 
 func (c *fakeConn) Numbers() status.Numbers  { return c.counts.Load() }
 func (*fakeConn) Times() status.RequestTimes { return status.RequestTimes{} }
 func (*fakeConn) Fenced() bool               { return false }
+func (c *fakeConn) Failed() bool             { return c.failed }
 func (*fakeConn) Allocated() uint64          { return 4096 }
 
 func noSpace(Key) uint64 { return 0 }
@@ -151,17 +155,13 @@ func (c *hungConn) Allocated() uint64 {
 func TestNobodyWaitsForASnapshot(t *testing.T) {
 	r, conn := newRegister(), &hungConn{asked: make(chan struct{}), goOn: make(chan struct{})}
 	here, err := r.Open("export", nil, clients.Peer{Address: "user 1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	here.Connect(conn, 1<<20)
 	snapshot := make(chan Snapshot)
 	go func() { snapshot <- r.Snapshot(noSpace) }()
 	<-conn.asked
 	comes, err := r.Open("export", nil, clients.Peer{Address: "user 2"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	comes.Connect(&fakeConn{}, 1<<20)
 	here.Disconnect()
 	close(conn.goOn)
@@ -180,15 +180,11 @@ func TestSnapshotWhileAFilesystemHangs(t *testing.T) {
 	space := func(bytes uint64) func(Key) uint64 { return func(Key) uint64 { return bytes } }
 	r.Snapshot(space(4096))
 	c, err := r.Open("export", key("b"), clients.Peer{Address: "user 1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	hangs := &hungConn{asked: make(chan struct{}), goOn: goOn}
 	c.Connect(hangs, 1<<20)
 	other, err := r.Open("export", nil, clients.Peer{Address: "user 2"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	other.Connect(&fakeConn{}, 1<<20)
 	check := func(what string, want ...int64) {
 		t.Helper()
@@ -216,9 +212,7 @@ func TestSpaceIsAskedAgainAfterRequests(t *testing.T) {
 	r, conn, asked := newRegister(), &fakeConn{}, 0
 	waiting := func(Key) uint64 { asked++; return 4096 }
 	c, err := r.Open("export", key("a"), clients.Peer{Address: "user 1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	c.Connect(conn, 1<<20)
 	conn.counts.Written.Add(1)
 	c.Disconnect()
@@ -244,9 +238,7 @@ func TestAnExportThatIsGoneIsForgotten(t *testing.T) {
 	second := r.Tally("export") // its file has changed
 	r.Release(first)
 	c, err := r.Open("export", key("a"), clients.Peer{Address: "user 1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	c.Connect(&fakeConn{}, 1<<20)
 	r.Release(second)
 	c.Disconnect()
@@ -259,6 +251,37 @@ func TestAnExportThatIsGoneIsForgotten(t *testing.T) {
 	if got := names(r); len(got) != 0 {
 		t.Errorf("once that is gone: got %q", got)
 	}
+}
+
+// It is shown which disk lacks data, and that stays counted when the disk is gone.
+func TestFailedDisk(t *testing.T) {
+	r := newRegister()
+	tally := r.Tally("export")
+	c, err := r.Open("export", key("a"), clients.Peer{Address: "user 1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := &fakeConn{}
+	c.Connect(conn, 1<<20)
+	want := func(state string, failed uint64) {
+		t.Helper()
+		s := r.Snapshot(noSpace)
+		if got := s.Exports["export"].Failed; got != failed {
+			t.Errorf("got %d failed, want %d", got, failed)
+		}
+		if state != "" && s.Disks[0].State != state {
+			t.Errorf("got state %q, want %q", s.Disks[0].State, state)
+		}
+	}
+	want(status.StateConnected, 0)
+	conn.failed = true
+	r.Failed(key("a"))
+	want(status.StateFailed, 1)
+	c.Disconnect()
+	c.Done()
+	r.Failed(key("a")) // which nobody knows any more
+	want("", 1)
+	r.Release(tally)
 }
 
 // Names that clients have chosen, of an earlier server, do not become metrics.
@@ -275,9 +298,7 @@ func TestFoundDisksOfNoExport(t *testing.T) {
 		t.Errorf("got %+v and %+v", e, s.Disks[0])
 	}
 	c, err := r.Open("chosen7", key("7"), clients.Peer{Address: "user 1"}) // there is such an export by now
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	conn := &fakeConn{}
 	c.Connect(conn, 1<<20)
 	conn.counts.Written.Add(5)

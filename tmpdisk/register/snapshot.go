@@ -121,7 +121,10 @@ func (e *entry) describe(n status.Numbers, now time.Time) (status.Disk, *look) {
 	c, fenced := e.newest()
 	if c != nil {
 		peer, since, state = c.peer, c.since, status.StateConnected
-		if fenced { // its successor has left
+		switch {
+		case c.conn.Failed():
+			state = status.StateFailed
+		case fenced: // its successor has left
 			state = status.StateFenced
 		}
 	}
@@ -166,7 +169,7 @@ func (r *Register) allocated(l *look, waiting func(Key) uint64) (bytes uint64) {
 
 func (t *Tally) metrics(export string) *status.ExportMetrics {
 	m := &status.ExportMetrics{
-		Export: export, Make: t.Make.Snapshot(), Open: t.Open.Snapshot(), Numbers: t.past, Fenced: t.Fenced.Load(),
+		Export: export, Make: t.Make.Snapshot(), Open: t.Open.Snapshot(), Numbers: t.past, Fenced: t.Fenced.Load(), Failed: t.Failed.Load(),
 	}
 	for i := range m.Opens {
 		m.Opens[i] = t.Opens[i].Load()

@@ -44,6 +44,12 @@ func (c *Conn) Key() keep.Key { return c.session.key }
 // requests fail with ErrFenced.
 func (c *Conn) Fenced() bool { return c.fenced.Load() }
 
+// Failed reports whether the disk lacks what a client had written, as far as that is known.
+func (c *Conn) Failed() bool {
+	s := c.session
+	return s.failed.Load() || s.broken.Load() && !s.overtaken.Load()
+}
+
 // refusal is what the requests of c fail with, whose gate is shut or whose disk
 // has failed.
 func (c *Conn) refusal() error {
@@ -85,7 +91,7 @@ const (
 // Do carries out a request unless the connection is fenced or the disk has failed.
 // What modifies with FUA returns after the data is on the server's own disk if
 // Options.Sync is set. So does a flush, which is for all that any connection was told
-// is written.
+// is written. Both fail once it is known that the filesystem could not write all of it.
 func (c *Conn) Do(r disk.Request) error {
 	switch {
 	case c.session.claim.Lease == nil || !r.Op.Modifies():
@@ -147,6 +153,9 @@ func lost(err error) bool { return errors.Is(err, unix.EIO) || errors.Is(err, un
 
 // flush makes what was written outlive the machine, where that was asked for.
 func (s *session) flush() error {
+	if s.failed.Load() {
+		return fmt.Errorf("session %s: %w: %w", s.key.Short(), keep.ErrUnwritten, unix.EIO)
+	}
 	if !s.sync {
 		return nil
 	}

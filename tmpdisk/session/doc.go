@@ -24,7 +24,9 @@
 // A connection reads; it writes as well once it has been admitted, which the first one
 // is at once; and it is fenced when a later one is admitted. A connected session is open
 // until it is broken: its disk has failed, or it is overtaken, which means that another
-// server has the session.
+// server has the session. Without session-sync, a session whose disk lacks data is not
+// broken but failed: clients go on, and their flushes fail; no other client comes in; and
+// when the last one leaves, the session is lost. Its record says so from the beginning.
 //
 // # How a client comes and goes
 //
@@ -39,6 +41,8 @@
 //	sessions.go  Close detaches the connection, and closes its gate. After the last one
 //	             the lease ends, and the claim is released, discarded or abandoned.
 //	told.go      Waits is called, before anything can happen to the disk.
+//	writeback.go The kernel is asked whether it could write all (package writeback). It
+//	             is asked about the disks of connected clients, too.
 //	waiting.go   The disk is a waiter, and the key is in nobody's hands. The timer is set
 //	             to the end of its grace, and what is beyond Max is evicted.
 //	sessions.go  find, at the start and every few minutes: what is in the directory and

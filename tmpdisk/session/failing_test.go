@@ -176,7 +176,7 @@ func TestClockSetForward(t *testing.T) {
 	s.DropOldest()
 	s.Stop()
 	s = started(t, o)
-	if _, since, ok := s.lost.first(); !ok || !strings.Contains(since.String(), " m=") {
+	if _, since, ok := s.lost.First(); !ok || !strings.Contains(since.String(), " m=") {
 		t.Errorf("got lost since %v, want a time of the monotonic clock", since)
 	}
 }

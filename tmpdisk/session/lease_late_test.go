@@ -138,17 +138,20 @@ func TestLateRecord(t *testing.T) {
 				clock.hook = func() { clock.hook = takeover } // the first takes it up
 				opened := make(chan error, 1)
 				go func() { _, err := s.Open(context.Background(), keyA, "", minute, none); opened <- err }()
-				for waiting := true; waiting; {
+				eventually(t, "it is overtaken", func() bool {
 					select {
 					case err := <-opened:
-						waiting = false
 						if !errors.Is(err, keep.ErrOvertaken) {
 							t.Errorf("open: got %v, want %v", err, keep.ErrOvertaken)
 						}
-					case <-time.After(2 * time.Millisecond):
+						return true
+					default:
+					}
+					if waits(clock.Clock) {
 						clock.Clock.Pass(time.Second)
 					}
-				}
+					return false
+				})
 			}
 			clock.hook = func() {}
 			if r := kit.RecordIn(t, s.opts.Path, keyA); r.Generation != 99 || !r.Connected {

@@ -67,25 +67,32 @@ func beginOpen(s *Sessions) *opening {
 	return o
 }
 
-// wait lets time pass, a second at a time, until the client is in. It calls
-// meanwhile, which may use other connections, before each.
+// wait lets time pass, a second at a time, while the client waits for that, until it
+// is in. It calls meanwhile, which may use other connections, before each.
 func (o *opening) wait(t testing.TB, now *testkit.Clock, meanwhile func()) *Conn {
 	t.Helper()
-	for range 2000 {
+	var c *Conn
+	eventually(t, "the client is let in", func() bool {
 		select {
-		case c := <-o.conn:
-			if o.err != nil {
-				t.Fatal(o.err)
-			}
-			return c
-		case <-time.After(2 * time.Millisecond):
+		case c = <-o.conn:
+			return true
+		default:
 		}
-		meanwhile()
-		now.Pass(time.Second)
+		if waits(now) {
+			meanwhile()
+			now.Pass(time.Second)
+		}
+		return false
+	})
+	if o.err != nil {
+		t.Fatal(o.err)
 	}
-	t.Fatal("the client is not let in")
-	return nil
+	return c
 }
+
+// waits reports whether a client waits until another server's lease is over. Without
+// one, more time would pass than a session has.
+func waits(now *testkit.Clock) bool { return now.Awaits("outwait") }
 
 // taken lets time pass until a client of s is in.
 func taken(t testing.TB, s *Sessions, now *testkit.Clock) *Conn {
@@ -155,11 +162,13 @@ func TestOvertakenLetsGo(t *testing.T) {
 	if err := c.PWrite(kit.Block(9, 9), 0, false); !errors.Is(err, unix.ESHUTDOWN) {
 		t.Errorf("got %v, want ESHUTDOWN: it is overtaken, or was found to be at a look", err)
 	}
-	if unlock, ok := kit.Lock(t, diskPath(b)); ok {
-		unlock()
-	} else {
-		t.Error("another cannot have the lock")
-	}
+	eventually(t, "another has the lock", func() bool {
+		unlock, ok := kit.Lock(t, diskPath(b))
+		if ok {
+			unlock()
+		}
+		return ok
+	})
 	a.Close(c)
 }
 

@@ -38,7 +38,7 @@ type model struct {
 
 // client connects, does something, and leaves. It is one round.
 func (m *model) client(rng *rand.Rand) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	m.arrival.Lock()
 	c, err := m.r.open(ctx, m.key, "", m.policy, none)

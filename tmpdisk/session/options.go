@@ -34,8 +34,12 @@ type Options struct {
 	Waits func(keep.Key)
 	Gone  func(keep.Key)
 	Found func(keep.Waiting)
+	// Failed is nil or called without locks, once for each disk that a client has
+	// or that waits, when the filesystem could not write what a client had written.
+	Failed func(keep.Key)
 
-	maxLost int // for tests; 0 is maxLost
+	maxLost int                // for tests; 0 is maxLost
+	ask     func(fd int) error // for tests; nil is fdatasync
 }
 
 const (
@@ -45,3 +49,9 @@ const (
 	// maxLost is how many lost sessions are known at most.
 	maxLost = 100_000
 )
+
+func (o *Options) tellFailed(key keep.Key) {
+	if o.Failed != nil {
+		o.Failed(key)
+	}
+}

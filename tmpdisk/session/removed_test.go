@@ -79,7 +79,11 @@ func TestRemovedFiles(t *testing.T) {
 						s.Stop()
 						s = started(t, o)
 					}
-					_, err := s.Open(short(t), keyA, "export", minute, none)
+					ctx := context.Background()
+					if locked {
+						ctx = short(t)
+					}
+					_, err := s.Open(ctx, keyA, "export", minute, none)
 					var lost *keep.LostError
 					switch {
 					case err == nil:

@@ -14,6 +14,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/writeback"
 )
 
 // A Conn is one client's connection to a session. Requests may come from any
@@ -33,6 +34,9 @@ type session struct {
 	claim    *files.Claim // once ready
 	logError func(string)
 
+	tellFailed func(keep.Key)
+	seen       *writeback.Seen // of the disk
+
 	waiter waiter // that it was, if it has waited
 	waited bool
 	known  bool // there was such a session, as far as this server knows
@@ -51,6 +55,9 @@ type session struct {
 	// broken is set for good when nothing may be written any more; overtaken
 	// says that the disk is another server's, or whoever's can reach it.
 	broken, overtaken atomic.Bool
+	// failed is set for good when the filesystem could not write what a client had
+	// written. Without sync, clients go on.
+	failed atomic.Bool
 }
 
 // errEnded says that the session is to be looked for once more.
@@ -65,6 +72,8 @@ func (s *session) attach() (*Conn, error) {
 		return nil, errEnded
 	case s.broken.Load():
 		return nil, fmt.Errorf("session %s: %w", s.key.Short(), errBroken)
+	case s.failed.Load():
+		return nil, &keep.LostError{Key: s.key, Reason: keep.Failed}
 	}
 	c := &Conn{session: s, disk: s.claim.Disk}
 	bits := mayRead
@@ -74,6 +83,11 @@ func (s *session) attach() (*Conn, error) {
 	c.gate.open(bits)
 	s.conns = append(s.conns, c)
 	return c, nil
+}
+
+// used reports whether a client may know anything of what is on the disk.
+func (s *session) used() bool {
+	return s.claim.Used || s.claim.Disk.Touched() || s.asked.Load()
 }
 
 // detach reports whether c was the last one, and so ends the session.

@@ -10,9 +10,13 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"nbdkit-tmpdisk-plugin/tmpdisk/fsprobe"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/order"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/writeback"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
@@ -22,17 +26,19 @@ type Sessions struct {
 	dir   *files.Dir
 	drops sync.WaitGroup // that go on
 
+	writeback *writeback.Queue
+
 	looking sync.Mutex // see keep.Lease.Watch
 
-	mu                 sync.Mutex
-	stopped            bool
-	ticking            bool                  // a tick goes on: one at a time, however many disks are due
-	live               map[keep.Key]*session // in somebody's hands: clients', or a drop's
-	waiting            *waiters              // in nobody's
-	lost               *queue                // since when
-	told               map[keep.Key]bool     // see told.go
-	stop, stopTouching func()                // the timers'
-	stopFinding        func()
+	mu                             sync.Mutex
+	stopped                        bool
+	ticking                        bool                  // a tick goes on: one at a time, however many disks are due
+	live                           map[keep.Key]*session // in somebody's hands: clients', or a drop's
+	waiting                        *waiters              // in nobody's
+	lost                           *order.Queue          // since when
+	told                           map[keep.Key]bool     // see told.go
+	stop, stopTouching, stopAsking func()                // the timers'
+	stopFinding                    func()
 }
 
 // New returns sessions. It touches nothing yet.
@@ -42,8 +48,9 @@ func New(opts Options) *Sessions {
 		opts.maxLost = maxLost
 	}
 	return &Sessions{
-		opts: opts, dir: files.New(opts.Options), live: map[keep.Key]*session{}, waiting: newWaiters(), lost: newQueue(),
-		told: map[keep.Key]bool{}, stop: func() {}, stopTouching: func() {}, stopFinding: func() {},
+		opts: opts, dir: files.New(opts.Options), live: map[keep.Key]*session{}, waiting: newWaiters(), lost: order.New(),
+		writeback: writeback.New(opts.ask, opts.Debug),
+		told:      map[keep.Key]bool{}, stop: func() {}, stopTouching: func() {}, stopAsking: func() {}, stopFinding: func() {},
 	}
 }
 
@@ -55,6 +62,7 @@ func (s *Sessions) Start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.keepTouching()
+	s.keepAsking()
 	pause := lookPause
 	s.keepFinding(&pause)
 	return err
@@ -104,7 +112,7 @@ func (s *Sessions) find() error {
 	for _, n := range lost {
 		// By the monotonic clock: a clock that is set forward later, as after
 		// a boot, forgets nothing.
-		s.lost.push(n.Key, now.Add(-max(now.Sub(n.Since), 0)))
+		s.lost.Push(n.Key, now.Add(-max(now.Sub(n.Since), 0)))
 	}
 	s.schedule()
 	s.mu.Unlock()
@@ -118,7 +126,7 @@ func (s *Sessions) knows(key keep.Key, disk bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, waits := s.waiting.all[key]
-	return s.live[key] != nil || disk && waits || !disk && s.lost.has(key)
+	return s.live[key] != nil || disk && waits || !disk && s.lost.Has(key)
 }
 
 // Open connects a client to the session of key, which is in export. The disk is
@@ -179,7 +187,11 @@ func (s *Sessions) take(key keep.Key, policy Policy) *session {
 		ready: make(chan struct{}), gone: make(chan struct{}),
 	}
 	mine.waiter, mine.waited = s.waiting.take(key)
-	mine.known = mine.waited && !mine.waiter.isNew || s.lost.has(key)
+	mine.known = mine.waited && !mine.waiter.isNew || s.lost.Has(key)
+	mine.tellFailed, mine.seen = s.opts.tellFailed, mine.waiter.seen
+	if mine.seen == nil {
+		mine.seen = new(writeback.Seen)
+	}
 	s.live[key] = mine
 	return mine
 }
@@ -204,7 +216,7 @@ func (s *Sessions) begin(ctx context.Context, mine *session, export string, fres
 			s.release(mine)
 		} else {
 			delete(s.told, mine.key)
-			s.lost.remove(mine.key)
+			s.lost.Remove(mine.key)
 		}
 		s.schedule()
 		close(mine.ready)
@@ -280,7 +292,7 @@ func (s *Sessions) lose(ctx context.Context, mine *session, gone *keep.LostError
 	}
 	mine.waited = false
 	s.mu.Lock()
-	s.lost.remove(mine.key)
+	s.lost.Remove(mine.key)
 	s.mu.Unlock()
 	s.tellGone(mine.key)
 	return nil
@@ -303,13 +315,10 @@ func (s *Sessions) Close(c *Conn) {
 	case mine.broken.Load():
 		err = claim.Abandon(keep.Failed)
 		s.isLost(mine.key)
-	case !claim.Used && !claim.Disk.Touched() && !mine.asked.Load():
+	case !mine.used():
 		err = claim.Discard()
 	default:
-		waits = true
-		if err = claim.Release(); !errors.Is(err, keep.ErrOvertaken) {
-			s.tellWaits(mine.key)
-		}
+		waits, err = s.letWait(mine)
 	}
 	if err != nil {
 		s.debugf(mine.key, "close: %v (ignored)", err)
@@ -318,12 +327,36 @@ func (s *Sessions) Close(c *Conn) {
 	if grace := mine.policy.Grace; waits {
 		s.debugf(mine.key, "waits for its client for %v", grace)
 		now := s.opts.Clock.Now()
-		s.waiting.push(waiter{key: mine.key, since: now, version: claim.Version(), grace: grace, until: now.Add(grace)})
+		s.waiting.push(waiter{key: mine.key, since: now, version: claim.Version(), grace: grace, until: now.Add(grace), seen: mine.seen})
 	}
 	s.release(mine)
 	s.schedule()
 	s.mu.Unlock()
 	s.dropBeyond(s.opts.Max)
+}
+
+// letWait gives the disk back, or removes it if the filesystem failed it.
+func (s *Sessions) letWait(mine *session) (waits bool, err error) {
+	fd := mine.duplicate()
+	err = mine.claim.Release()
+	if waits = !errors.Is(err, keep.ErrUnwritten); !waits {
+		if !mine.failed.Load() {
+			s.opts.LogError(fmt.Sprintf("session %s: %v", mine.key.Short(), err))
+			s.opts.tellFailed(mine.key)
+		}
+		err = mine.claim.Abandon(keep.Failed)
+		s.isLost(mine.key)
+	} else if !errors.Is(err, keep.ErrOvertaken) {
+		s.tellWaits(mine.key)
+	}
+	switch {
+	case fd < 0:
+	case waits && mine.claim.Lease == nil: // else Release has asked
+		s.askLater(mine, fd)
+	default:
+		unix.Close(fd)
+	}
+	return waits, err
 }
 
 // Filesystem returns what that of the directory can do. ok is false if it could not be
@@ -337,8 +370,10 @@ func (s *Sessions) Stop() {
 	s.stopped = true
 	s.stop()
 	s.stopTouching()
+	s.stopAsking()
 	s.stopFinding()
 	s.mu.Unlock()
+	s.writeback.Stop()
 	s.drops.Wait()
 	s.dir.Close()
 }

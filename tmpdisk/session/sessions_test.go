@@ -198,7 +198,7 @@ func TestMakerFails(t *testing.T) {
 		defer func() { recover() }()
 		s.Open(context.Background(), keyA, "", minute, func(context.Context) (keep.Disk, error) { panic("the maker's") })
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	_, err := s.Open(ctx, keyA, "", minute, func(context.Context) (keep.Disk, error) { return nil, unix.ENOSPC })
 	if !errors.Is(err, unix.ENOSPC) {

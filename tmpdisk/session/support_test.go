@@ -85,6 +85,7 @@ func dies(s *Sessions) {
 	s.stopped = true
 	s.stop()
 	s.stopTouching()
+	s.stopAsking()
 	s.stopFinding()
 	for _, mine := range s.live {
 		mine.claim.Disk.Close()
@@ -237,7 +238,7 @@ func wantWaiting(t *testing.T, s *Sessions, when string, want ...keep.Key) {
 			t.Errorf("%s: session %s does not wait", when, key.Short())
 		}
 	}
-	if got := len(s.waiting.all); got != len(want) || s.waiting.byEnd.len() != got {
+	if got := len(s.waiting.all); got != len(want) || s.waiting.byEnd.Len() != got {
 		t.Errorf("%s: got %d that wait, want %d", when, got, len(want))
 	}
 }
@@ -261,9 +262,11 @@ func wantDisks(t testing.TB, s *Sessions, disks []keep.Key, notes ...keep.Key) {
 
 type keys = []keep.Key
 
-// wantClosed fails the test if this process has a disk of s open.
-func wantClosed(t testing.TB, s *Sessions) {
+// wantClosed fails the test if this process has a disk of s open, once nobody is asked
+// about.
+func wantClosed(t *testing.T, s *Sessions) {
 	t.Helper()
+	eventually(t, "the end of asking", s.writeback.Idle)
 	for _, fd := range testkit.Names(t, "/proc/self/fd") {
 		if to, _ := os.Readlink(filepath.Join("/proc/self/fd", fd)); strings.HasPrefix(to, s.opts.Path) && strings.Contains(to, ".disk") {
 			t.Errorf("%s is still open", to)
@@ -352,9 +355,9 @@ func wantOrder(t *testing.T, log []event) {
 }
 
 // eventually waits for what must come.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for until := time.Now().Add(10 * time.Second); !ok(); time.Sleep(100 * time.Microsecond) {
+	for until := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(100 * time.Microsecond) {
 		if time.Now().After(until) {
 			t.Fatalf("%s: it does not come", what)
 		}

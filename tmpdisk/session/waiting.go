@@ -11,6 +11,8 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/order"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/writeback"
 )
 
 // A waiter is a disk that waits for its client, and that nobody has in hand.
@@ -27,33 +29,34 @@ type waiter struct {
 	// isNew says that all that is known of it is a client at another server, who may only
 	// look: if nothing is left of it, nothing is lost.
 	isNew bool
+	seen  *writeback.Seen // of the disk; nil if nobody has looked
 }
 
 // waiters are disks that wait, in the order in which they make room, and in that in
 // which their grace is over.
 type waiters struct {
 	all          map[keep.Key]waiter
-	byAge, byEnd *queue
+	byAge, byEnd *order.Queue
 }
 
 func newWaiters() *waiters {
-	return &waiters{all: map[keep.Key]waiter{}, byAge: newQueue(), byEnd: newQueue()}
+	return &waiters{all: map[keep.Key]waiter{}, byAge: order.New(), byEnd: order.New()}
 }
 
 func (l *waiters) push(w waiter) {
 	l.all[w.key] = w
 	if !w.elsewhere {
-		l.byAge.push(w.key, w.since)
+		l.byAge.Push(w.key, w.since)
 	}
-	l.byEnd.push(w.key, w.until)
+	l.byEnd.Push(w.key, w.until)
 }
 
 // take removes and returns the waiter of key; ok is false if there is none.
 func (l *waiters) take(key keep.Key) (w waiter, ok bool) {
 	w, ok = l.all[key]
 	delete(l.all, key)
-	l.byAge.remove(key)
-	l.byEnd.remove(key)
+	l.byAge.Remove(key)
+	l.byEnd.Remove(key)
 	return w, ok
 }
 
@@ -66,8 +69,8 @@ func (s *Sessions) schedule() {
 	if s.stopped || s.ticking { // a tick ends with this
 		return
 	}
-	_, next, any := s.waiting.byEnd.first()
-	if _, since, ok := s.lost.first(); ok {
+	_, next, any := s.waiting.byEnd.First()
+	if _, since, ok := s.lost.First(); ok {
 		if forget := since.Add(forgetAfter); !any || forget.Before(next) {
 			next, any = forget, true
 		}
@@ -89,7 +92,7 @@ func (s *Sessions) tick() {
 	now := s.opts.Clock.Now()
 	for tried := true; tried; {
 		_, _, tried = s.dropFirst(keep.Expired, func() (keep.Key, bool) {
-			key, until, ok := s.waiting.byEnd.first()
+			key, until, ok := s.waiting.byEnd.First()
 			return key, ok && !until.After(now)
 		})
 	}
@@ -138,12 +141,12 @@ func (s *Sessions) DropOldest() (freed uint64, ok bool) { return s.evict(0) }
 // be dropped.
 func (s *Sessions) evict(limit int) (freed uint64, ok bool) {
 	s.mu.Lock()
-	tries := s.waiting.byAge.len()
+	tries := s.waiting.byAge.Len()
 	s.mu.Unlock()
 	for range tries {
 		freed, dropped, tried := s.dropFirst(keep.Evicted, func() (keep.Key, bool) {
-			key, _, ok := s.waiting.byAge.first()
-			return key, ok && s.waiting.byAge.len() > limit
+			key, _, ok := s.waiting.byAge.First()
+			return key, ok && s.waiting.byAge.Len() > limit
 		})
 		if dropped || !tried {
 			return freed, dropped
@@ -229,18 +232,19 @@ func (s *Sessions) notYet(w waiter, why error) {
 func (s *Sessions) isLost(key keep.Key) {
 	s.mu.Lock()
 	s.waiting.take(key)
-	if !s.lost.has(key) {
-		s.lost.push(key, s.opts.Clock.Now())
+	if !s.lost.Has(key) {
+		s.lost.Push(key, s.opts.Clock.Now())
 	}
 	s.schedule()
 	s.mu.Unlock()
+	s.writeback.Forget(key)
 	s.tellGone(key)
 	s.forgetBeyond()
 }
 
 // forgetBeyond forgets what is lost and too much.
 func (s *Sessions) forgetBeyond() {
-	s.forgetIf(time.Time{}, func(time.Time) bool { return s.lost.len() > s.opts.maxLost })
+	s.forgetIf(time.Time{}, func(time.Time) bool { return s.lost.Len() > s.opts.maxLost })
 }
 
 // forgetIf forgets the oldest losses as long as the condition, which is called with mu,
@@ -248,17 +252,17 @@ func (s *Sessions) forgetBeyond() {
 func (s *Sessions) forgetIf(before time.Time, condition func(since time.Time) bool) {
 	for {
 		s.mu.Lock()
-		key, since, ok := s.lost.first()
+		key, since, ok := s.lost.First()
 		if !ok || s.stopped || !condition(since) {
 			s.mu.Unlock()
 			return
 		}
 		if s.live[key] != nil { // somebody is just asking for it
-			s.lost.push(key, s.opts.Clock.Now())
+			s.lost.Push(key, s.opts.Clock.Now())
 			s.mu.Unlock()
 			return
 		}
-		s.lost.remove(key)
+		s.lost.Remove(key)
 		mine := s.takeIdle(key)
 		s.mu.Unlock()
 		if err := s.dir.Forget(context.Background(), key, before); err != nil {

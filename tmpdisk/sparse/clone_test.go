@@ -25,13 +25,9 @@ type aPiece struct{ off, length int64 }
 func sparseFile(t testing.TB, dir string, size int64, pieces ...aPiece) *os.File {
 	t.Helper()
 	f, err := os.CreateTemp(dir, "sparse")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { f.Close() })
-	if err := f.Truncate(size); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, f.Truncate(size))
 	for _, p := range pieces {
 		data := make([]byte, p.length)
 		r := rand.NewChaCha8([32]byte{byte(p.off), byte(p.off >> 8), byte(p.off >> 16)})
@@ -50,9 +46,7 @@ func emptyFile(t testing.TB, dir string) *os.File {
 func allocated(t testing.TB, f *os.File) int64 {
 	t.Helper()
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, unix.Fstat(int(f.Fd()), &st))
 	return st.Blocks * 512
 }
 
@@ -60,13 +54,9 @@ func allocated(t testing.TB, f *os.File) int64 {
 func sameContent(t testing.TB, got, want *os.File) {
 	t.Helper()
 	a, err := os.ReadFile(fmt.Sprintf("/proc/self/fd/%d", got.Fd()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	b, err := os.ReadFile(fmt.Sprintf("/proc/self/fd/%d", want.Fd()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if !bytes.Equal(a, b) {
 		t.Errorf("got %d bytes of other content than the %d of the original", len(a), len(b))
 	}
@@ -101,9 +91,7 @@ func TestClone(t *testing.T) {
 				dir := t.TempDir()
 				src, dst := sparseFile(t, dir, f.size, f.pieces...), emptyFile(t, dir)
 				r, err := Clone(context.Background(), int(dst.Fd()), int(src.Fd()), way.o)
-				if err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, err)
 				t.Log(r)
 				sameContent(t, dst, src)
 				if got, limit := allocated(t, dst), allocated(t, src)+1<<20; got > limit {
@@ -127,9 +115,7 @@ func TestCloneToAnotherFilesystem(t *testing.T) {
 	src := sparseFile(t, t.TempDir(), 9<<20, aPiece{1 << 20, 1 << 20}, aPiece{8 << 20, 100})
 	dst := emptyFile(t, other)
 	r, err := Clone(context.Background(), int(dst.Fd()), int(src.Fd()), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Log(r)
 	sameContent(t, dst, src)
 	if got := allocated(t, dst); got > 3<<20 {
@@ -212,18 +198,14 @@ func TestCloneErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			defer full.Close()
 			c := copier{dst: int(full.Fd()), src: int(src.Fd()), readWrite: o.readWriteOnly}
 			if err := c.copySparse(context.Background(), 1<<20); !errors.Is(err, unix.ENOSPC) {
 				t.Errorf("got %v, want %v", err, unix.ENOSPC)
 			}
 			closed, err := os.Open(filepath.Join(dir, filepath.Base(src.Name())))
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			defer closed.Close()
 			_, err = Clone(context.Background(), int(closed.Fd()), int(src.Fd()), o)
 			testkit.Contains(t, err, "clone: ")

@@ -4,6 +4,7 @@
 package sparse
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -32,4 +33,58 @@ func Create(path string, size int64, inPlace bool) error {
 		return fmt.Errorf("truncate: %s: %d bytes: %w", path, size, err)
 	}
 	return nil
+}
+
+// Unnamed opens a new empty file, of mode 0600, that is on dir's filesystem and
+// has no name there. With inPlace it is written in place on btrfs, see
+// WriteInPlace. The caller closes it, which removes it. The error wraps
+// [errors.ErrUnsupported] where the filesystem has no such files (NFS, and FUSE
+// before Linux 6.1).
+func Unnamed(dir string, inPlace bool) (int, error) {
+	fd, err := sys.Retry2(func() (int, error) {
+		return unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	})
+	switch {
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENOSYS):
+		return -1, fmt.Errorf("open unnamed file: %s: %w: %w", dir, err, errors.ErrUnsupported)
+	case err != nil:
+		return -1, fmt.Errorf("open unnamed file: %s: %w", dir, err)
+	}
+	if inPlace {
+		WriteInPlace(fd)
+	}
+	return fd, nil
+}
+
+// On btrfs a write goes to a new place even where the file has data. When the
+// filesystem is full that fails for every client, also for those who only
+// change what they have, and large files that are written at random fall to
+// pieces. A file can be told to be written in place as long as it is empty. It
+// has no checksums then, and is not compressed.
+//
+// Not so a file that a command= starts from: it may want to make it a reflink
+// of another file, which btrfs permits only if both are alike in this.
+
+const noCow = 0x00800000 // FS_NOCOW_FL of linux/fs.h, chattr's +C
+
+// WriteInPlace tells the empty file that fd is open on. Other filesystems do so
+// anyway.
+func WriteInPlace(fd int) {
+	var st unix.Statfs_t
+	if unix.Fstatfs(fd, &st) != nil || st.Type != unix.BTRFS_SUPER_MAGIC {
+		return
+	}
+	if flags, err := unix.IoctlGetUint32(fd, unix.FS_IOC_GETFLAGS); err == nil {
+		unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags|noCow))
+	}
+}
+
+// writtenInPlace is whether the file that fd is open on has been told.
+func writtenInPlace(fd int) bool {
+	var st unix.Statfs_t
+	if unix.Fstatfs(fd, &st) != nil || st.Type != unix.BTRFS_SUPER_MAGIC {
+		return false
+	}
+	flags, err := unix.IoctlGetUint32(fd, unix.FS_IOC_GETFLAGS)
+	return err == nil && flags&noCow != 0
 }

@@ -15,14 +15,10 @@ import (
 
 func TestCheck(t *testing.T) {
 	chmod := func(t *testing.T, dir string, mode uint32) {
-		if err := unix.Chmod(dir, mode); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, unix.Chmod(dir, mode))
 	}
 	link := func(t *testing.T, dir, target string) string {
-		if err := os.Symlink(target, dir+"/x"); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.Symlink(target, dir+"/x"))
 		return dir + "/x"
 	}
 	tests := []struct {
@@ -52,9 +48,7 @@ func TestCheck(t *testing.T) {
 			[]string{"/y/z: not a directory"}},
 		{"read-only", func(t *testing.T, _ string) string {
 			dir := testkit.Tmpfs(t, "64K")
-			if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 			return dir + "/x"
 		}, []string{": read-only", "nothing can be kept there"}},
 	}

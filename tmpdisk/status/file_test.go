@@ -18,24 +18,18 @@ import (
 
 func write(t *testing.T, f *File, text string) {
 	t.Helper()
-	if err := f.Write([]byte(text)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, f.Write([]byte(text)))
 }
 
 func remove(t *testing.T, f *File) {
 	t.Helper()
-	if err := f.Remove(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, f.Remove())
 }
 
 func wantText(t *testing.T, path, want string) {
 	t.Helper()
 	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if string(got) != want {
 		t.Errorf("got %q in %s, want %q", got, path, want)
 	}
@@ -50,9 +44,7 @@ func wantNames(t *testing.T, dir string, want ...string) {
 
 func put(t *testing.T, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(path, []byte(text), 0o600))
 }
 
 func TestModeWhateverTheUmask(t *testing.T) {
@@ -62,13 +54,9 @@ func TestModeWhateverTheUmask(t *testing.T) {
 			before := unix.Umask(umask)
 			err := NewFile(path, mode).Write([]byte("text"))
 			unix.Umask(before)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			info, err := os.Lstat(path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			if info.Mode() != mode {
 				t.Errorf("umask %03o: got mode %v, want %v", umask, info.Mode(), mode)
 			}
@@ -86,14 +74,10 @@ func TestReplace(t *testing.T) {
 		{"a file", func(t *testing.T, dir string) { put(t, dir+"/x", "longer than the text") }, []string{"x"}},
 		{"a link", func(t *testing.T, dir string) {
 			put(t, dir+"/other", "untouched")
-			if err := os.Symlink("other", dir+"/x"); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.Symlink("other", dir+"/x"))
 		}, []string{"other", "x"}},
 		{"a dangling link", func(t *testing.T, dir string) {
-			if err := os.Symlink("other", dir+"/x"); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.Symlink("other", dir+"/x"))
 		}, []string{"x"}},
 	}
 	for _, tt := range tests {
@@ -137,14 +121,10 @@ func TestDirectoryGone(t *testing.T) {
 	f := NewFile(dir+"/x", 0o600)
 	testkit.Contains(t, f.Write(nil), "write: "+dir+"/x: no such file")
 	for range 2 {
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.Mkdir(dir, 0o700))
 		write(t, f, "text")
 		wantText(t, dir+"/x", "text")
-		if err := os.RemoveAll(dir); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.RemoveAll(dir))
 		testkit.Contains(t, f.Write(nil), "write: "+dir+"/x: no such file")
 		remove(t, f)
 	}
@@ -155,9 +135,7 @@ func TestPathBecomesADirectory(t *testing.T) {
 	f := NewFile(dir+"/x", 0o600)
 	write(t, f, "text")
 	remove(t, f)
-	if err := os.Mkdir(dir+"/x", 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Mkdir(dir+"/x", 0o700))
 	testkit.Contains(t, f.Write(nil), "write: "+dir+"/x: ")
 	remove(t, f)
 	wantNames(t, dir, "x")
@@ -173,9 +151,7 @@ func TestRemoveOnlyWhatIsOurs(t *testing.T) {
 		{"ours", func(t *testing.T, _ string, ours *File) { write(t, ours, "ours") }, ""},
 		{"removed", func(t *testing.T, path string, ours *File) {
 			write(t, ours, "ours")
-			if err := os.Remove(path); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.Remove(path))
 		}, ""},
 		{"theirs", func(t *testing.T, path string, ours *File) {
 			write(t, ours, "ours")
@@ -216,15 +192,11 @@ func TestRemoveOnlyWhatIsOurs(t *testing.T) {
 func nextTick(t *testing.T, path, probe string) {
 	t.Helper()
 	was, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	for {
 		put(t, probe, "")
 		now, err := os.Stat(probe)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if !now.ModTime().Equal(was.ModTime()) {
 			return
 		}

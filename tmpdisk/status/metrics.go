@@ -15,7 +15,7 @@ type Metrics struct {
 	Server  string // its name: no other server of this machine has the same
 	Version string // the plugin's
 	Started time.Time
-	Exports []ExportMetrics
+	Exports []*ExportMetrics
 
 	TmpdirFree, TmpdirSize         uint64 // bytes
 	CommandsRunning                int
@@ -37,6 +37,7 @@ type ExportMetrics struct {
 	Numbers   Numbers           // of all disks, those that are gone included
 	Allocated uint64            // bytes that the disks take
 	Fenced    uint64            // requests that were refused
+	Failed    uint64            // disks that lack what clients had written
 }
 
 // Outcome is how a client's open ended.
@@ -85,7 +86,7 @@ func (o Outcome) String() string { return outcomeNames[o] }
 func (m Metrics) text() []byte {
 	t := text{server: m.Server}
 	m.ofServer(&t)
-	exports := slices.SortedFunc(slices.Values(m.Exports), func(a, b ExportMetrics) int {
+	exports := slices.SortedFunc(slices.Values(m.Exports), func(a, b *ExportMetrics) int {
 		return cmp.Compare(a.Export, b.Export)
 	})
 	for _, f := range perExport {
@@ -121,45 +122,47 @@ func (m Metrics) ofServer(t *text) {
 // perExport are the families that have a sample, or more, for each export.
 var perExport = []struct {
 	name, kind, help string
-	samples          func(t *text, e ExportMetrics)
+	samples          func(t *text, e *ExportMetrics)
 }{
 	{"tmpdisk_disks", "gauge", "Disks that clients have, or that wait for their clients.",
-		func(t *text, e ExportMetrics) { t.ofExport(e, float64(e.Disks)) }},
+		func(t *text, e *ExportMetrics) { t.ofExport(e, float64(e.Disks)) }},
 	{"tmpdisk_sessions_waiting", "gauge", "Disks that wait for their clients to come back.",
-		func(t *text, e ExportMetrics) { t.ofExport(e, float64(e.Waiting)) }},
+		func(t *text, e *ExportMetrics) { t.ofExport(e, float64(e.Waiting)) }},
 	{"tmpdisk_spares", "gauge", "Disks that were made ahead.",
-		func(t *text, e ExportMetrics) { t.ofExport(e, float64(e.Spares)) }},
+		func(t *text, e *ExportMetrics) { t.ofExport(e, float64(e.Spares)) }},
 	{"tmpdisk_allocated_bytes", "gauge", "Space that the disks take.",
-		func(t *text, e ExportMetrics) { t.ofExport(e, float64(e.Allocated)) }},
+		func(t *text, e *ExportMetrics) { t.ofExport(e, float64(e.Allocated)) }},
 	{"tmpdisk_opens_total", "counter", "Clients' opens, by where the disk came from, or why there is none.",
-		func(t *text, e ExportMetrics) {
+		func(t *text, e *ExportMetrics) {
 			for o, n := range e.Opens {
 				t.ofExport(e, float64(n), "outcome", Outcome(o).String())
 			}
 		}},
 	{"tmpdisk_bytes_total", "counter", "Bytes of requests.",
-		func(t *text, e ExportMetrics) { t.byKind(e, func(c Count) int64 { return c.Bytes }) }},
+		func(t *text, e *ExportMetrics) { t.byKind(e, func(c Count) int64 { return c.Bytes }) }},
 	{"tmpdisk_requests_total", "counter", "Requests.",
-		func(t *text, e ExportMetrics) { t.byKind(e, func(c Count) int64 { return c.Requests }) }},
+		func(t *text, e *ExportMetrics) { t.byKind(e, func(c Count) int64 { return c.Requests }) }},
 	{"tmpdisk_fenced_requests_total", "counter", "Requests refused because a newer connection has the session.",
-		func(t *text, e ExportMetrics) { t.ofExport(e, float64(e.Fenced)) }},
+		func(t *text, e *ExportMetrics) { t.ofExport(e, float64(e.Fenced)) }},
+	{"tmpdisk_failed_disks_total", "counter", "Disks of sessions whose filesystem could not write what clients had written.",
+		func(t *text, e *ExportMetrics) { t.ofExport(e, float64(e.Failed)) }},
 	{"tmpdisk_make_seconds", "histogram", "How long it took to make a disk.",
-		func(t *text, e ExportMetrics) { t.exportHistogram(e, e.Make) }},
+		func(t *text, e *ExportMetrics) { t.exportHistogram(e, e.Make) }},
 	{"tmpdisk_open_seconds", "histogram", "How long clients waited for a disk.",
-		func(t *text, e ExportMetrics) { t.exportHistogram(e, e.Open) }},
+		func(t *text, e *ExportMetrics) { t.exportHistogram(e, e.Open) }},
 }
 
-func (t *text) ofExport(e ExportMetrics, value float64, labels ...string) {
+func (t *text) ofExport(e *ExportMetrics, value float64, labels ...string) {
 	t.sample("", value, append([]string{"export", e.Export}, labels...)...)
 }
 
-func (t *text) byKind(e ExportMetrics, value func(Count) int64) {
+func (t *text) byKind(e *ExportMetrics, value func(Count) int64) {
 	t.ofExport(e, float64(value(e.Numbers.Read)), "kind", "read")
 	t.ofExport(e, float64(value(e.Numbers.Written)), "kind", "write")
 	t.ofExport(e, float64(value(e.Numbers.Trimmed)), "kind", "trim")
 	t.ofExport(e, float64(value(e.Numbers.Zeroed)), "kind", "zero")
 }
 
-func (t *text) exportHistogram(e ExportMetrics, h HistogramSnapshot) {
+func (t *text) exportHistogram(e *ExportMetrics, h HistogramSnapshot) {
 	t.histogram(h.counts[:], h.sum, func(i int) time.Duration { return bounds[i] }, "export", e.Export)
 }

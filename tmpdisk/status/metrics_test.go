@@ -28,12 +28,12 @@ func example() Metrics {
 		Server: "lab", Version: "1.2.3", Started: time.UnixMilli(1767322245250),
 		TmpdirFree: 5000000000, TmpdirSize: 9007199254740991,
 		CommandsRunning: 1, CommandsKilled: 2, CommandsFailed: 3, ClientsWaiting: 4, Making: 5,
-		Exports: []ExportMetrics{
+		Exports: []*ExportMetrics{
 			{Export: "x\" y=\"\\\n# \xff"},
 			{
 				Disks: 6, Waiting: 7, Spares: 8, Make: making.Snapshot(), Open: opens.Snapshot(),
 				Numbers:   Numbers{Count{9, 10}, Count{11, 12}, Count{13, 14}, Count{15, 16}},
-				Allocated: 17, Fenced: 18,
+				Allocated: 17, Fenced: 18, Failed: 19,
 			},
 		},
 	}

@@ -22,6 +22,7 @@ const (
 	StateConnected = "connected"
 	StateWaiting   = "waiting" // for the client of its session to come back
 	StateFenced    = "fenced"  // connected, but a newer connection has the session
+	StateFailed    = "failed"  // connected, but the filesystem could not write all that was written
 )
 
 // The kinds of peer, the first word of Disk.Peer.

@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 // whole has every field. It is what administrators' scripts rely on: a test that
@@ -44,17 +46,11 @@ func TestEveryFieldComesBack(t *testing.T) {
 	decoder := json.NewDecoder(strings.NewReader(whole))
 	decoder.DisallowUnknownFields()
 	var document Document
-	if err := decoder.Decode(&document); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, decoder.Decode(&document))
 	got, err := json.Marshal(document)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	var want bytes.Buffer
-	if err := json.Compact(&want, []byte(whole)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, json.Compact(&want, []byte(whole)))
 	if string(got) != want.String() {
 		t.Errorf("got  %s\nwant %s", got, want.String())
 	}
@@ -62,9 +58,7 @@ func TestEveryFieldComesBack(t *testing.T) {
 
 func TestAbsentFields(t *testing.T) {
 	got, err := json.Marshal(Disk{Peer: PeerUser + " 1000"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	for _, name := range []string{"session", "dn", "last"} {
 		if strings.Contains(string(got), `"`+name+`"`) {
 			t.Errorf("got %s, want no %q", got, name)

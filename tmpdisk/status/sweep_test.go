@@ -37,9 +37,7 @@ func TestSweepOnlyUnfinishedFiles(t *testing.T) {
 	}
 	for _, tt := range tests {
 		dir := t.TempDir()
-		if err := tt.make(filepath.Join(dir, tt.name)); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, tt.make(filepath.Join(dir, tt.name)))
 		NewFile(dir+"/x", 0o600)
 		if got := len(testkit.Names(t, dir)) == 0; got != tt.swept {
 			t.Errorf("%s: got swept %v, want %v", tt.name, got, tt.swept)
@@ -61,9 +59,7 @@ func TestSweptWhileWriting(t *testing.T) {
 		}()
 		err := f.Write([]byte("text"))
 		<-swept
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 	}
 }
 
@@ -75,9 +71,7 @@ func TestWriteUntilKilled(t *testing.T) {
 	}
 	f := NewFile(path, 0o600)
 	for text := bytes.Repeat([]byte("text"), 1<<21); ; {
-		if err := f.Write(text); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, f.Write(text))
 	}
 }
 
@@ -85,9 +79,7 @@ func TestKilled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	server := exec.Command(os.Args[0], "-test.run=^TestWriteUntilKilled$", "-test.timeout=1m")
 	server.Env = append(os.Environ(), "TMPDISK_WRITE_UNTIL_KILLED="+path)
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, server.Start())
 	defer server.Wait()
 	defer server.Process.Kill()
 	unfinished := stopWhileItWrites(t, server.Process, path)
@@ -109,35 +101,25 @@ const cldStopped = 5 // of waitid(2)
 func stopWhileItWrites(t *testing.T, server *os.Process, path string) string {
 	t.Helper()
 	for {
-		if err := server.Signal(unix.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, server.Signal(unix.SIGSTOP))
 		var state unix.Siginfo
-		if err := unix.Waitid(unix.P_PID, server.Pid, &state, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT, nil); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, unix.Waitid(unix.P_PID, server.Pid, &state, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT, nil))
 		if state.Code != cldStopped {
 			t.Fatalf("got code %d, want the server stopped", state.Code)
 		}
 		names, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".x.tmp.*"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if len(names) == 1 && locked(t, names[0]) {
 			return names[0]
 		}
-		if err := server.Signal(unix.SIGCONT); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, server.Signal(unix.SIGCONT))
 	}
 }
 
 func locked(t *testing.T, path string) bool {
 	t.Helper()
 	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer file.Close()
 	return errors.Is(sys.Flock(int(file.Fd())), unix.EWOULDBLOCK)
 }

@@ -21,9 +21,7 @@ func TestDisksAfterTheBaseHasChanged(t *testing.T) {
 	base := filepath.Join(t.TempDir(), "base.img")
 	write := func(text string) {
 		t.Helper()
-		if err := os.WriteFile(base, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.WriteFile(base, []byte(text), 0o600))
 	}
 	write("old")
 	var made atomic.Int32
@@ -41,9 +39,7 @@ func TestDisksAfterTheBaseHasChanged(t *testing.T) {
 	var opened []*Fresh
 	for range spares + 1 {
 		d, err := s.Take(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		opened = append(opened, d)
 	}
 	testkit.WaitFor(t, "their replacements", func() bool { return made.Load() >= 2*spares })
@@ -54,9 +50,7 @@ func TestDisksAfterTheBaseHasChanged(t *testing.T) {
 	}
 	for i := range 2*spares + 2 {
 		d, err := s.Take(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		got := make([]byte, 3)
 		if err := d.PRead(got, 0); err != nil || string(got) != "new" {
 			t.Errorf("client %d: got %q, %v, want new", i, got, err)

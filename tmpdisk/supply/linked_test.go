@@ -51,12 +51,8 @@ func TestLinkedDisks(t *testing.T) {
 				}
 				dir := fs.dir(t)
 				parent, base := filepath.Join(dir, "tmp"), filepath.Join(dir, "base")
-				if err := os.Mkdir(parent, 0o700); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(base, []byte("content"), 0o600); err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, os.Mkdir(parent, 0o700))
+				testkit.Must(t, os.WriteFile(base, []byte("content"), 0o600))
 				s := supplyIn(t, parent, nil, append(c.pairs, "size", "0", "base", base)...)
 				d, err := s.Take(context.Background())
 				if c.shared != "" {

@@ -26,9 +26,7 @@ func TestTellsHoles(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			dir, err := os.Open(c.dir(t))
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			defer dir.Close()
 			fsType, err := FSTypeOf(int(dir.Fd()))
 			if got := fsType.TellsHoles(); got != c.want || err != nil {
@@ -51,9 +49,7 @@ func TestSettleHoles(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			fd, err := unix.Open(c.dir(t), unix.O_PATH, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			defer unix.Close(fd)
 			if err := SettleHoles(fd); !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
@@ -65,13 +61,9 @@ func TestSettleHoles(t *testing.T) {
 func TestNextData(t *testing.T) {
 	const unit = 64 << 10 // no filesystem's block is larger
 	f, err := os.Create(testkit.Tmpfs(t, "4M") + "/file")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer f.Close()
-	if err := f.Truncate(4 * unit); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, f.Truncate(4*unit))
 	if _, err := f.WriteAt(make([]byte, unit), unit); err != nil {
 		t.Fatal(err)
 	}

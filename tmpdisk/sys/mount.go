@@ -4,7 +4,6 @@
 package sys
 
 import (
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -36,35 +35,26 @@ func PlainDir(dirfd int, name string) bool {
 }
 
 // MountOptions returns the options of the filesystem that the directory is on, with
-// commas between them, as /proc/self/mountinfo has them.
-func MountOptions(dir string) (string, error) {
+// commas between them, as /proc/self/mountinfo has them; "" if they are not known.
+func MountOptions(dir string) string {
 	id, ok := mountID(dir + "/.")
-	if !ok {
-		return "", fmt.Errorf("mount options: %s: %w", dir, unix.ENOSYS)
-	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return "", fmt.Errorf("mount options: %w", err)
+	if !ok || err != nil {
+		return ""
 	}
-	options, ok := parseOptions(string(mounts), strconv.FormatUint(id, 10))
-	if !ok {
-		return "", fmt.Errorf("mount options: %s: mount %d: %w", dir, id, unix.ENOENT)
-	}
-	return options, nil
+	return parseOptions(string(mounts), strconv.FormatUint(id, 10))
 }
 
 // parseOptions returns the last field of the mount: those of the filesystem, not
 // those of this place where it is mounted.
-func parseOptions(mountinfo, id string) (string, bool) {
+func parseOptions(mountinfo, id string) string {
 	for _, line := range strings.Split(mountinfo, "\n") {
 		if strings.HasPrefix(line, id+" ") {
-			_, after, ok := strings.Cut(line, " - ")
-			f := strings.Fields(after)
-			if !ok || len(f) < 3 {
-				return "", false
+			_, after, _ := strings.Cut(line, " - ")
+			if f := strings.Fields(after); len(f) >= 3 {
+				return f[2]
 			}
-			return f[2], true
 		}
 	}
-	return "", false
+	return ""
 }

@@ -5,6 +5,8 @@ package sys
 
 import (
 	"errors"
+	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,4 +39,36 @@ func Cause(err error) error {
 		return errno
 	}
 	return err
+}
+
+// Pwrite writes all of buf to the file that fd is open on, from off on. n is how many
+// bytes were written if it fails. It allocates nothing unless it fails.
+func Pwrite(fd int, buf []byte, off int64) (n int, err error) {
+	for n < len(buf) {
+		m, err := unix.Pwrite(fd, buf[n:], off+int64(n))
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return n, err
+		case m == 0:
+			return n, fmt.Errorf("nothing was written: %w", unix.EIO)
+		}
+		n += m
+	}
+	return n, nil
+}
+
+// A Backoff is a pause that grows between attempts: First, then twice as long
+// each time, up to Last. It needs both, and has no lock of its own.
+type Backoff struct {
+	First, Last time.Duration
+
+	pause time.Duration
+}
+
+// Next returns how long to wait before the next attempt.
+func (b *Backoff) Next() time.Duration {
+	b.pause = min(max(2*b.pause, b.First), b.Last)
+	return b.pause
 }

@@ -5,6 +5,7 @@ package sys
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 )
@@ -87,4 +88,17 @@ func (a *Asker) Ask(ctx context.Context, f, hangs func()) bool {
 		hangs()
 	}
 	return err == nil
+}
+
+// ContextError is ctx.Err with the cause that was given to cancel, if there
+// is one: `the client has gone: context canceled`. nil if ctx has not ended.
+func ContextError(ctx context.Context) error {
+	err := ctx.Err()
+	if err == nil {
+		return nil
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, err) {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -83,7 +84,7 @@ func (t *Templates) join(dir dir, key string) (*visit, error) {
 }
 
 // begin starts a build, which takes over dir and lock. With mu.
-func (t *Templates) begin(dir dir, lock *lock, key string) *build {
+func (t *Templates) begin(dir dir, lock *os.File, key string) *build {
 	b := &build{t: t, key: key, done: make(chan struct{})}
 	b.ctx, b.cancel = context.WithCancelCause(t.ctx)
 	if old := t.newest; old != nil && old.waiting == 0 {
@@ -127,7 +128,7 @@ func (b *build) attend() {
 
 // run is the goroutine of a build. It books an outcome even if the maker
 // panics or calls [runtime.Goexit].
-func (b *build) run(dir dir, lock *lock) {
+func (b *build) run(dir dir, lock *os.File) {
 	var d *disk.Disk
 	err := errors.New("make disk: the maker did not return")
 	defer func() {
@@ -135,7 +136,7 @@ func (b *build) run(dir dir, lock *lock) {
 			err = fmt.Errorf("make disk: panic: %v", v)
 			b.t.opts.Error(fmt.Sprintf("%v\n%s", err, debug.Stack()))
 		}
-		lock.release()
+		dir.unlock(lock)
 		dir.Close()
 		b.ended(d, err)
 	}()

@@ -110,7 +110,7 @@ func (t *Templates) waitingAre(n int) bool {
 
 func until(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for range 3000 {
+	for range 12000 {
 		if cond() {
 			return
 		}

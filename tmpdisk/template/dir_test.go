@@ -16,18 +16,14 @@ import (
 
 func chmod(t testing.TB, path string, mode uint32) {
 	t.Helper()
-	if err := unix.Chmod(path, mode); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, unix.Chmod(path, mode))
 }
 
 // The owner can only be judged once the server has its final user.
 func TestTemplateParentOwner(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	dir := t.TempDir()
-	if err := os.Chown(dir, 12345, 12345); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Chown(dir, 12345, 12345))
 	_, err := templatesIn(t, dir, 1<<20, "true").Make(context.Background())
 	testkit.Contains(t, err, "parameter template-dir: ", dir, "owned by user 12345", "must belong to root")
 }
@@ -42,58 +38,34 @@ func TestTemplateTampering(t *testing.T) {
 		{"directory readable", func(t *testing.T, private, _ string) { chmod(t, private, 0o755) },
 			"has mode 0755"},
 		{"directory of another", func(t *testing.T, private, _ string) {
-			needRoot(t)
-			if err := os.Chown(private, 12345, 0); err != nil {
-				t.Fatal(err)
-			}
+			testkit.NeedRoot(t)
+			testkit.Must(t, os.Chown(private, 12345, 0))
 		}, "is owned by user 12345"},
 		{"directory a link", func(t *testing.T, private, _ string) {
-			if err := os.Rename(private, private+"-elsewhere"); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Symlink(private+"-elsewhere", private); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.Rename(private, private+"-elsewhere"))
+			testkit.Must(t, os.Symlink(private+"-elsewhere", private))
 		}, "is a symbolic link"},
 		{"directory a file", func(t *testing.T, private, _ string) {
-			if err := os.RemoveAll(private); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(private, nil, 0o700); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.RemoveAll(private))
+			testkit.Must(t, os.WriteFile(private, nil, 0o700))
 		}, "is not a directory"},
 		{"template writable by others", func(t *testing.T, _, template string) { chmod(t, template, 0o602) },
 			"has mode 0602"},
 		{"template of another", func(t *testing.T, _, template string) {
-			needRoot(t)
-			if err := os.Chown(template, 12345, 0); err != nil {
-				t.Fatal(err)
-			}
+			testkit.NeedRoot(t)
+			testkit.Must(t, os.Chown(template, 12345, 0))
 		}, "is owned by user 12345"},
 		{"template a link", func(t *testing.T, _, template string) {
-			if err := os.Rename(template, template+"-elsewhere"); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Symlink(template+"-elsewhere", template); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.Rename(template, template+"-elsewhere"))
+			testkit.Must(t, os.Symlink(template+"-elsewhere", template))
 		}, "is a symbolic link"},
 		{"template a FIFO", func(t *testing.T, _, template string) {
-			if err := os.Remove(template); err != nil {
-				t.Fatal(err)
-			}
-			if err := unix.Mkfifo(template, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.Remove(template))
+			testkit.Must(t, unix.Mkfifo(template, 0o600))
 		}, "is not a regular file"},
 		{"lock a link", func(t *testing.T, _, template string) {
-			if err := os.Rename(template, template+"-elsewhere"); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Symlink(template+"-elsewhere", template+".lock"); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.Rename(template, template+"-elsewhere"))
+			testkit.Must(t, os.Symlink(template+"-elsewhere", template+".lock"))
 		}, "is a symbolic link"},
 	}
 	for _, tt := range tests {

@@ -28,9 +28,7 @@ done
 exit 3`)
 	_, err := m.Make(context.Background())
 	testkit.Contains(t, err, "exit code 3")
-	if err := os.WriteFile(filepath.Join(dir, "together"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, "together"), nil, 0o600))
 	var wg sync.WaitGroup
 	for range 2 {
 		inGroup(&wg, func() {
@@ -48,9 +46,7 @@ func TestTemplateAfterAFailure(t *testing.T) {
 		[ -e "$dir/works" ] || exit 3; echo >>"$dir/runs"; printf hello >"$disk"`)
 	_, err := m.Make(context.Background())
 	testkit.Contains(t, err, "exit code 3")
-	if err := os.WriteFile(filepath.Join(dir, "works"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, "works"), nil, 0o600))
 	for range 3 {
 		makeOne(t, m, "hello")
 	}

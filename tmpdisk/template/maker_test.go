@@ -94,10 +94,3 @@ func closeDisk(t testing.TB, d *disk.Disk) {
 		t.Error(err)
 	}
 }
-
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
-}

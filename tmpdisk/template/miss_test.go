@@ -54,9 +54,7 @@ func (t *Templates) pauseFor(d time.Duration) {
 
 func remount(t *testing.T, dir string, flags uintptr) {
 	t.Helper()
-	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|flags, ""); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, unix.Mount("", dir, "", unix.MS_REMOUNT|flags, ""))
 }
 
 // Whatever keeps a template from being kept, clients get the disk that was made.
@@ -101,16 +99,12 @@ func TestTemplateDirHasRoomAgain(t *testing.T) {
 	dir := testkit.Tmpfs(t, "4m")
 	chmod(t, dir, 0o700)
 	fill := filepath.Join(dir, "fill")
-	if err := os.WriteFile(fill, make([]byte, 3<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(fill, make([]byte, 3<<20), 0o600))
 	m, log := templatesIn(t, dir, 1<<20, `printf made >"$disk"; head -c 2000000 /dev/urandom >>"$disk"`), &logged{}
 	m.opts.Error = log.add
 	makeOne(t, m, "made")
 	log.wants(t, 1, "no space left")
-	if err := os.Remove(fill); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Remove(fill))
 	// Nobody tries before the pause has ended.
 	m.pauseFor(time.Hour)
 	makeOne(t, m, "made")
@@ -129,12 +123,8 @@ func TestTemplateDirHasRoomAgain(t *testing.T) {
 	makeOne(t, m, "made")
 	log.wants(t, 1, "")
 	remount(t, dir, 0)
-	if err := os.Remove(filepath.Join(privateDir(m), kept(t, m)[0])); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(fill, make([]byte, 3<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Remove(filepath.Join(privateDir(m), kept(t, m)[0])))
+	testkit.Must(t, os.WriteFile(fill, make([]byte, 3<<20), 0o600))
 	makeOne(t, m, "made")
 	log.wants(t, 2, "no space left")
 }
@@ -146,16 +136,12 @@ func TestTemplateOfALinkWithoutRoom(t *testing.T) {
 	chmod(t, dir, 0o700)
 	base := filepath.Join(t.TempDir(), "base")
 	want := "base" + strings.Repeat("x", 2<<20)
-	if err := os.WriteFile(base, []byte(want), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(base, []byte(want), 0o600))
 	m := templatesIn(t, dir, 0, `ln -sf "$base" "$disk"`)
 	m.maker.(*shellMaker).base = base
 	for range 2 {
 		d, err := m.Make(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if err := d.PWrite([]byte("mine"), 0); err != nil {
 			t.Error(err)
 		}
@@ -174,21 +160,15 @@ func TestTemplateSweepAfterABuild(t *testing.T) {
 	m.running.Wait() // or its sweep may come later
 	fresh := kept(t, m)
 	unused := filepath.Join(privateDir(m), strings.Repeat("f", 64))
-	if err := os.WriteFile(unused, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(unused, nil, 0o600))
 	old := time.Now().Add(-31 * day)
-	if err := os.Chtimes(unused, old, old); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Chtimes(unused, old, old))
 	makeOne(t, m, "\x00") // a clone
 	m.running.Wait()
 	if n := len(kept(t, m)); n != 2 {
 		t.Errorf("got %d templates after a clone, want 2", n)
 	}
-	if err := os.Remove(filepath.Join(privateDir(m), fresh[0])); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Remove(filepath.Join(privateDir(m), fresh[0])))
 	makeOne(t, m, "\x00")
 	m.running.Wait()
 	if got := kept(t, m); !slices.Equal(got, fresh) {

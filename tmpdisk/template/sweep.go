@@ -61,7 +61,7 @@ func (t *Templates) sweepKey(d dir, key string) error {
 	if err != nil {
 		return err
 	}
-	defer lock.release()
+	defer d.unlock(lock)
 	if !t.expired(d, key) {
 		return nil
 	}

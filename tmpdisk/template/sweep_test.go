@@ -52,38 +52,26 @@ func TestTemplateSweep(t *testing.T) {
 			m := templates(t, 1<<20, "true")
 			m.opts.Keep = tt.keep
 			d, err := openDir(m.opts.Dir, true)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			defer d.Close()
 			for name, age := range tt.files {
 				path := filepath.Join(privateDir(m), name)
-				if err := os.WriteFile(path, nil, 0o600); err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, os.WriteFile(path, nil, 0o600))
 				used := time.Now().Add(-age)
-				if err := os.Chtimes(path, used, used); err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, os.Chtimes(path, used, used))
 			}
 			for _, name := range tt.locked {
 				if len(name) > 64 {
 					f, err := d.Lock(name, os.O_RDWR)
-					if err != nil {
-						t.Fatal(err)
-					}
+					testkit.Must(t, err)
 					defer f.Close()
 					continue
 				}
 				lock, err := d.tryLock(name)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer lock.release()
+				testkit.Must(t, err)
+				defer d.unlock(lock)
 			}
-			if err := m.Sweep(); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, m.Sweep())
 			got := testkit.Names(t, privateDir(m))
 			slices.Sort(tt.want)
 			if !slices.Equal(got, tt.want) {
@@ -95,9 +83,7 @@ func TestTemplateSweep(t *testing.T) {
 
 func TestTemplateSweepOfNothing(t *testing.T) {
 	m := templates(t, 1<<20, "true")
-	if err := m.Sweep(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, m.Sweep())
 	if left := testkit.Names(t, m.opts.Dir); len(left) != 0 {
 		t.Errorf("got %q made by the sweep, want nothing", left)
 	}
@@ -107,9 +93,7 @@ func TestTemplateSweepOfNothing(t *testing.T) {
 func TestTemplateLockOfMany(t *testing.T) {
 	m := templates(t, 1<<20, "true")
 	d, err := openDir(m.opts.Dir, true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer d.Close()
 	var holders, got atomic.Int32
 	var wg sync.WaitGroup
@@ -130,7 +114,7 @@ func TestTemplateLockOfMany(t *testing.T) {
 				got.Add(1)
 				runtime.Gosched()
 				holders.Add(-1)
-				lock.release()
+				d.unlock(lock)
 			}
 		})
 	}
@@ -143,19 +127,15 @@ func TestTemplateLockOfMany(t *testing.T) {
 func TestTemplateLockIsOne(t *testing.T) {
 	m := templates(t, 1<<20, "true")
 	d, err := openDir(m.opts.Dir, true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer d.Close()
 	for range 3 {
 		lock, err := d.tryLock("k")
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if _, err := d.tryLock("k"); !errors.Is(err, errLocked) {
 			t.Fatalf("got %v, want %v", err, errLocked)
 		}
-		lock.release()
+		d.unlock(lock)
 		if left := testkit.Names(t, privateDir(m)); len(left) != 0 {
 			t.Errorf("got %q left, want nothing", left)
 		}

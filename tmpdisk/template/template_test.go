@@ -72,13 +72,9 @@ func TestTemplateDisksAreSeparate(t *testing.T) {
 	var disks []*disk.Disk
 	for i := range 4 {
 		d, err := m.Make(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		defer closeDisk(t, d)
-		if err := d.PWrite([]byte{byte(i)}, 0); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, d.PWrite([]byte{byte(i)}, 0))
 		disks = append(disks, d)
 	}
 	for i, d := range disks {
@@ -152,14 +148,10 @@ func TestTemplateBuildThatFails(t *testing.T) {
 func TestTemplateWaiterIsTold(t *testing.T) {
 	m := templates(t, 1<<20, "true")
 	dir, err := openDir(m.opts.Dir, true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer dir.Close()
 	lock, err := dir.tryLock(m.maker.Key())
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	_, err = m.Make(ctx)
@@ -168,7 +160,7 @@ func TestTemplateWaiterIsTold(t *testing.T) {
 		t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
 	}
 	// The builder dies: the next one takes over.
-	lock.f.Close()
+	lock.Close()
 	makeOne(t, m, "\x00")
 	if n := len(kept(t, m)); n != 1 {
 		t.Errorf("got %d templates, want 1", n)
@@ -177,17 +169,13 @@ func TestTemplateWaiterIsTold(t *testing.T) {
 
 func TestTemplateUnfit(t *testing.T) {
 	base := filepath.Join(t.TempDir(), "base")
-	if err := os.WriteFile(base, []byte("base"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(base, []byte("base"), 0o600))
 	t.Run("a link to a file that stays", func(t *testing.T) {
 		m := templates(t, 0, `ln -sf "$base" "$disk"`)
 		m.maker.(*shellMaker).base = base
 		for range 2 {
 			d, err := m.Make(context.Background())
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			if err := d.PWrite([]byte("mine"), 0); err != nil {
 				t.Error(err)
 			}
@@ -212,9 +200,7 @@ func TestTemplateUnfit(t *testing.T) {
 		m := templates(t, 1<<20, `chmod 400 "$disk"`)
 		for range 2 {
 			d, err := m.Make(context.Background())
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			if !d.ReadOnly() {
 				t.Error("got a disk that can be written to")
 			}
@@ -234,9 +220,7 @@ func TestTemplateUseIsNoted(t *testing.T) {
 	makeOne(t, m, "\x00")
 	path := filepath.Join(privateDir(m), kept(t, m)[0])
 	old := time.Now().Add(-time.Hour)
-	if err := os.Chtimes(path, old, old); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Chtimes(path, old, old))
 	makeOne(t, m, "\x00")
 	info, err := os.Stat(path)
 	if err != nil || time.Since(info.ModTime()) > time.Minute {
@@ -248,9 +232,7 @@ func TestTemplateSizeOfTheCommand(t *testing.T) {
 	m := templates(t, 0, `truncate -s 12345 "$disk"`)
 	for range 2 {
 		d, err := m.Make(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if d.Size() != 12345 {
 			t.Errorf("got size %d, want 12345", d.Size())
 		}
@@ -262,9 +244,7 @@ func TestTemplateIsSparse(t *testing.T) {
 	m := templates(t, 64<<20, `head -c 32M /dev/zero | dd of="$disk" bs=1M conv=notrunc 2>&1`)
 	makeOne(t, m, "\x00")
 	var st unix.Stat_t
-	if err := unix.Stat(filepath.Join(privateDir(m), kept(t, m)[0]), &st); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, unix.Stat(filepath.Join(privateDir(m), kept(t, m)[0]), &st))
 	if st.Size != 64<<20 || st.Blocks*512 > 1<<20 {
 		t.Errorf("got %d bytes, %d allocated, want 64 MiB and next to none", st.Size, st.Blocks*512)
 	}

@@ -10,11 +10,10 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
-	"sync"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -140,24 +139,29 @@ func processesOf(uid int) ([]string, error) {
 	if err != nil || len(all) == 0 { // not even this one
 		return nil, fmt.Errorf("look for processes: /proc: %w", cmp.Or(err, error(unix.ENOENT)))
 	}
-	lives := livesAs(uid)
 	return slices.DeleteFunc(all, func(dir string) bool {
 		status, err := os.ReadFile(dir + "/status")
-		return err != nil || !lives(status) // an error means that it has just ended
+		return err != nil || !livesAs(uid, string(status)) // an error means that it has just ended
 	}), nil
 }
 
-// dead is whether nothing of a process runs any more. One whose first thread
-// has ended looks like a zombie while others go on.
-var dead = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?s)\nState:\t[ZX].*\nThreads:\t[01]\n`)
-})
+// livesAs is whether a status, as /proc has it, is of a living process of user
+// uid. A process whose first thread has ended looks like a zombie while its other
+// threads go on.
+func livesAs(uid int, status string) bool {
+	ids := strings.Fields(statusField(status, "Uid"))
+	state, threads := statusField(status, "State"), statusField(status, "Threads")
+	zombie := strings.HasPrefix(state, "Z") || strings.HasPrefix(state, "X")
+	ended := zombie && (threads == "0" || threads == "1")
+	return slices.Contains(ids[:min(3, len(ids))], strconv.Itoa(uid)) && !ended
+}
 
-// livesAs returns whether a status, as /proc has it, is of a living process of
-// user uid. Newlines in the name, which comes first, are written as \n there.
-func livesAs(uid int) func(status []byte) bool {
-	ids := regexp.MustCompile(fmt.Sprintf(`\nUid:\t(\d+\t){0,2}%d\t`, uid))
-	return func(status []byte) bool { return ids.Match(status) && !dead().Match(status) }
+// statusField returns the rest of a line of a status. Newlines in the process's
+// name, which is the first line, are written as \n there.
+func statusField(status, name string) string {
+	_, rest, _ := strings.Cut(status, "\n"+name+":\t")
+	line, _, _ := strings.Cut(rest, "\n")
+	return line
 }
 
 // highestUID is the largest user number to try, 0 if it is not known. Near 2^31
@@ -165,9 +169,9 @@ func livesAs(uid int) func(status []byte) bool {
 func highestUID() int {
 	data, _ := os.ReadFile("/proc/self/uid_map")
 	top := 0
-	for _, line := range regexp.MustCompile(`(\d+) +\d+ +(\d+)\n`).FindAllSubmatch(data, -1) {
-		first, _ := strconv.Atoi(string(line[1]))
-		count, _ := strconv.Atoi(string(line[2]))
+	for line := range slices.Chunk(strings.Fields(string(data)), 3) {
+		first, _ := strconv.Atoi(line[0])
+		count, _ := strconv.Atoi(line[2])
 		top = max(top, first+count-1)
 	}
 	return min(top, math.MaxInt32-1)

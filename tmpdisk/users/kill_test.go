@@ -14,13 +14,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 // inNamespace runs one of the tests here as the first process of a PID
 // namespace: should kill(-1) ever reach too far, it reaches no further.
 func inNamespace(t *testing.T) (inside bool) {
 	t.Helper()
-	needRoot(t)
+	testkit.NeedRoot(t)
 	if os.Getenv("TMPDISK_TEST_INSIDE") == t.Name() {
 		uid, err := strconv.Atoi(os.Getenv("TMPDISK_TEST_UID"))
 		if err != nil {
@@ -79,7 +81,7 @@ func TestKillUIDKillsOnlyThatUser(t *testing.T) {
 			break
 		}
 	}
-	if err := killUID(victim, killer, 20*time.Second); err != nil {
+	if err := killUID(victim, killer, 2*time.Minute); err != nil {
 		t.Fatal(err) // with this process, the first, go the others
 	}
 	if alive, err := processesOf(victim); err != nil || len(alive) > 0 {
@@ -191,7 +193,7 @@ func TestLivesAs(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := livesAs(7)([]byte(test.status)); got != test.want {
+			if got := livesAs(7, test.status); got != test.want {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})

@@ -10,19 +10,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 // testUID is the first of 20 users that nothing else should have, not even
 // another run of these tests at the same time: either would kill the other's
 // processes.
 var testUID = 1_234_560_000 + os.Getpid()%10_000*20
-
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
-}
 
 func TestParseNeedsRoot(t *testing.T) {
 	if os.Geteuid() == 0 {
@@ -36,7 +31,7 @@ func TestParseNeedsRoot(t *testing.T) {
 }
 
 func TestParseUser(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	tests := []struct{ name, value, want string }{
 		{"name", "nobody", ""},
 		{"number", "65534", ""},
@@ -78,7 +73,7 @@ func TestParseUser(t *testing.T) {
 }
 
 func TestParseRange(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	tests := []struct{ name, value, want string }{
 		{"range", fmt.Sprintf("%d-%d", testUID, testUID+9), ""},
 		{"one", fmt.Sprintf("%d-%d", testUID, testUID), ""},

@@ -11,10 +11,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 func TestAcquireWaits(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	pool := newPool(&User{UID: testUID, GID: testUID})
 	first, err := pool.Acquire(context.Background())
 	if err != nil {

@@ -18,9 +18,7 @@ import (
 func openDisk(t *testing.T, path string) *os.File {
 	t.Helper()
 	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { f.Close() })
 	return f
 }
@@ -32,16 +30,12 @@ func TestRemoveWhereOpenFilesAreHeld(t *testing.T) {
 	}{
 		{"the disk", func(w *Dir) string { return w.Disk() }},
 		{"a command's disk", func(w *Dir) string {
-			if err := w.Enter(); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, w.Enter())
 			return w.Disk()
 		}},
 		{"in a subdirectory", func(w *Dir) string {
 			sub := filepath.Join(w.Path(), "sub", "sub")
-			if err := os.MkdirAll(sub, 0o700); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.MkdirAll(sub, 0o700))
 			return filepath.Join(sub, "disk")
 		}},
 	}
@@ -96,9 +90,7 @@ func TestSweepWhereOpenFilesAreHeld(t *testing.T) {
 	}
 	left := leave(t, parent)
 	for _, name := range []string{".fuse_hidden0001", ".nfs0000000001"} {
-		if err := os.WriteFile(filepath.Join(left, name), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.WriteFile(filepath.Join(left, name), nil, 0o600))
 	}
 	w.release()
 	f.Close()

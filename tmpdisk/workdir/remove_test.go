@@ -30,9 +30,7 @@ func TestWorkdirRemoveWithoutDescriptors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			parent := t.TempDir()
 			w := makeWorkdir(t, parent)
-			if err := c.fill(w); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, c.fill(w))
 			var err error
 			withoutDescriptors(t, func() { err = w.Remove() })
 			if err != nil {
@@ -47,16 +45,10 @@ func TestWorkdirRemoveWithoutDescriptors(t *testing.T) {
 func withoutDescriptors(t *testing.T, f func()) {
 	t.Helper()
 	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: limit.Max}); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	testkit.Must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: limit.Max}))
 	f()
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
 }
 
 // What a command puts in place of its directory is not followed.

@@ -23,9 +23,7 @@ import (
 func leave(t *testing.T, parent string) string {
 	t.Helper()
 	w, err := New(parent)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	w.dir.Close() // the lock goes with it
 	w.parent.Close()
 	return w.full
@@ -39,9 +37,7 @@ func TestSweepRemovesWhatTheDeadLeft(t *testing.T) {
 	full := leave(t, parent)
 	outside := fill(t, full)
 	// fill took away permissions; the sweep goes by the mode.
-	if err := errors.Join(os.Chmod(full, 0o700), os.Chmod(leave(t, parent), modeGiven)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, errors.Join(os.Chmod(full, 0o700), os.Chmod(leave(t, parent), modeGiven)))
 	if err := Sweep(parent, testkit.Debug(t)); err != nil {
 		t.Error(err)
 	}
@@ -54,15 +50,9 @@ func TestSweepRemovesWhatTheDeadLeft(t *testing.T) {
 func TestSweepTouchesNothingElse(t *testing.T) {
 	mkdir := func(mode os.FileMode) func(*testing.T, string) {
 		return func(t *testing.T, path string) {
-			if err := os.Mkdir(path, 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path+"/file", nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Chmod(path, mode); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.Mkdir(path, 0o700))
+			testkit.Must(t, os.WriteFile(path+"/file", nil, 0o600))
+			testkit.Must(t, os.Chmod(path, mode))
 		}
 	}
 	tests := []struct {
@@ -82,22 +72,16 @@ func TestSweepTouchesNothingElse(t *testing.T) {
 		{name: "writable by the group", entry: nameOfOurs, make: mkdir(0o770)},
 		{name: "not accessible", entry: nameOfOurs, make: mkdir(0o600)},
 		{name: "file", entry: nameOfOurs, make: func(t *testing.T, path string) {
-			if err := os.WriteFile(path, nil, 0o700); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.WriteFile(path, nil, 0o700))
 		}},
 		{name: "symbolic link", entry: nameOfOurs, make: func(t *testing.T, path string) {
 			target := filepath.Join(filepath.Dir(path), "target")
 			mkdir(0o700)(t, target)
-			if err := os.Symlink(target, path); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.Symlink(target, path))
 		}},
 		{name: "another user's", entry: nameOfOurs, root: true, make: func(t *testing.T, path string) {
 			mkdir(0o700)(t, path)
-			if err := os.Chown(path, 61234, 61234); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.Chown(path, 61234, 61234))
 		}},
 	}
 	list := func(t *testing.T, parent string) string {
@@ -106,9 +90,7 @@ func TestSweepTouchesNothingElse(t *testing.T) {
 			fmt.Fprintf(&b, "%s %v\n", path, d.Type())
 			return nil
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		return b.String()
 	}
 	for _, test := range tests {
@@ -134,9 +116,7 @@ func TestSweepTouchesNothingElse(t *testing.T) {
 func TestSweepSparesTheLiving(t *testing.T) {
 	parent := t.TempDir()
 	w := makeWorkdir(t, parent)
-	if err := os.WriteFile(w.Path()+"/disk", nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(w.Path()+"/disk", nil, 0o600))
 	if err := Sweep(parent, testkit.Debug(t)); err != nil {
 		t.Error(err)
 	}
@@ -238,9 +218,7 @@ func TestKilledServersLoseNoLiveDisk(t *testing.T) {
 	begin := func() *exec.Cmd {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestSweepingProcess$")
 		cmd.Env = append(os.Environ(), "TMPDISK_TEST_PARENT="+parent)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, cmd.Start())
 		return cmd
 	}
 	end := func(cmd *exec.Cmd) {
@@ -258,9 +236,7 @@ func TestKilledServersLoseNoLiveDisk(t *testing.T) {
 		end(cmd)
 	}
 	lost, err := filepath.Glob(parent + "/lost-*")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	for _, name := range lost {
 		why, _ := os.ReadFile(name)
 		t.Errorf("lost: %s", why)

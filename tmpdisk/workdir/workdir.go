@@ -158,25 +158,6 @@ func (w *Dir) Disk() string { return filepath.Join(w.Path(), diskName) }
 // that one. The sweep goes by the owner and mode of w, which thus stay what they
 // are when a command changes those of its directory, as `cp -a DIR/. .` does.
 func (w *Dir) Enter() error {
-	return w.makeInner(nil)
-}
-
-// GiveTo does what Enter does, and gives the inner directory to uid and gid, who may
-// pass through w but not list it. Needs CAP_CHOWN.
-func (w *Dir) GiveTo(uid, gid int) error {
-	return w.makeInner(func(fd int) error {
-		if err := unix.Fchown(fd, uid, gid); err != nil {
-			return fmt.Errorf("chown: %w", err)
-		}
-		// After chown: nobody but the new owner ever has access.
-		if err := unix.Fchmod(int(w.dir.Fd()), modeGiven); err != nil {
-			return fmt.Errorf("chmod: ..: %w", err)
-		}
-		return nil
-	})
-}
-
-func (w *Dir) makeInner(give func(fd int) error) error {
 	inner := filepath.Join(w.full, innerName)
 	if w.parent == nil || w.inner != "" {
 		return fmt.Errorf("make directory: %s: %w", inner, os.ErrInvalid)
@@ -185,21 +166,28 @@ func (w *Dir) makeInner(give func(fd int) error) error {
 	if err := unix.Mkdirat(wfd, innerName, modePrivate); err != nil {
 		return fmt.Errorf("make directory: %s: %w", inner, err)
 	}
-	fd, err := sys.Openat(wfd, innerName, sys.OpenDir)
-	if err != nil {
-		return fmt.Errorf("open directory: %s: %w", inner, err)
-	}
-	defer unix.Close(fd)
-	if give != nil {
-		if err := give(fd); err != nil {
-			return fmt.Errorf("give directory: %s: %w", inner, err)
-		}
-	}
 	// Whatever the umask.
-	if err := unix.Fchmod(fd, modePrivate); err != nil {
+	if err := unix.Fchmodat(wfd, innerName, modePrivate, 0); err != nil {
 		return fmt.Errorf("chmod: %s: %w", inner, err)
 	}
 	w.inner = inner
+	return nil
+}
+
+// GiveTo does what Enter does, and gives the inner directory to uid and gid, who may
+// pass through w but not list it. Needs CAP_CHOWN.
+func (w *Dir) GiveTo(uid, gid int) error {
+	if err := w.Enter(); err != nil {
+		return err
+	}
+	wfd := int(w.dir.Fd())
+	err := unix.Fchownat(wfd, innerName, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
+	if err == nil { // nobody but the new owner ever has access
+		err = unix.Fchmod(wfd, modeGiven)
+	}
+	if err != nil {
+		return fmt.Errorf("give directory: %s: %w", w.inner, err)
+	}
 	return nil
 }
 

@@ -22,9 +22,7 @@ import (
 func makeWorkdir(t testing.TB, parent string) *Dir {
 	t.Helper()
 	w, err := New(parent)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { w.Remove() })
 	return w
 }
@@ -55,9 +53,7 @@ func TestWorkdirIsPrivateWhateverTheUmask(t *testing.T) {
 
 func TestWorkdirInSetGroupIDParent(t *testing.T) {
 	parent := t.TempDir()
-	if err := os.Chmod(parent, 0o700|fs.ModeSetgid); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Chmod(parent, 0o700|fs.ModeSetgid))
 	w := makeWorkdir(t, parent)
 	info, err := os.Lstat(w.Path())
 	if err != nil || info.Mode() != fs.ModeDir|0o700 {
@@ -78,13 +74,9 @@ func TestWorkdirDescriptorsAreClosedOnExec(t *testing.T) {
 func TestWorkdirParentErrors(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(file, nil, 0o600))
 	locked := filepath.Join(dir, "locked")
-	if err := os.Mkdir(locked, 0o500); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Mkdir(locked, 0o500))
 	tests := []struct {
 		name, parent string
 		want         error
@@ -123,9 +115,7 @@ func TestWorkdirLostToASweep(t *testing.T) {
 		}},
 		{"being swept", func(t *testing.T, path string) {
 			f, err := os.Open(path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			t.Cleanup(func() {
 				f.Close()
 				os.Remove(path)
@@ -144,9 +134,7 @@ func TestWorkdirLostToASweep(t *testing.T) {
 					test.do(t, path)
 				}
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			t.Cleanup(func() { w.Remove() })
 			if w.Path() == first {
 				t.Errorf("got %s, want another name", first)
@@ -180,9 +168,7 @@ func fill(t *testing.T, dir string) (outside string) {
 		os.Chmod(filepath.Join(dir, "sub"), 0),
 		os.Chmod(dir, 0o500),
 	} {
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 	}
 	return outside
 }
@@ -209,13 +195,9 @@ func TestWorkdirRemovesMoreLevelsThanDescriptors(t *testing.T) {
 	w := makeWorkdir(t, parent)
 	grow := func(from int, name string, levels int) int {
 		for range levels {
-			if err := unix.Mkdirat(from, name, 0o700); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, unix.Mkdirat(from, name, 0o700))
 			fd, err := sys.Openat(from, name, sys.OpenDir)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			unix.Fchmod(from, 0o500)
 			unix.Close(from)
 			from = fd
@@ -223,33 +205,23 @@ func TestWorkdirRemovesMoreLevelsThanDescriptors(t *testing.T) {
 		return from
 	}
 	top, err := sys.Openat(int(w.dir.Fd()), ".", sys.OpenDir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	bottom := grow(top, strings.Repeat("deep", 40), 3000)
 	for _, name := range []string{"a", "b", "c"} {
 		branch, err := sys.Openat(bottom, ".", sys.OpenDir)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		unix.Fchmod(bottom, 0o700)
 		unix.Close(grow(branch, name, 50))
 	}
 	unix.Close(bottom)
 
 	free, err := sys.Openat(int(w.dir.Fd()), ".", sys.OpenDir) // the lowest free number
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	unix.Close(free)
 	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
 	few := unix.Rlimit{Cur: uint64(free) + maxOpen + 10, Max: limit.Max}
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &few))
 	err = w.Remove()
 	unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
 	if err != nil {
@@ -260,35 +232,25 @@ func TestWorkdirRemovesMoreLevelsThanDescriptors(t *testing.T) {
 
 func TestWorkdirRemovedByOthers(t *testing.T) {
 	w := makeWorkdir(t, t.TempDir())
-	if err := os.Remove(w.Path()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.Remove(w.Path()))
 	if err := w.Remove(); err != nil {
 		t.Errorf("got %v, want success", err)
 	}
 }
 
 func TestWorkdirRemoveDetachesMounts(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	parent, outside := t.TempDir(), t.TempDir()
-	if err := os.WriteFile(outside+"/file", nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(outside+"/file", nil, 0o600))
 	w := makeWorkdir(t, parent)
 	dir, file := w.Path()+"/directory", w.Path()+"/file"
-	if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(file, nil, 0o600)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(file, nil, 0o600)))
 	// A bind mount of the same filesystem: only the mount differs.
 	if err := unix.Mount(outside, dir, "", unix.MS_BIND, ""); err != nil {
 		t.Skipf("mount: %v", err)
 	}
 	defer unix.Unmount(dir, unix.MNT_DETACH)
-	if err := unix.Mount(outside+"/file", file, "", unix.MS_BIND, ""); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, unix.Mount(outside+"/file", file, "", unix.MS_BIND, ""))
 	defer unix.Unmount(file, unix.MNT_DETACH)
 	if err := w.Remove(); err != nil {
 		t.Errorf("got %v", err)
@@ -300,9 +262,7 @@ func TestWorkdirRemoveDetachesMounts(t *testing.T) {
 }
 
 func TestWorkdirRemoveStackedMounts(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	cases := []struct {
 		name string
 		make func(w *Dir) (on string, err error)
@@ -320,14 +280,10 @@ func TestWorkdirRemoveStackedMounts(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			parent, outside := t.TempDir(), t.TempDir()
-			if err := os.WriteFile(outside+"/file", nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.WriteFile(outside+"/file", nil, 0o600))
 			w := makeWorkdir(t, parent)
 			on, err := c.make(w)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			for range 3 {
 				if err := unix.Mount(outside+c.what, on, "", unix.MS_BIND, ""); err != nil {
 					t.Skipf("mount: %v", err)
@@ -348,17 +304,11 @@ func TestWorkdirRemoveStackedMounts(t *testing.T) {
 // What a command has mounted on its own directory may have a file with the
 // disk's name.
 func TestWorkdirRemoveMountOnInner(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	parent, outside := t.TempDir(), t.TempDir()
-	if err := os.WriteFile(outside+"/disk", nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(outside+"/disk", nil, 0o600))
 	w := makeWorkdir(t, parent)
-	if err := w.Enter(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, w.Enter())
 	inner := w.Path()
 	if err := unix.Mount(outside, inner, "", unix.MS_BIND, ""); err != nil {
 		t.Skipf("mount: %v", err)
@@ -377,9 +327,7 @@ func TestWorkdirEnter(t *testing.T) {
 	parent := t.TempDir()
 	w := makeWorkdir(t, parent)
 	outer := w.Path()
-	if err := w.Enter(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, w.Enter())
 	if w.Path() != outer+"/d" {
 		t.Errorf("got %s, want %s/d", w.Path(), outer)
 	}
@@ -394,30 +342,18 @@ func TestWorkdirEnter(t *testing.T) {
 
 // Somebody whom a command has let into its directory, and who is still in it.
 func TestWorkdirTakeBack(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	w := makeWorkdir(t, testkit.SharedDir(t))
-	if err := w.GiveTo(61234, 61234); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(w.Path(), 0o777); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, w.GiveTo(61234, 61234))
+	testkit.Must(t, os.Chmod(w.Path(), 0o777))
 	intruder := exec.Command("/bin/sh", "-c", "echo in >&2; read line; : >file && ln -s /etc/shadow disk")
 	intruder.Dir = w.Path()
 	intruder.SysProcAttr = &unix.SysProcAttr{Credential: &syscall.Credential{Uid: 61236, Gid: 61236}}
 	in, err := intruder.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	said, err := intruder.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := intruder.Start(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
+	testkit.Must(t, intruder.Start())
 	said.Read(make([]byte, 10))
 	if err := w.TakeBack(); err != nil {
 		t.Error(err)
@@ -432,16 +368,12 @@ func TestWorkdirTakeBack(t *testing.T) {
 }
 
 func TestWorkdirGiveTo(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testkit.NeedRoot(t)
 	const uid, gid = 61234, 61235
 	parent := t.TempDir()
 	w := makeWorkdir(t, parent)
 	outer := w.Path()
-	if err := w.GiveTo(uid, gid); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, w.GiveTo(uid, gid))
 	if filepath.Dir(w.Path()) != outer {
 		t.Errorf("got %s, want something in %s", w.Path(), outer)
 	}
@@ -454,9 +386,7 @@ func TestWorkdirGiveTo(t *testing.T) {
 		{w.Path(), uid, gid, 0o700},
 	} {
 		var st unix.Stat_t
-		if err := unix.Lstat(want.path, &st); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, unix.Lstat(want.path, &st))
 		if st.Uid != want.uid || st.Gid != want.gid || st.Mode&0o7777 != want.mode {
 			t.Errorf("%s: got %d:%d %03o, want %d:%d %03o", want.path, st.Uid, st.Gid, st.Mode&0o7777, want.uid, want.gid, want.mode)
 		}

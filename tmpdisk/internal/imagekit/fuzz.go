@@ -10,6 +10,7 @@ import (
 	"io"
 	"testing"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs/stamp"
 )
 
@@ -22,9 +23,8 @@ func FuzzStamp(f *testing.F, c Case, mend func(image Image), fields ...int64) {
 	for i, field := range fields {
 		next := fields[(i+1)%len(fields)]
 		now := make([]byte, 8)
-		if _, err := mold.ReadAt(now, next); err != nil {
-			f.Fatal(err)
-		}
+		_, err := mold.ReadAt(now, next)
+		testkit.Must(f, err)
 		f.Add(field, bytes.Repeat([]byte{0xff}, 8), next, now, c.Size)
 		f.Add(field, []byte{0xff, 0, 0, 0}, field, []byte{}, c.Size)
 	}

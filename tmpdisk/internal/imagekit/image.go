@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
 )
 
@@ -48,9 +49,7 @@ func New(t testing.TB, c Case) *os.File {
 		return f
 	}
 	f, err := os.Create(filepath.Join(t.TempDir(), "image"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { f.Close() })
 	if err := f.Truncate(c.Size); err != nil {
 		t.Skipf("needs a filesystem that holds files of %d bytes: %v", c.Size, err)
@@ -63,14 +62,10 @@ func New(t testing.TB, c Case) *os.File {
 func Empty(t testing.TB, size int64) *os.File {
 	t.Helper()
 	fd, err := unix.MemfdCreate("image", unix.MFD_CLOEXEC)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	f := os.NewFile(uintptr(fd), fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd))
 	t.Cleanup(func() { f.Close() })
-	if err := f.Truncate(size); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, f.Truncate(size))
 	return f
 }
 
@@ -164,12 +159,9 @@ func WantTags(t testing.TB, path, fsType, label, uuid string) {
 func Read(t testing.TB, f *os.File) []byte {
 	t.Helper()
 	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	p := make([]byte, info.Size())
-	if _, err := f.ReadAt(p, 0); err != nil {
-		t.Fatal(err)
-	}
+	_, err = f.ReadAt(p, 0)
+	testkit.Must(t, err)
 	return p
 }

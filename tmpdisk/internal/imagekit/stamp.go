@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs/stamp"
 )
 
@@ -32,9 +33,7 @@ func ID(n int) stamp.ID {
 func Understood(t testing.TB, fsType string, size int64, image io.ReaderAt) *stamp.Stamp {
 	t.Helper()
 	s, err := stamp.New(fsType, size, image)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return s
 }
 
@@ -47,9 +46,8 @@ func Apply(t testing.TB, image io.WriterAt, size int64, patches []stamp.Patch) {
 			t.Fatalf("got a patch of %d bytes at %d, want it from %d on and below %d", len(p.Data), p.Off, end, size)
 		}
 		end = p.Off + int64(len(p.Data))
-		if _, err := image.WriteAt(p.Data, p.Off); err != nil {
-			t.Fatal(err)
-		}
+		_, err := image.WriteAt(p.Data, p.Off)
+		testkit.Must(t, err)
 	}
 }
 
@@ -60,9 +58,8 @@ type Change func(t testing.TB, image Image)
 func Put(off int64, bytes ...byte) Change {
 	return func(t testing.TB, image Image) {
 		t.Helper()
-		if _, err := image.WriteAt(bytes, off); err != nil {
-			t.Fatal(err)
-		}
+		_, err := image.WriteAt(bytes, off)
+		testkit.Must(t, err)
 	}
 }
 

@@ -4,7 +4,10 @@
 package testkit
 
 import (
+	"reflect"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -90,6 +93,16 @@ func (c *Clock) Timers() []time.Duration {
 		left = append(left, t.at.Sub(c.now))
 	}
 	return left
+}
+
+// Awaits reports whether a timer is set by a function whose name, with that of its
+// package, contains by: whether somebody waits there for time to pass.
+func (c *Clock) Awaits(by string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.timers, func(t *timer) bool {
+		return strings.Contains(runtime.FuncForPC(reflect.ValueOf(t.f).Pointer()).Name(), by)
+	})
 }
 
 // Late returns what the timer that was set first would call, as if it had begun to

@@ -25,6 +25,22 @@ func Debug(t testing.TB) func(string) {
 // Quiet is a debug function for loops and for other processes.
 func Quiet(string) {}
 
+// NeedRoot skips the test for other users.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+}
+
+// Must ends the test if there is an error.
+func Must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Contains fails the test unless err's text has every want.
 func Contains(t testing.TB, err error, wants ...string) {
 	t.Helper()

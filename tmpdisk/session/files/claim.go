@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,6 +37,11 @@ type Claim struct {
 	record record.Record // as this server read or wrote it last
 	unread error         // why there is no record; nil if there is
 	others bool          // another server had the session last
+
+	changing sync.Mutex // held while the record changes of a session that clients have
+	over     bool       // the claim is being given up. With changing
+	failed   bool       // Fail was called. With changing
+	noted    bool       // the record says so. With changing
 }
 
 // claim opens and locks the disk of key, and reads its record. The error wraps ENOENT
@@ -62,6 +68,8 @@ func (d *Dir) claim(ctx context.Context, key keep.Key, patience time.Duration) (
 
 // Close closes the disk, and gives back its lock. Nothing is written.
 func (c *Claim) Close() error {
+	// The caller may have duplicates of the descriptor, which would keep the lock.
+	unix.Flock(c.fd(), unix.LOCK_UN)
 	if c.Disk != nil {
 		return c.Disk.Close()
 	}

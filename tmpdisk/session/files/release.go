@@ -6,6 +6,7 @@ package files
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,16 +14,57 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/writeback"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
-// Release lets the disk wait. The disk stays even if that fails.
+// Fail notes that the filesystem could not write what clients have written, who go on.
+// The record says that the disk is lost, for whatever server finds it should this one be
+// killed. held is false if the claim is being given up.
+func (c *Claim) Fail() (held bool, err error) {
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	if c.over || c.failed {
+		return !c.over, nil
+	}
+	c.failed = true
+	r := c.record
+	r.Lost = keep.Failed
+	c.dir.server.Stamp(&r)
+	err = record.Update(c.at, &r, c.isOurs)
+	c.noted = err == nil
+	if err != nil {
+		c.dir.failed.Store(c.Key, c.record.Generation)
+	}
+	return true, err
+}
+
+// end returns when nobody changes the record any more but the caller.
+func (c *Claim) end() {
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	c.over = true
+	if c.noted {
+		c.record.Lost = keep.Failed
+	}
+}
+
+// Release lets the disk wait. The error wraps ErrUnwritten if the filesystem has failed
+// the disk: then it must be abandoned. After any other error the disk stays.
 func (c *Claim) Release() error {
+	c.end()
+	if c.failed {
+		return keep.ErrUnwritten
+	}
 	var err error
 	if c.Lease != nil {
 		// What failed while this server was cut off may be sent once more when the
 		// file is closed. Then the disk is not given back: whoever has it next waits,
 		// and goes on with a copy.
 		err = c.Disk.Sync()
+		if writeback.Missing(err) {
+			return fmt.Errorf("%w: %w", keep.ErrUnwritten, err)
+		}
 		if err == nil {
 			err = c.Verify()
 		}
@@ -35,7 +77,7 @@ func (c *Claim) Release() error {
 			c.record = r
 		}
 	}
-	return errors.Join(err, c.Disk.Close())
+	return errors.Join(err, c.Close())
 }
 
 // Version is that of the record.
@@ -43,15 +85,17 @@ func (c *Claim) Version() keep.Version { return c.record.Version() }
 
 // Discard removes a disk that no client has used, and all that is known of it.
 func (c *Claim) Discard() error {
+	c.end()
 	err := c.Verify()
 	if err == nil {
 		err = c.unpublish()
 	}
-	return errors.Join(err, c.Disk.Close())
+	return errors.Join(err, c.Close())
 }
 
 // Abandon closes the disk. With a reason it is lost.
 func (c *Claim) Abandon(why keep.Reason) error {
+	c.end()
 	var err error
 	if why != "" {
 		// A filesystem that fails may have let another server in meanwhile.
@@ -62,7 +106,28 @@ func (c *Claim) Abandon(why keep.Reason) error {
 			c.dir.failed.Store(c.Key, c.record.Generation)
 		}
 	}
-	return errors.Join(err, c.Disk.Close())
+	return errors.Join(err, c.Close())
+}
+
+// Fail removes the disk of key, which nobody has, if it is the file that fd is: the
+// filesystem has failed it. The error wraps ErrElsewhere if another server has it. After
+// any other error it is there still, but is not resumed by this server.
+func (d *Dir) Fail(key keep.Key, fd int) (lost bool, err error) {
+	c, err := d.claim(context.Background(), key, patience)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, privdir.ErrNone) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer c.Close()
+	if !sys.SameFile(c.at.FD(), diskName(key), fd) {
+		return false, nil
+	}
+	if err = meant(c.lose(keep.Failed)); err != nil {
+		d.failed.Store(key, c.record.Generation)
+	}
+	return err == nil, err
 }
 
 // NotYet says that a disk was not dropped, because it has not waited for as long as the

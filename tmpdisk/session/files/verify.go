@@ -54,16 +54,23 @@ func (c *Claim) ours() error {
 	}
 	if now.Orphaned {
 		// Another server took this one for dead while it was cut off.
-		return record.Update(c.at, &c.record, c.isOurs)
+		c.changing.Lock()
+		defer c.changing.Unlock()
+		r := c.record
+		if c.noted {
+			r.Lost = keep.Failed
+		}
+		return record.Update(c.at, &r, c.isOurs)
 	}
 	return nil
 }
 
+// isOurs fails if another server has written the record. Fail may have.
 func (c *Claim) isOurs(now record.Record) error {
 	if now.Torn {
 		return fmt.Errorf("%s: %w: only one half is whole", c.at.Join(record.FileName(c.Key)), record.ErrDamaged)
 	}
-	if now.Generation != c.record.Generation || now.Server != c.record.Server || now.Lost != "" {
+	if now.Generation != c.record.Generation || now.Server != c.record.Server || now.Lost != "" && now.Lost != keep.Failed {
 		return fmt.Errorf("%s: generation %d, not %d: %w", c.at.Join(record.FileName(c.Key)), now.Generation, c.record.Generation, keep.ErrOvertaken)
 	}
 	return nil

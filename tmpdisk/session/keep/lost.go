@@ -20,6 +20,8 @@ var (
 	ErrElsewhere = fmt.Errorf("another server has it: %w", unix.EBUSY)
 	// ErrOvertaken says that another server has taken it from this one.
 	ErrOvertaken = fmt.Errorf("another server has taken it over: %w", unix.ESHUTDOWN)
+	// ErrUnwritten says that the disk may lack what its client was told is written.
+	ErrUnwritten = errors.New("the filesystem could not write all that a client had written to the disk")
 )
 
 // Waiting is a disk that waits for its client.

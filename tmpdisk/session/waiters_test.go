@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/order"
 )
 
 // Waiters are found as a look at all would find them; those with one time, in the order
@@ -42,15 +43,15 @@ func TestWaiters(t *testing.T) {
 		}
 		now = now.Add(time.Duration(rng.IntN(3)) * time.Second)
 		for what, tt := range map[string]struct {
-			q  *queue
+			q  *order.Queue
 			at func(waiter) time.Time
 		}{
 			"age": {l.byAge, func(w waiter) time.Time { return w.since }},
 			"end": {l.byEnd, func(w waiter) time.Time { return w.until }},
 		} {
 			wantKey, wantTime, wantOK := first(tt.at)
-			if key, at, ok := tt.q.first(); key != wantKey || !at.Equal(wantTime) || ok != wantOK || tt.q.len() != len(all) || tt.q.has(key) != ok {
-				t.Fatalf("step %d: by %s: got %v, %v, %v of %d, want %v, %v, %v of %d", step, what, key, at, ok, tt.q.len(), wantKey, wantTime, wantOK, len(all))
+			if key, at, ok := tt.q.First(); key != wantKey || !at.Equal(wantTime) || ok != wantOK || tt.q.Len() != len(all) || tt.q.Has(key) != ok {
+				t.Fatalf("step %d: by %s: got %v, %v, %v of %d, want %v, %v, %v of %d", step, what, key, at, ok, tt.q.Len(), wantKey, wantTime, wantOK, len(all))
 			}
 		}
 	}

@@ -15,35 +15,22 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/workdir"
 )
 
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
-}
-
 // runAs runs script as u in a directory of its own in parent.
 func runAs(t *testing.T, u *users.User, parent, script string) (*workdir.Dir, error) {
 	t.Helper()
 	w, err := workdir.New(parent)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { w.Remove() })
-	if err := w.GiveTo(u.UID, u.GID); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, w.GiveTo(u.UID, u.GID))
 	r := command.NewRunner(testkit.Debug(t))
 	return w, r.Run(context.Background(), command.Command{Script: script, Dir: w.Path(), As: u})
 }
 
 func TestCommandsCannotReadOtherDisks(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	uid := 1_234_960_000 + os.Getpid()%10_000*20
 	pool, err := users.Parse(fmt.Sprintf("%d-%d", uid, uid+1))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	parent := testkit.SharedDir(t)
 	a, errA := pool.Acquire(context.Background())
 	b, errB := pool.Acquire(context.Background())
@@ -53,9 +40,7 @@ func TestCommandsCannotReadOtherDisks(t *testing.T) {
 	defer a.Release()
 	defer b.Release()
 	w, err := runAs(t, a, parent, "echo secret >disk; chmod 666 disk")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	script := fmt.Sprintf(`cat %[1]s/disk >/dev/null 2>&1 && echo reads >&2
 ls %[1]s >/dev/null 2>&1 && echo lists >&2
 (echo >>%[1]s/disk) 2>/dev/null && echo writes >&2

@@ -1,0 +1,145 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package session
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/writeback"
+)
+
+// askEvery is how often it is asked whether all could be written that clients have
+// written, who are connected. With Options.Sync their flushes ask.
+const askEvery = 5 * time.Minute
+
+// keepAsking asks about one disk after the other. With mu.
+func (s *Sessions) keepAsking() {
+	if s.opts.Sync {
+		return
+	}
+	s.stopAsking = s.opts.Clock.AfterFunc(askEvery, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.stopped {
+			return
+		}
+		var jobs []writeback.Job
+		for _, mine := range s.live {
+			jobs = append(jobs, writeback.Job{Key: mine.key, Seen: mine.seen, Open: mine.reopen, Failed: s.failedIn(mine.key)})
+		}
+		s.writeback.Round(jobs)
+		s.keepAsking()
+	})
+}
+
+// askLater asks about a disk that waits now. fd is one of its descriptors.
+func (s *Sessions) askLater(mine *session, fd int) {
+	if !s.writeback.Add(writeback.Job{Key: mine.key, Seen: mine.seen, FD: fd, Failed: s.failedIn(mine.key)}) {
+		s.debugf(mine.key, "not asked whether all could be written: too many clients have left (ignored)")
+	}
+}
+
+// reopen returns a descriptor of its own of a disk that clients have and have used, or -1.
+// It was opened with the disk's, so the kernel tells of whatever it could not write since.
+func (s *session) reopen() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.claim == nil || s.ended || !s.used() {
+		return -1
+	}
+	return s.duplicate()
+}
+
+// duplicate returns one more descriptor of the disk's open file, or -1. The disk must not
+// be closed meanwhile.
+func (s *session) duplicate() int {
+	fd, err := unix.FcntlInt(uintptr(s.claim.Disk.FD()), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	return fd
+}
+
+// failedIn is for a disk of key that the filesystem failed: it could not write what it had
+// taken. Whoever has the disk goes on with it and is told when it flushes. A disk that
+// waits is lost.
+func (s *Sessions) failedIn(key keep.Key) func(fd int, why error) {
+	return func(fd int, why error) {
+		for {
+			s.mu.Lock()
+			if s.stopped {
+				s.mu.Unlock()
+				return
+			}
+			mine := s.live[key]
+			if mine == nil {
+				mine = s.takeIdle(key)
+				s.mu.Unlock()
+				s.loseFailed(mine, fd, why)
+				return
+			}
+			s.mu.Unlock()
+			<-mine.ready
+			if mine.fails(fd, why) {
+				return
+			}
+			<-mine.gone
+		}
+	}
+}
+
+// fails notes that what clients have written is missing from the disk, if that is fd's
+// file still. It returns false if the last client has left.
+func (s *session) fails(fd int, why error) bool {
+	own := s.reopen()
+	if own < 0 {
+		return false
+	}
+	defer unix.Close(own)
+	var is, was unix.Stat_t
+	if unix.Fstat(own, &is) != nil || unix.Fstat(fd, &was) != nil || is.Dev != was.Dev || is.Ino != was.Ino {
+		return true // it has got a fresh one meanwhile
+	}
+	held, err := s.claim.Fail()
+	if !held {
+		return false
+	}
+	if !s.failed.Swap(true) {
+		s.tellFailed(s.key)
+		s.logError(fmt.Sprintf("session %s: %v: %v. Its client's flushes fail from now on, and its disk is lost when the client leaves",
+			s.key.Short(), keep.ErrUnwritten, why))
+	}
+	if err != nil {
+		s.logError(fmt.Sprintf("session %s: its record does not say so: %v", s.key.Short(), err))
+	}
+	if s.sync {
+		s.fail(why) // as a flush does that is told
+	}
+	return true
+}
+
+// loseFailed removes a disk that waits, whose key is in the caller's hands.
+func (s *Sessions) loseFailed(mine *session, fd int, why error) {
+	defer s.giveBack(mine)
+	lost, err := s.dir.Fail(mine.key, fd)
+	if lost || err != nil {
+		s.opts.LogError(fmt.Sprintf("session %s: %v: %v", mine.key.Short(), keep.ErrUnwritten, errors.Join(why, err)))
+		s.opts.tellFailed(mine.key)
+	}
+	if lost {
+		s.isLost(mine.key)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if mine.waited {
+		s.waiting.push(mine.waiter)
+	}
+	s.schedule()
+}
