@@ -78,9 +78,12 @@ func New(opts Options, maker Maker) *Templates {
 // Stop ends the builds that go on, whose contexts get the cause why, and waits
 // until they have ended. No call of Make may begin afterwards.
 func (t *Templates) Stop(why error) {
-	t.cancel(why)
+	t.End(why)
 	t.running.Wait()
 }
+
+// End is Stop, but does not wait, and Make may be called still.
+func (t *Templates) End(why error) { t.cancel(why) }
 
 // errAlone says that a disk is to be made without a template.
 var errAlone = errors.New("not worth a template")
