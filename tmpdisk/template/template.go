@@ -48,8 +48,9 @@ type Unattended struct{ taken atomic.Bool }
 // may be called from any number of goroutines, and as many processes may use
 // the same directory.
 type Templates struct {
-	opts  Options
-	maker Maker
+	opts    Options
+	maker   Maker
+	tryLock func(dir, string) (*os.File, error) // other than dir.tryLock in tests only
 
 	ctx     context.Context // of builds
 	cancel  context.CancelCauseFunc
@@ -70,7 +71,7 @@ func New(opts Options, maker Maker) *Templates {
 	if opts.Unattended == nil {
 		opts.Unattended = &Unattended{}
 	}
-	t := &Templates{opts: opts, maker: maker, pause: newPause()}
+	t := &Templates{opts: opts, maker: maker, pause: newPause(), tryLock: dir.tryLock}
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())
 	return t
 }
