@@ -37,6 +37,8 @@
 // Without a token, the register forgets the disk. Then supply takes it: one that was
 // not used is another client's, any other is closed, and its space is free.
 //
+// stop.go ends all at once, and leaves behind what hangs.
+//
 // # Concurrency
 //
 // The methods of Server and Connection may be called from any number of goroutines;

@@ -124,6 +124,11 @@ func (m *Maker) run(ctx context.Context, w *workdir.Dir, user *users.User) (err 
 	}
 	c := newScript(m.opts.Config, w.Disk())
 	c.Said = func(text string) { m.opts.Debug("command wrote: " + text) }
+	c.Left = func(what error) {
+		if ctx.Err() != nil { // there may be nobody whom the error is for
+			m.opts.Error(fmt.Sprintf("command: %v", what))
+		}
+	}
 	if user != nil {
 		// Nothing of the user runs yet, so the path still stands for what the
 		// server has just made.

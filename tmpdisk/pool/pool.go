@@ -197,7 +197,14 @@ func (p *Pool[T]) Retire() {
 // shelf, and waits until all makers have returned. Disks that clients hold stay
 // theirs until Put. Stopping again is harmless, and waits too.
 func (p *Pool[T]) Stop() {
+	p.End()
+	p.returned.Wait()
+}
+
+// End is Stop, but does not wait for the makers.
+func (p *Pool[T]) End() {
 	p.mu.Lock()
+	defer p.unlock()
 	p.stopped = true
 	for _, m := range p.makers {
 		m.cancel(ErrStopped)
@@ -207,8 +214,6 @@ func (p *Pool[T]) Stop() {
 	}
 	p.clear(shuttingDown)
 	p.fill()
-	p.unlock()
-	p.returned.Wait()
 }
 
 // Stats are how busy a pool is.

@@ -110,8 +110,17 @@ func (s *Supply) Start() {
 	s.pool.Start()
 }
 
-// Stop ends what is being made, for the reason why, and drops what is ready.
+// Stop ends what is being made, for the reason why, and drops what is ready. It returns
+// when that has ended, which a filesystem that hangs may keep from happening.
 func (s *Supply) Stop(why error) {
+	// All that can be ended is, before anything is waited for that may hang.
+	s.pool.End()
+	if s.templates != nil {
+		s.templates.End(why)
+	}
+	if s.caster != nil {
+		s.caster.End(why)
+	}
 	s.pool.Stop()
 	if s.templates != nil {
 		s.templates.Stop(why)

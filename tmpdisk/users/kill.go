@@ -19,10 +19,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Only a process that the kernel itself has blocked, on a dead NFS server say,
-// takes longer than an instant to die.
-const killPatience = 10 * time.Second
-
 // killUID kills every process of user uid and waits until none is alive. It
 // needs root.
 //
