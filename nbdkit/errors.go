@@ -8,7 +8,11 @@ import "C"
 
 import (
 	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
 	"syscall"
+	"unsafe"
 )
 
 // PluginError is an error with the errno that the client is to see. Any error
@@ -79,4 +83,70 @@ func report(err error) {
 		errno = 0
 	}
 	C.gonbdkit_callback_failed(C.int(errno))
+}
+
+// guard calls f, a callback of the plugin's, and returns what C expects: 0, or
+// -1 after the error has been reported. A panic becomes an error. callback is
+// nbdkit's name for the callback.
+func guard(callback string, f func() error) int {
+	return int(guardValue(callback, func() (int64, error) { return 0, f() }))
+}
+
+// guardValue is guard for callbacks that return a number of their own, which
+// must not be negative.
+func guardValue(callback string, f func() (int64, error)) (ret int64) {
+	defer func() {
+		if v := recover(); v != nil {
+			Error(fmt.Sprintf("%s: panic: %v\n%s", callback, v, debug.Stack()))
+			C.gonbdkit_callback_failed(C.int(syscall.EIO))
+			ret = -1
+		}
+	}()
+	v, err := f()
+	if err == nil && v < 0 {
+		err = fmt.Errorf("%s: %d: the value is negative", callback, v)
+	}
+	if err != nil {
+		report(err)
+		return -1
+	}
+	return v
+}
+
+// guardString is guard for callbacks that return a string, or NULL for an error.
+func guardString(callback string, f func() (string, error)) *C.char {
+	var cs *C.char
+	guard(callback, func() error {
+		s, err := f()
+		if err == nil {
+			cs, err = intern(s)
+		}
+		return err
+	})
+	return cs
+}
+
+// guardVoid is guard for callbacks that cannot fail.
+func guardVoid(callback string, f func()) {
+	guard(callback, func() error { f(); return nil })
+}
+
+// visibleNUL lets a message with NUL bytes be logged whole.
+func visibleNUL(s string) string { return strings.ReplaceAll(s, "\x00", `\x00`) }
+
+// Debug (nbdkit_debug) writes s to the log if the server runs with -v. It may
+// be called from any goroutine.
+func Debug(s string) {
+	cs := C.CString(visibleNUL(s))
+	defer cfree(unsafe.Pointer(cs))
+	C.gonbdkit_debug(cs)
+}
+
+// Error (nbdkit_error) writes s to the log: standard error, or syslog when the
+// server is in the background. The errors that callbacks return are logged
+// anyway. It may be called from any goroutine.
+func Error(s string) {
+	cs := C.CString(visibleNUL(s))
+	defer cfree(unsafe.Pointer(cs))
+	C.gonbdkit_error(cs)
 }

@@ -30,14 +30,11 @@ func (e *Exports) Add(name, description string) error {
 		return err
 	}
 	defer free()
-	var cdescription *C.char
-	if description != "" {
-		var free func()
-		if cdescription, free, err = cstring("nbdkit_add_export", description); err != nil {
-			return err
-		}
-		defer free()
+	cdescription, freeDescription, err := cstring("nbdkit_add_export", description)
+	if err != nil {
+		return err
 	}
+	defer freeDescription()
 	if r, err := C.nbdkit_add_export(e.list, cname, cdescription); r == -1 {
 		return fmt.Errorf("nbdkit_add_export: %q: %w", name, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"syscall"
 	"time"
 	"unsafe"
@@ -121,4 +122,36 @@ func IsTLS() (bool, error) {
 		return false, errors.New("nbdkit_is_tls: no client")
 	}
 	return r != 0, nil
+}
+
+// AbsolutePath (nbdkit_absolute_path) makes path absolute: it is relative to the
+// directory that nbdkit was started in. Unlike the C function it works at any
+// time, even after the server has gone into the background, where its working
+// directory is "/".
+func AbsolutePath(path string) (string, error) {
+	if path == "" {
+		return "", fmt.Errorf("nbdkit_absolute_path: the path is empty: %w", syscall.EINVAL)
+	}
+	if filepath.IsAbs(path) {
+		return path, nil
+	}
+	dir := C.gonbdkit_start_directory
+	if dir == nil {
+		return "", fmt.Errorf("nbdkit_absolute_path: %s: the directory that nbdkit was started in could not be determined", path)
+	}
+	return C.GoString(dir) + "/" + path, nil
+}
+
+// Realpath (nbdkit_realpath) is AbsolutePath with all symbolic links resolved.
+// The path must exist.
+func Realpath(path string) (string, error) {
+	abs, err := AbsolutePath(path)
+	if err != nil {
+		return "", fmt.Errorf("nbdkit_realpath: %w", err)
+	}
+	real, err := filepath.EvalSymlinks(abs)
+	if err != nil {
+		return "", fmt.Errorf("nbdkit_realpath: %w", err)
+	}
+	return real, nil
 }

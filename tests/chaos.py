@@ -44,7 +44,7 @@ COMMANDS = [
 ]
 
 
-def wait_for(what, condition, seconds=30):
+def wait_for(what, condition, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

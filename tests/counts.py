@@ -12,7 +12,7 @@ import time
 OPEN, SHUT, IN_FLIGHT = 1 << 32, 0, (1 << 32) - 1
 DEPTH = 16
 
-signal.alarm(120)  # a request or a client that does not end
+signal.alarm(600)  # a request or a client that does not end
 
 
 def connect(export, sock="sock"):
@@ -232,7 +232,7 @@ finish(h, held)
 got = Counts("", "slow")
 check("the write", got.direct, (0, 0, 1, 4))
 check("times above 2^17 microseconds, and others", (sum(got.times[18:]), sum(got.times[:18])), (1, 0))
-if not 200e6 <= got.sum <= 120e9:  # from the sleep to the alarm
+if not 200e6 <= got.sum <= 600e9:  # from the sleep to the alarm
     raise SystemExit("the times' sum: %d ns" % got.sum)
 h.shutdown()
 control.shutdown()

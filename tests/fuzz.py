@@ -32,7 +32,7 @@ import time
 import nbd
 
 WORKERS = 6
-PATIENCE = 30  # seconds, for what should take none
+PATIENCE = 300  # seconds, for what should take none
 
 # The protocol, as far as a client speaks it.
 CAN_FIXED, CAN_NO_ZEROES = 1, 2
@@ -408,6 +408,9 @@ def main():
         clients.append((p, count))
     fuzzer = Fuzzer(path, size, seconds, sessions, seed)
     error = fuzzer.run()
+    deadline = time.monotonic() + PATIENCE
+    while any(p.is_alive() and count.value < 20 for p, count in clients) and time.monotonic() < deadline:
+        time.sleep(0.1)
     stop.set()
     problems = [error] if error else []
     for p, count in clients:

@@ -19,7 +19,7 @@ SIZE = 1 << 20
 BLOCKS = SIZE // BLOCK
 
 
-def connect(sock, name, patience=60):
+def connect(sock, name, patience=300):
     """A connection to the session, as soon as the server gives it."""
     end = time.monotonic() + patience
     while True:

@@ -178,7 +178,7 @@ kill_at() {
 clients() {
     local plain
     export work bricks top_srcdir
-    for plain in fail wait_for gluster_cli cut_off connected_again brick_pid kill_brick \
+    for plain in fail wait_for within gluster_cli cut_off connected_again brick_pid kill_brick \
         start_bricks healed heal kill_at; do
         # shellcheck disable=SC2163 # the function of that name
         export -f "$plain"

@@ -4,10 +4,9 @@
 #
 # The Go tests of the bindings, a module of its own.
 
-TMPDISK_TEST_TIMEOUT=900
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 use_go
 cd nbdkit
-"$GO" test ./...
+"$GO" test -timeout=1h ./...

@@ -4,9 +4,8 @@
 #
 # The Go tests of the plugin's own packages.
 
-TMPDISK_TEST_TIMEOUT=900
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 use_go
-"$GO" test ./...
+"$GO" test -timeout=1h ./...

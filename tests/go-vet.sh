@@ -4,7 +4,6 @@
 #
 # go vet has nothing to say about either module.
 
-TMPDISK_TEST_TIMEOUT=900
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

@@ -140,7 +140,7 @@ def refused(address, name=""):
         return
     sys.exit("%s was not refused" % address)
 def wait_for(name):
-    for i in range(600):
+    for i in range(3000):
         if os.path.exists(name):
             return
         time.sleep(0.05)

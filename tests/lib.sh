@@ -100,7 +100,7 @@ supervise() {
     mkdir -p "$dir/tmp.d/default" "$dir/work"
     trap : INT TERM HUP
     /usr/bin/python3 "$top_srcdir/tests/watch.py" "$dir" "${TMPDISK_TEST_TIMEOUT:-180}" \
-        3600 bash "$0" "$@" || status=$?
+        bash "$0" "$@" || status=$?
     # Processes first: they may hold a mount, and still write to TMPDIR.
     check_processes || status=1
     check_mounts || status=1

@@ -4,7 +4,6 @@
 #
 # No shell script gives shellcheck anything to say.
 
-TMPDISK_TEST_TIMEOUT=600
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

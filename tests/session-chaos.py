@@ -40,7 +40,7 @@ def read_notes(name):
 
 
 def connect(name):
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300
     while True:
         h = nbd.NBD()
         h.set_export_name("swap/" + name)

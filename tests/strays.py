@@ -63,7 +63,7 @@ def main():
     directory = os.fsencode(sys.argv[1])
     left = strays(directory)
     asleep = 0
-    for _ in range(600):
+    for _ in range(3000):
         if not left or asleep == 20:
             break
         time.sleep(0.1)

@@ -15,7 +15,7 @@ serve "$plugin" size=1M type=swap client-disks=200
 all_free() {
     talk <<'PYTHON'
 clients = []
-for i in range(400):
+for i in range(3000):
     try:
         clients.append(connect(""))
     except nbd.Error:

@@ -36,7 +36,7 @@ refused(three)
 refused(two)
 clients.pop(0).shutdown()
 refused(three)
-for i in range(200):    # nbdkit closes the socket first, and then the disk
+for i in range(3000):    # nbdkit closes the socket first, and then the disk
     try:
         clients.append(connect(two))
         break

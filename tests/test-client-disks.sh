@@ -28,7 +28,7 @@ def as_user(uid, f):
 
 def soon(f):
     """nbdkit closes the socket first, and then the disk."""
-    for i in range(200):
+    for i in range(3000):
         try:
             return f()
         except nbd.Error:
@@ -68,7 +68,7 @@ for i in range(2):
                 connect("")
             except nbd.Error:   # the disks above were closed just now
                 time.sleep(0.05)
-for i in range(200):
+for i in range(3000):
     if begun() == before + 2:
         break
     time.sleep(0.05)

@@ -9,7 +9,7 @@
 . "$(dirname "$0")/netns.sh"
 
 two_machines
-serve_tcp "$plugin" size=100M client-timeout=4s
+serve_tcp "$plugin" size=100M client-timeout=10s
 # Only what aio_notify_write sends is sent: nothing reads.
 for network in up down; do
     client '

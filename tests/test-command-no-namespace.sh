@@ -24,8 +24,16 @@ export OLD_PATH
 PATH=$work:$PATH
 
 # shellcheck disable=SC2016 # for the command
-serve "$plugin" size=10M work="$work" how="$work/how" command-timeout=3s \
-    command="$group_leavers"'. "$how"; mkfs.ext4 -q -F "$disk"'
+args=("$plugin" size=10M work="$work" how="$work/how"
+    command="$group_leavers"'. "$how"; mkfs.ext4 -q -F "$disk"')
+serve "${args[@]}" command-timeout=5s
+echo 'sleep 1000' >how
+refused
+has "$log" 'timed out after 5s, which command-timeout allows'
+wait_for 5 none_left || fail "$(left) processes after a time-out"
+stop_server "$server"
+
+serve "${args[@]}"
 echo : >how
 exercise
 has "$log" 'commands are contained only by their process group'
@@ -34,10 +42,6 @@ echo 'exit 3' >how
 refused
 has "$log" 'exit code 3'
 wait_for 5 none_left || fail "$(left) processes after a failure"
-echo 'sleep 1000' >how
-refused
-has "$log" 'timed out after 3s, which command-timeout allows'
-wait_for 5 none_left || fail "$(left) processes after a time-out"
 
 # shellcheck disable=SC2016 # for the command
 echo 'setsid -f sh -c "echo \$\$ >\"$work/pid\"; sleep 1000; :"

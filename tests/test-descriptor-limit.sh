@@ -42,7 +42,7 @@ def goes_on(i, c):
 def disks():
     return len(json.load(open(os.environ["status"]))["disks"])
 def until(f):
-    for i in range(600):
+    for i in range(3000):
         try:
             if f():
                 return

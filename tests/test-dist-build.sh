@@ -5,7 +5,6 @@
 # A release that is made of a release is the same byte for byte. It builds without
 # a network, and the plugin is the same wherever, whenever and by whom it is built.
 
-TMPDISK_TEST_TIMEOUT=900
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

@@ -15,7 +15,7 @@ rejected() {
     for mode in -f ''; do
         status=0
         # shellcheck disable=SC2086 # no argument if empty
-        timeout 20 nbdkit $mode -U "$work/sock" -P "$work/pid" "$plugin" size=1M "$@" \
+        timeout 300 nbdkit $mode -U "$work/sock" -P "$work/pid" "$plugin" size=1M "$@" \
             2>err.log || status=$?
         [ "$status" -eq 1 ] || fail "status $status, want 1: nbdkit $mode $*"
         has err.log "$text"

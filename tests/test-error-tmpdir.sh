@@ -13,7 +13,7 @@ chmod 777 "$TMPDIR"
 for mode in -f ''; do
     status=0
     # shellcheck disable=SC2086 # no argument if empty
-    timeout 20 nbdkit $mode -U "$work/sock" "$plugin" size=1M 2>err.log || status=$?
+    timeout 300 nbdkit $mode -U "$work/sock" "$plugin" size=1M 2>err.log || status=$?
     [ "$status" -eq 1 ] || fail "status $status, want 1: nbdkit $mode"
     has err.log "TMPDIR: $TMPDIR: mode 0777"
     has err.log "chmod +t"

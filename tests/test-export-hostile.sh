@@ -30,7 +30,7 @@ for option in 6, 7, 1: # INFO, GO, EXPORT_NAME
     for name in names + [b"a", b"a/token"]:
         s = socket.socket(socket.AF_UNIX)
         s.connect(os.environ["sock"])
-        s.settimeout(20)
+        s.settimeout(300)
         rest(s, 18)
         s.sendall(struct.pack(">I", 3))
         data = name if option == 1 else struct.pack(">I", len(name)) + name + b"\0\0"

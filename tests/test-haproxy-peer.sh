@@ -44,7 +44,7 @@ else:
 
 third, fourth = connect("10.7.0.3"), connect("10.7.0.4")
 refused("10.7.0.5")                         # that would be the balancer's fourth
-for i in range(200):
+for i in range(3000):
     disks = json.load(open("status.json"))["disks"]
     if len(disks) == 3:
         break

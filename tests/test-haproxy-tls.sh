@@ -62,7 +62,7 @@ nothing(lambda: connect("10.7.0.1", "swap/one"))
 want(over_tls("seat1", "swap/one").pread(4, 4096), b"mine")
 
 disks = []
-for i in range(200):
+for i in range(3000):
     disks = json.load(open("status.json"))["disks"]
     if disks:
         break

@@ -5,7 +5,6 @@
 # Once the first client has been served, 1,000 more of a built-in type cost no
 # process: the server starts only threads.
 
-TMPDISK_TEST_TIMEOUT=600 # strace is slow where each client has 17 threads
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

@@ -6,7 +6,6 @@
 # that is not theirs, whatever clients do. (The race detector cannot be loaded
 # into nbdkit.)
 
-TMPDISK_TEST_TIMEOUT=300
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=goplugin.sh

@@ -19,7 +19,7 @@ fails() {
     local text=$1 status=0
     shift
     rm -f "$sock"
-    timeout 20 nbdkit "$@" </dev/null >stdout 2>"$log" || status=$?
+    timeout 300 nbdkit "$@" </dev/null >stdout 2>"$log" || status=$?
     [ "$status" -eq 1 ] || fail "$FAULTY: nbdkit $*: got exit status $status, want 1"
     [ ! -s stdout ] || fail "nbdkit $*: something on standard output"
     has "$log" "error: $text"

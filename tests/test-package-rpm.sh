@@ -6,7 +6,6 @@
 # what the packages promise. The versions in packaging/ are those of the plugin and
 # of what it is built with.
 
-TMPDISK_TEST_TIMEOUT=900
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 

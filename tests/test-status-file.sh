@@ -43,11 +43,11 @@ def written():
     text = json.load(open(sys.argv[1]))["server"]["written"]
     return datetime.datetime.strptime(text.rstrip("Z")[:26].ljust(26, "0"), "%Y-%m-%dT%H:%M:%S.%f")
 def next_one(after):
-    for i in range(600):
+    for i in range(3000):
         if written() != after:
             return written()
         time.sleep(0.1)
-    sys.exit("not written for a minute")
+    sys.exit("not written for five minutes")
 first = next_one(written())
 second = next_one(first)
 print(second - first)

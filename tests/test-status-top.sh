@@ -23,7 +23,7 @@ def shown():
     p = subprocess.run(["$top", "--once", "run"], capture_output=True, text=True)
     return p.stdout
 def until(text):
-    for i in range(600):
+    for i in range(3000):
         if text in shown():
             return
         time.sleep(0.05)

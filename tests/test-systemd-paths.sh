@@ -61,7 +61,7 @@ contained() {
 h.set_export_name(os.environ[\"export\"])
 h.connect_unix(os.environ[\"unixsocket\"])
 h.pwrite(b\"x\", 0)" || exit
-            for i in $(seq 100); do
+            for i in $(seq 1500); do
                 eval "$condition" && exit
                 sleep 0.1
             done

@@ -25,6 +25,6 @@ stop_server "$server"
 
 # What root may write to but nobody may not is found out by the server itself.
 chown root "$templates"
-! timeout 20 nbdkit -f -u nobody -U "$work/sock" "$plugin" size=1M \
+! timeout 300 nbdkit -f -u nobody -U "$work/sock" "$plugin" size=1M \
     template-dir="$templates" 2>err.log || fail "the server runs"
 has err.log "parameter template-dir: $templates: not writable by user $uid"

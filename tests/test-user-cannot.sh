@@ -16,7 +16,7 @@ install -m 755 "$plugin" "$TMPDISK_TEST_DIR/tmpdisk.so"
 fails() {
     local text=$1 status=0
     shift
-    timeout 20 nbdkit -u nobody -U "$work/sock" "$TMPDISK_TEST_DIR/tmpdisk.so" size=10M \
+    timeout 300 nbdkit -u nobody -U "$work/sock" "$TMPDISK_TEST_DIR/tmpdisk.so" size=10M \
         "$@" >run.log 2>&1 || status=$?
     [ "$status" -eq 1 ] || fail "$*: got exit status $status, want 1"
     has run.log "error: parameter $text"

@@ -19,7 +19,7 @@
 //	server.go      openIn: who the client is; the session's key
 //	               connect: register counts the client, or it has too many disks
 //	sessions.go    openSession: session returns the disk that waits, or is in use;
-//	space.go       or, if there is none: enough must be free (minfree),
+//	liveexport.go  or, if there is none: enough must be free (minfree),
 //	               supply makes a disk, and session keeps it from now on
 //	server.go      connect: requests are counted and limited (requests.go)
 //	refusal.go     refuse: an error of any of these is counted by its kind, and logged
@@ -36,6 +36,8 @@
 //
 // Without a token, the register forgets the disk. Then supply takes it: one that was
 // not used is another client's, any other is closed, and its space is free.
+//
+// stop.go ends all at once, and leaves behind what hangs.
 //
 // # Concurrency
 //

@@ -78,6 +78,7 @@ type Server struct {
 	budget     *descriptors.Budget
 	spaces     *minfree.Spaces
 	filesystem *fsprobe.Result // of TMPDIR; nil if it could not be tried
+	patience   time.Duration   // of Stop; other than stopPatience in tests only
 }
 
 // NewServer returns a server of this version of the plugin for cfg, which must be
@@ -94,6 +95,7 @@ func NewServer(cfg *config.Config, host Host, version string) *Server {
 		keepalive: keepalive.New(cfg.ClientTimeout, host.Debug),
 		budget:    descriptors.New(),
 		spaces:    minfree.New(),
+		patience:  stopPatience,
 	}
 	s.sessionDir = cmp.Or(cfg.Session.Dir, s.tmpdir)
 	s.register = register.New(s.clients, cfg.Limits)
@@ -271,25 +273,6 @@ func (s *Server) Close(c *Connection) {
 	}
 	c.client.Done() // a file takes its time to go, for which no client need wait
 	c.export.disks.Return(c.fresh)
-}
-
-// Stop ends what is being made and drops what is ready (nbdkit's .cleanup).
-func (s *Server) Stop() {
-	s.stopping.Store(true)
-	if s.sessions != nil {
-		s.sessions.Stop()
-	}
-	if s.exports != nil {
-		s.exports.Stop()
-	}
-	if s.own != nil {
-		s.own.disks.Stop(errEnding)
-	}
-	s.ending.Wait()
-	if s.reporter != nil {
-		s.reporter.Stop()
-	}
-	s.log.Stop()
 }
 
 // catchFileSizeSignal keeps the server alive where its resource limits, or the

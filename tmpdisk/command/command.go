@@ -40,6 +40,9 @@ type Command struct {
 	// Said, if not nil, is told what a script wrote to standard error that
 	// succeeded.
 	Said func(text string)
+	// Left, if not nil, is told what of it could not be killed, which the error says
+	// as well.
+	Left func(error)
 }
 
 // Run runs the script and waits until nothing that it started is alive.
@@ -106,6 +109,9 @@ func (c *Command) result(err, left error, text string) error {
 		c.Said(text)
 	}
 	if left != nil {
+		if c.Left != nil {
+			c.Left(left)
+		}
 		err = errors.Join(err, fmt.Errorf("command: clean up: %w", left))
 	}
 	return err

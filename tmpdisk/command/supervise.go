@@ -144,10 +144,6 @@ func (p *process) await(ctx context.Context, timeout time.Duration) error {
 // end kills whatever is left of the command and waits until it is gone. It returns
 // how the process ended.
 func (p *process) end() (*os.ProcessState, error) {
-	// Only a process that the kernel itself has blocked, on a dead NFS
-	// server say, or a machine with far too much to do, takes longer than an
-	// instant.
-	const patience = 30 * time.Second
 	pid := p.cmd.Process.Pid
 	if !p.way.namespaced() {
 		unix.Kill(-pid, unix.SIGKILL)
@@ -166,8 +162,8 @@ func (p *process) end() (*os.ProcessState, error) {
 	select {
 	case <-reaped:
 		return p.cmd.ProcessState, nil
-	case <-time.After(patience):
-		return nil, fmt.Errorf("process %d: blocked in the kernel, still alive %v after it was killed", pid, patience)
+	case <-time.After(sys.DeathPatience):
+		return nil, fmt.Errorf("process %d: blocked in the kernel, still alive %v after it was killed", pid, sys.DeathPatience)
 	}
 }
 

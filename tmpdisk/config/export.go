@@ -14,6 +14,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/export"
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/status"
 )
 
 // HasDisk reports whether this is the configuration of a disk. That of a command
@@ -117,6 +118,26 @@ func (c *Config) CheckFiles() error {
 	})
 	if err != nil {
 		return &parameterError{"export-dir", err}
+	}
+	return nil
+}
+
+// checkReports looks whether the files can be written.
+func (c *Config) checkReports() error {
+	if c.StatusFile != "" {
+		if err := status.Check(c.StatusFile); err != nil {
+			return &parameterError{"status-file", err}
+		}
+	}
+	if c.MetricsFile == "" {
+		return nil
+	}
+	err := status.CheckMetrics(c.MetricsFile)
+	if c.MetricsFile == c.StatusFile {
+		err = errors.New("the same file as status-file: give it another name")
+	}
+	if err != nil {
+		return &parameterError{"metrics-file", err}
 	}
 	return nil
 }

@@ -220,6 +220,18 @@ func (c *Config) parseClientTimeout(value string) error {
 	return nil
 }
 
+func (c *Config) parseClientRate(value string) error {
+	n, err := c.host.ParseSize(value)
+	if err == nil && n == 0 {
+		err = errors.New("a client could do nothing")
+	}
+	if err != nil {
+		return fmt.Errorf("%q: %w: give bytes a second, as in client-rate=50M", value, err)
+	}
+	c.Limits.Rate = uint64(n)
+	return nil
+}
+
 func (c *Config) parseMinFree(value string) error {
 	m, err := c.readMinFree(strings.TrimSpace(value))
 	if err != nil {
@@ -243,4 +255,14 @@ func (c *Config) readMinFree(text string) (minfree.Limit, error) {
 	}
 	n, err := c.host.ParseSize(text)
 	return minfree.Limit{Bytes: uint64(n)}, err
+}
+
+// gone are the parameters that earlier versions had, and what to use instead. They
+// are refused by name: a server must not start with one of them without effect.
+var gone = map[string]string{
+	"session-forget": "it is known for a day that a session is lost: leave it out",
+	"command-uids":   "use command-user=LOW-HIGH",
+	"template-keep":  "templates that nobody has used for 30 days are removed: leave it out",
+	"template-uuid": "each disk has a UUID of its own: leave it out, " +
+		"or give command= with mkfs -U for one UUID for all",
 }

@@ -69,8 +69,8 @@ func parseDays(name, value string) (time.Duration, error) {
 	return time.Duration(n) * day, nil
 }
 
-// into is the parse of the parameter called name that stores in field what read makes
-// of a value.
+// into returns the parse function of the parameter called name: it stores in field what
+// read makes of the value.
 func into[T any](name string, read func(name, value string) (T, error), field func(*Config) *T) func(*Config, string) error {
 	return func(c *Config, value string) (err error) {
 		*field(c), err = read(name, value)
@@ -78,8 +78,8 @@ func into[T any](name string, read func(name, value string) (T, error), field fu
 	}
 }
 
-// path is the parse of a path, which is stored in field as an absolute one. The remedy
-// is for an empty one.
+// path returns the parse function of a path: it stores in field an absolute one. remedy
+// says what to do about an empty value.
 func path(field func(*Config) *string, remedy string) func(*Config, string) error {
 	return func(c *Config, value string) error {
 		if value == "" {
@@ -90,7 +90,7 @@ func path(field func(*Config) *string, remedy string) func(*Config, string) erro
 	}
 }
 
-// either reads a value that is one of two: is it the second?
+// either reads a value that must be first or second, and returns whether it is second.
 func either(first, second string) func(name, value string) (bool, error) {
 	return func(_, value string) (bool, error) {
 		if value != first && value != second {
@@ -110,4 +110,33 @@ func count(low, high int) func(name, value string) (int, error) {
 		}
 		return int(n), nil
 	}
+}
+
+// What is less than this was most likely meant to have another unit.
+const (
+	leastMinFree = 1 << 20
+	leastRate    = 4 << 10
+	leastGrace   = time.Second
+)
+
+// Warnings are about values that may be given and that nobody means, one line each: what
+// they come to, and what to write instead. Those of an export are without those that the
+// command line has already.
+func (c *Config) Warnings() (lines []string) {
+	warn := func(name, format string, args ...any) {
+		if c.own == nil || c.own[name] {
+			lines = append(lines, "parameter "+name+": "+fmt.Sprintf(format, args...))
+		}
+	}
+	if n := c.MinFree.Bytes; n > 0 && n < leastMinFree {
+		warn("min-free", "this is %d bytes, which keeps nobody out: give a unit as in min-free=10G, or a part of the filesystem as in min-free=5%%", n)
+	}
+	if n := c.Limits.Rate; n > 0 && n < leastRate {
+		warn("client-rate", "this is %d bytes a second, at which a block of 4096 bytes takes %v: give a unit as in client-rate=50M",
+			n, time.Duration(4096*float64(time.Second)/float64(n)).Round(time.Second/10))
+	}
+	if d := c.Session.Grace; d > 0 && d < leastGrace {
+		warn("session-grace", "this is %v, after which a client that has lost its connection has lost its disk: give a time as in session-grace=10m", d)
+	}
+	return lines
 }

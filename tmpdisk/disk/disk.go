@@ -29,8 +29,12 @@ type Disk struct {
 	preferred uint32
 	readOnly  bool
 	debug     func(string)
-	onClose   func() error // or nil
-	linked    string       // see SetLinked
+
+	// Linked, if not "", says which name of the file stays, so that others may have it
+	// as well. OnClose, if not nil, is called by Close once the file is closed. Both
+	// are set before the first request.
+	Linked  string
+	OnClose func() error
 
 	touched atomic.Bool
 	closed  atomic.Bool
@@ -246,22 +250,11 @@ func (d *Disk) touch() {
 	}
 }
 
-// SetLinked notes that the file has a name that stays, so that others may have
-// it as well: to says which. It must come before the first request.
-func (d *Disk) SetLinked(to string) { d.linked = to }
-
-// Linked is what SetLinked was called with; "" if it was not.
-func (d *Disk) Linked() string { return d.linked }
-
 // Named reports whether it is a file that has a name now.
 func (d *Disk) Named() bool {
 	var st unix.Stat_t
 	return !d.isDevice && unix.Fstat(d.fd, &st) == nil && st.Nlink > 0
 }
-
-// OnClose has Close call f once the file is closed, and return its error as
-// well. It must come before the first request.
-func (d *Disk) OnClose(f func() error) { d.onClose = f }
 
 // Close frees the disk and, with it, its space (nbdkit's .close). Closing
 // twice is harmless.
@@ -276,8 +269,8 @@ func (d *Disk) Close() error {
 	if err != nil {
 		err = fmt.Errorf("close: %w", err)
 	}
-	if d.onClose != nil {
-		err = errors.Join(err, d.onClose())
+	if d.OnClose != nil {
+		err = errors.Join(err, d.OnClose())
 	}
 	return err
 }

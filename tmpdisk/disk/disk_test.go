@@ -107,13 +107,13 @@ func TestDiskOnClose(t *testing.T) {
 	d := blankDisk(t, t.TempDir(), 1)
 	held := errors.New("held")
 	calls := 0
-	d.OnClose(func() error {
+	d.OnClose = func() error {
 		calls++
 		if _, err := unix.FcntlInt(uintptr(d.fd), unix.F_GETFD, 0); err != unix.EBADF {
 			t.Errorf("got %v, want the file closed before", err)
 		}
 		return held
-	})
+	}
 	if err := d.Close(); !errors.Is(err, held) {
 		t.Errorf("got %v, want %v", err, held)
 	}

@@ -69,7 +69,7 @@ func (c *Caster) Start() { c.attempt() }
 
 // Stop ends mkfs, for the reason why, and waits until it has ended.
 func (c *Caster) Stop(why error) {
-	c.cancel(why)
+	c.End(why)
 	c.mu.Lock()
 	a := c.making
 	c.mu.Unlock()
@@ -80,6 +80,9 @@ func (c *Caster) Stop(why error) {
 		s.base.Release()
 	}
 }
+
+// End is Stop, but does not wait.
+func (c *Caster) End(why error) { c.cancel(why) }
 
 // Casts reports whether a disk can be had at once.
 func (c *Caster) Casts() bool {

@@ -82,11 +82,11 @@ func (m *Maker) inWorkdir(fill func(*workdir.Dir) error) (*disk.Disk, error) {
 	to := linkedTo(w, m.opts.Dir)
 	rmErr := w.Remove()
 	if d != nil && to != "" && d.Named() {
-		d.SetLinked(to)
+		d.Linked = to
 	}
 	switch held := errors.Is(rmErr, workdir.ErrHeld); {
 	case held && d != nil:
-		d.OnClose(w.RemoveClosed)
+		d.OnClose = w.RemoveClosed
 		rmErr = nil
 	case held:
 		rmErr = w.RemoveClosed() // of a command that was killed
@@ -124,6 +124,11 @@ func (m *Maker) run(ctx context.Context, w *workdir.Dir, user *users.User) (err 
 	}
 	c := newScript(m.opts.Config, w.Disk())
 	c.Said = func(text string) { m.opts.Debug("command wrote: " + text) }
+	c.Left = func(what error) {
+		if ctx.Err() != nil { // there may be nobody whom the error is for
+			m.opts.Error(fmt.Sprintf("command: %v", what))
+		}
+	}
 	if user != nil {
 		// Nothing of the user runs yet, so the path still stands for what the
 		// server has just made.

@@ -56,6 +56,23 @@ type poolBench struct {
 	errors []string
 }
 
+// newPool is New for tests that leave options out.
+func newPool(opts Options[*fakeDisk], makeDisk func(context.Context) (*fakeDisk, error)) *Pool[*fakeDisk] {
+	if opts.Room == nil {
+		opts.Room = func() error { return nil }
+	}
+	if opts.Fresh == nil {
+		opts.Fresh = func(*fakeDisk) bool { return true }
+	}
+	if opts.Debug == nil {
+		opts.Debug = testkit.Quiet
+	}
+	if opts.LogError == nil {
+		opts.LogError = testkit.Quiet
+	}
+	return New(opts, makeDisk)
+}
+
 func newPoolBench(t *testing.T, opts Options[*fakeDisk]) *poolBench {
 	t.Helper()
 	b := &poolBench{t: t, clock: testkit.NewClock(), makes: make(chan *fakeMake, 10000)}
@@ -65,7 +82,7 @@ func newPoolBench(t *testing.T, opts Options[*fakeDisk]) *poolBench {
 		defer b.mu.Unlock()
 		b.errors = append(b.errors, s)
 	}
-	b.Pool = New(opts, func(ctx context.Context) (*fakeDisk, error) {
+	b.Pool = newPool(opts, func(ctx context.Context) (*fakeDisk, error) {
 		m := &fakeMake{ctx: ctx, end: make(chan outcome[*fakeDisk], 1), deaf: b.deaf}
 		b.makes <- m
 		if m.deaf {

@@ -4,7 +4,6 @@
 package pool
 
 import (
-	"runtime"
 	"slices"
 	"sync"
 )
@@ -35,11 +34,8 @@ type seat struct {
 	granted bool   // holds a slot that the pool has not taken yet
 }
 
-// NewJobs returns n slots; if n is below 1, one for each CPU.
+// NewJobs returns n slots, one at the least.
 func NewJobs(n int) *Jobs {
-	if n < 1 {
-		n = runtime.NumCPU()
-	}
 	return &Jobs{slots: n, free: n}
 }
 

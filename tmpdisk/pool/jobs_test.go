@@ -218,7 +218,7 @@ func TestJobsStorm(t *testing.T) {
 	}
 	var all sync.WaitGroup
 	for i := range pools {
-		p := New(Options[*fakeDisk]{Spares: i, Jobs: jobs}, func(context.Context) (*fakeDisk, error) {
+		p := newPool(Options[*fakeDisk]{Spares: i, Jobs: jobs}, func(context.Context) (*fakeDisk, error) {
 			work()
 			return &fakeDisk{}, nil
 		})

@@ -127,7 +127,7 @@ func (p *Pool[T]) run(ctx context.Context, m *maker[T]) {
 			p.made(m, disk, began)
 		}
 	}()
-	if m.spare && p.opts.Room != nil {
+	if m.spare {
 		if full := p.opts.Room(); full != nil {
 			m.noRoom, err = true, full
 			return

@@ -178,7 +178,7 @@ func TestPoolMakerDoesNotReturn(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var calls atomic.Int32
-			p := New(Options[*fakeDisk]{Jobs: NewJobs(1)}, func(context.Context) (*fakeDisk, error) {
+			p := newPool(Options[*fakeDisk]{Jobs: NewJobs(1)}, func(context.Context) (*fakeDisk, error) {
 				if calls.Add(1) == 1 {
 					tt.how()
 				}

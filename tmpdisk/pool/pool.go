@@ -31,22 +31,20 @@ type Disk interface {
 	Close() error
 }
 
-// Options say how many disks to make and whom to ask and tell. The zero value
-// keeps no spare disks, runs one maker for each CPU, and is silent.
+// Options say how many disks to make and whom to ask and tell.
 type Options[T Disk] struct {
 	Spares int   // disks to keep ready
-	Jobs   *Jobs // limits the makers; nil means one for each CPU, of this pool alone
+	Jobs   *Jobs // limits the makers
 
 	// Room returns an error if there is no room for a spare disk now. It is
-	// called before each spare disk is made. nil means that there is room.
+	// called before each spare disk is made.
 	Room func() error
 	// Fresh reports whether a client may still get this disk. It is called
-	// for each disk that is taken off the shelf or put back. nil means that
-	// no disk goes out of date.
+	// for each disk that is taken off the shelf or put back.
 	Fresh func(T) bool
 
-	Debug    func(string) // a line for nbdkit -v; nil discards it
-	LogError func(string) // a line for the log; nil discards it
+	Debug    func(string) // a line for nbdkit -v
+	LogError func(string) // a line for the log
 
 	clock sys.Clock // nil but in tests
 }
@@ -87,18 +85,6 @@ type outcome[T Disk] struct {
 // New returns a pool of disks that makeDisk makes. It makes none before Start
 // or Get. makeDisk must return soon after its context is cancelled.
 func New[T Disk](opts Options[T], makeDisk func(context.Context) (T, error)) *Pool[T] {
-	if opts.Jobs == nil {
-		opts.Jobs = NewJobs(0)
-	}
-	if opts.Fresh == nil {
-		opts.Fresh = func(T) bool { return true }
-	}
-	if opts.Debug == nil {
-		opts.Debug = func(string) {}
-	}
-	if opts.LogError == nil {
-		opts.LogError = func(string) {}
-	}
 	opts.clock = sys.ClockOr(opts.clock)
 	p := &Pool[T]{opts: opts, makeDisk: makeDisk, refill: newRefill()}
 	p.seat.wake = p.granted
@@ -211,7 +197,14 @@ func (p *Pool[T]) Retire() {
 // shelf, and waits until all makers have returned. Disks that clients hold stay
 // theirs until Put. Stopping again is harmless, and waits too.
 func (p *Pool[T]) Stop() {
+	p.End()
+	p.returned.Wait()
+}
+
+// End is Stop, but does not wait for the makers.
+func (p *Pool[T]) End() {
 	p.mu.Lock()
+	defer p.unlock()
 	p.stopped = true
 	for _, m := range p.makers {
 		m.cancel(ErrStopped)
@@ -221,8 +214,6 @@ func (p *Pool[T]) Stop() {
 	}
 	p.clear(shuttingDown)
 	p.fill()
-	p.unlock()
-	p.returned.Wait()
 }
 
 // Stats are how busy a pool is.

@@ -153,7 +153,7 @@ func TestPoolUntouchedGoesToWhoWaits(t *testing.T) {
 
 func TestPoolTouchedNeverReused(t *testing.T) {
 	var ids atomic.Int64
-	p := New(Options[*fakeDisk]{Spares: 3, Jobs: NewJobs(2)}, func(context.Context) (*fakeDisk, error) {
+	p := newPool(Options[*fakeDisk]{Spares: 3, Jobs: NewJobs(2)}, func(context.Context) (*fakeDisk, error) {
 		return &fakeDisk{id: ids.Add(1)}, nil
 	})
 	p.Start()
@@ -186,7 +186,7 @@ func TestPoolStorm(t *testing.T) {
 		const jobs, storm = 3, 1000
 		var running, most, made atomic.Int64
 		var disks sync.Map
-		p := New(Options[*fakeDisk]{Spares: spares, Jobs: NewJobs(jobs)}, func(context.Context) (*fakeDisk, error) {
+		p := newPool(Options[*fakeDisk]{Spares: spares, Jobs: NewJobs(jobs)}, func(context.Context) (*fakeDisk, error) {
 			n := running.Add(1)
 			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 			}

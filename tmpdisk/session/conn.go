@@ -143,7 +143,10 @@ func (c *Conn) piece(r disk.Request) error {
 	case err != nil && r.Op.Modifies() && (s.sync && lost(err) || s.claim.Lease != nil && keep.CutOff(err)):
 		s.fail(err)
 	}
-	return known(err)
+	if err == nil || errors.Is(err, keep.ErrOvertaken) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", unix.EIO, err) // clients know no ENOENT
 }
 
 // lost reports whether the filesystem may have lost what it had taken.

@@ -45,6 +45,8 @@
 //	             is asked about the disks of connected clients, too.
 //	waiting.go   The disk is a waiter, and the key is in nobody's hands. The timer is set
 //	             to the end of its grace, and what is beyond Max is evicted.
+//	sessions.go  find, at the start and every few minutes: what is in the directory and
+//	             in nobody's hands waits, however it came there.
 //
 // # Policies
 //
@@ -84,8 +86,8 @@
 //
 // If another server takes a disk that waits here, this server hears of it when its own
 // client asks for the disk, or when its grace here is over, and calls Gone then. If the
-// disk waits again later, this server calls Found when it next looks. Two servers that
-// share a directory may both count a disk that waits.
+// disk waits again later, this server calls Found when it next looks. Servers that share
+// a directory look after each other's disks, and may both count one that waits.
 //
 // # Concurrency
 //

@@ -6,12 +6,15 @@ package session
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
@@ -96,8 +99,9 @@ func TestFlushWhileTheRecordIsAway(t *testing.T) {
 				if err := errors.Join(c.Flush(), tt.away(path)); err != nil {
 					t.Fatal(err)
 				}
-				if err := c.Flush(); err == nil {
-					t.Error("a flush succeeds without a record")
+				var first syscall.Errno // is what the client is told
+				if err := c.Flush(); !errors.As(err, &first) || first != unix.EIO {
+					t.Errorf("a flush without a record: got %v, want EIO", err)
 				}
 				if err := tt.back(path); err != nil {
 					t.Fatal(err)
@@ -240,4 +244,117 @@ func TestGraceAfterADeath(t *testing.T) {
 	s = started(t, o)
 	wantDisks(t, s, nil, keyA)
 	wantLost(t, s, keep.Expired, keyA)
+}
+
+// damageNewest flips a bit of the record of keyA that counts, which leaves the one before.
+func damageNewest(t *testing.T, s *Sessions) {
+	t.Helper()
+	path := kit.Path(s.opts.Path, kit.RecordOf(keyA))
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := kit.RecordIn(t, s.opts.Path, keyA)
+	for half := range 2 {
+		damaged := slices.Clone(text)
+		damaged[half*len(text)/2+100] ^= 1
+		if err := os.WriteFile(path, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if now := kit.RecordIn(t, s.opts.Path, keyA); now.Generation != before.Generation || now.Connected != before.Connected || now.Lost != before.Lost {
+			return
+		}
+	}
+	t.Fatal("the record that counts is not damaged")
+}
+
+// What an older half of a record says removes no disk: its client may have worked since.
+func TestHalfOfARecord(t *testing.T) {
+	for name, tt := range map[string]struct {
+		sync  bool
+		leave func(t *testing.T, s *Sessions, now *testkit.Clock)
+		lost  bool
+	}{
+		"waited, and connected since": {false, func(t *testing.T, s *Sessions, now *testkit.Clock) {
+			used(t, s, keyA)
+			resume(t, s, keyA)
+			now.Pass(time.Hour)
+		}, false},
+		"waited, and connected since, sync": {true, func(t *testing.T, s *Sessions, now *testkit.Clock) {
+			used(t, s, keyA)
+			resume(t, s, keyA)
+			now.Pass(time.Hour)
+		}, false},
+		"connected, and waits since": {false, func(t *testing.T, s *Sessions, now *testkit.Clock) {
+			used(t, s, keyA)
+			wantResumed(t, s, keyA)
+		}, false},
+		"lost, and there again": {false, func(t *testing.T, s *Sessions, now *testkit.Clock) {
+			used(t, s, keyA)
+			change(t, s, func(r *record.Record) { r.Lost = keep.Evicted; r.Used = r.Used.Add(1) })
+			change(t, s, func(r *record.Record) { r.Lost = ""; r.Used = r.Used.Add(1) })
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, now := options(t)
+			o.Sync = tt.sync
+			s := started(t, o)
+			tt.leave(t, s, now)
+			dies(s)
+			damageNewest(t, s)
+			for range 2 { // it begins once
+				s = started(t, o)
+				now.Pass(minute.Grace/2 - 1)
+				wantDisks(t, s, keys{keyA})
+				dies(s)
+			}
+			s = started(t, o)
+			if tt.lost {
+				wantLost(t, s, keep.Damaged, keyA)
+				wantDisks(t, s, keys{keyA})
+				return
+			}
+			wantResumed(t, s, keyA)
+			now.Pass(minute.Grace)
+			wantLost(t, s, keep.Expired, keyA)
+		})
+	}
+}
+
+// A server whose own record is damaged by half is not overtaken, and its client's disk is
+// not lost, nor dropped at once when it has left.
+func TestHalfOfARecordInUse(t *testing.T) {
+	o, now := options(t)
+	o.Sync = true
+	s := started(t, o)
+	used(t, s, keyA)
+	now.Pass(time.Second)
+	c := resume(t, s, keyA)
+	damageNewest(t, s)
+	if err := c.Flush(); !errors.Is(err, record.ErrDamaged) {
+		t.Errorf("flush: got %v, want it damaged", err)
+	}
+	put(t, c, 1, 1, 0)
+	s.Close(c)
+	now.Pass(minute.Grace)
+	wantResumed(t, s, keyA)
+	c = resume(t, s, keyA)
+	if err := c.Flush(); err != nil {
+		t.Errorf("flush, with a new record: %v", err)
+	}
+	s.Close(c)
+}
+
+// A disk that has failed, which only this server's memory knows, is not resumed by what
+// the record said before.
+func TestHalfOfARecordOfAFailedDisk(t *testing.T) {
+	o, _ := options(t)
+	o.Sync = true
+	s := started(t, o)
+	used(t, s, keyA)
+	c := resume(t, s, keyA)
+	c.session.fail(unix.EIO)
+	damageNewest(t, s)
+	s.Close(c)
+	wantLost(t, s, keep.Failed, keyA)
 }

@@ -161,12 +161,17 @@ func TestLateRecord(t *testing.T) {
 	}
 }
 
+func versionOf(t *testing.T, s *Sessions) keep.Version {
+	r := kit.RecordIn(t, s.opts.Path, keyA)
+	return r.Version()
+}
+
 // A disk that another server takes while this one is about to drop it stays.
 func TestLateDrop(t *testing.T) {
 	clock, s, c := hooked(t)
 	s.Close(c)
 	clock.hook = func() { change(t, s, func(r *record.Record) { r.Generation++; r.Connected = true }) }
-	if _, err := s.dir.Drop(keyA, keep.Evicted, time.Now().Add(time.Hour), 0); !errors.Is(err, keep.ErrElsewhere) {
+	if _, err := s.dir.Drop(keyA, keep.Evicted, versionOf(t, s), 0); !errors.Is(err, keep.ErrElsewhere) {
 		t.Errorf("got %v, want %v", err, keep.ErrElsewhere)
 	}
 	wantDisks(t, s, keys{keyA})

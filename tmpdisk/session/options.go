@@ -29,9 +29,8 @@ type Options struct {
 	// key has left, before anything can happen to its disk; not for a disk that
 	// is discarded then, or has failed. Gone is called once for a disk that Waits
 	// or Found was called for, when it is lost or this server notices that another
-	// one has taken it; not when a client resumes it. Found is called by Start for
-	// each disk that waits already, and later for one that turns out to wait
-	// though another server has had it.
+	// one has taken it; not when a client resumes it. Found is called for each disk
+	// that is found to wait: by Start, and later.
 	Waits func(keep.Key)
 	Gone  func(keep.Key)
 	Found func(keep.Waiting)

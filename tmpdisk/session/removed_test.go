@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 )
@@ -47,7 +48,9 @@ func TestRemovedFiles(t *testing.T) {
 			return started(t, o)
 		},
 		"connected elsewhere": func(t *testing.T, o Options) *Sessions {
-			written(t, started(t, o), keyA)
+			s := started(t, o)
+			used(t, s, keyA) // else it may be only a probe
+			resume(t, s, keyA)
 			return started(t, o)
 		},
 	}
@@ -177,6 +180,34 @@ func TestDiskComesBackToANote(t *testing.T) {
 			now.Pass(1)
 			wantLost(t, s, keep.Expired, keyA)
 			wantDisks(t, s, nil, keyA)
+		})
+	}
+}
+
+// A second name of the disk, as a backup by hard links gives it, does not make a disk
+// without a record nobody's.
+func TestBackupByHardLinks(t *testing.T) {
+	for when, restart := range map[string]bool{"for a client": false, "at start": true} {
+		t.Run(when, func(t *testing.T) {
+			o, _ := options(t)
+			s := started(t, o)
+			used(t, s, keyA)
+			disk := kit.Path(o.Path, kit.DiskOf(keyA))
+			backup := filepath.Join(o.Path, "backup")
+			err := errors.Join(os.Link(disk, backup), os.Remove(kit.Path(o.Path, kit.RecordOf(keyA))),
+				// What another maker of that key has left is not it.
+				os.WriteFile(kit.Path(o.Path, privdir.TempName(string(keyA))), nil, 0o600))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if restart {
+				s.Stop()
+				s = started(t, o)
+			}
+			wantLost(t, s, keep.Damaged, keyA)
+			if !kit.Exists(o.Path, kit.DiskOf(keyA)) {
+				t.Error("got the disk removed")
+			}
 		})
 	}
 }

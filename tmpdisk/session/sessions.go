@@ -39,6 +39,7 @@ type Sessions struct {
 	lost                           *order.Queue          // since when
 	told                           map[keep.Key]bool     // see told.go
 	stop, stopTouching, stopAsking func()                // the timers'
+	stopFinding                    func()
 }
 
 // New returns sessions. It touches nothing yet.
@@ -50,40 +51,44 @@ func New(opts Options) *Sessions {
 	return &Sessions{
 		opts: opts, dir: files.New(opts.Options), live: map[keep.Key]*session{}, waiting: newWaiters(), lost: order.New(),
 		writeback: writeback.New(opts.ask, opts.Debug),
-		told:      map[keep.Key]bool{}, stop: func() {}, stopTouching: func() {}, stopAsking: func() {},
+		told:      map[keep.Key]bool{}, stop: func() {}, stopTouching: func() {}, stopAsking: func() {}, stopFinding: func() {},
 	}
 }
 
 // Start finds what earlier servers have left: their sessions' grace begins anew.
-// It removes what is out of date. It must come before any other method. If the directory
-// cannot be read, Start tries again later, until it can.
+// It removes what is out of date. It must come before any other method. It looks again
+// now and then: for what could not be read, what other servers leave, what comes back.
 func (s *Sessions) Start() error {
 	err := s.find()
-	if err != nil {
-		s.findLater(&sys.Backoff{First: 10 * time.Second, Last: 10 * time.Minute})
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.keepTouching()
 	s.keepAsking()
+	pause := lookPause
+	s.keepFinding(&pause)
 	return err
 }
 
-func (s *Sessions) findLater(pause *sys.Backoff) {
-	s.opts.Clock.AfterFunc(pause.Next(), func() {
+// lookPause is between two looks at the directory.
+var lookPause = sys.Backoff{First: 10 * time.Second, Last: 10 * time.Minute}
+
+// keepFinding is with mu.
+func (s *Sessions) keepFinding(pause *sys.Backoff) {
+	s.stopFinding = s.opts.Clock.AfterFunc(pause.Next(), func() {
+		if err := s.find(); err != nil {
+			s.opts.Debug(fmt.Sprintf("session-dir: %v (ignored)", err))
+		}
 		s.mu.Lock()
-		stopped := s.stopped
-		s.mu.Unlock()
-		if !stopped && s.find() != nil {
-			s.findLater(pause)
+		defer s.mu.Unlock()
+		if !s.stopped {
+			s.keepFinding(pause)
 		}
 	})
 }
 
-// find begins to count what is in the directory, but for what this server has in hand
-// by now.
+// find begins to count what is in the directory, but for what is known by now.
 func (s *Sessions) find() error {
-	found, lost, err := s.dir.Begin()
+	found, lost, err := s.dir.Look(s.knows)
 	if err != nil {
 		return err
 	}
@@ -99,7 +104,7 @@ func (s *Sessions) find() error {
 			s.tellFound(f.Waiting)
 		}
 		s.mu.Lock()
-		s.waiting.push(waiter{key: f.Key, since: f.Since, grace: f.Grace, until: s.opts.Clock.Now().Add(f.Grace), elsewhere: !f.Here})
+		s.waiting.push(waiter{key: f.Key, since: f.Since, version: f.Version, grace: f.Grace, until: s.opts.Clock.Now().Add(f.Grace), elsewhere: !f.Here, isNew: f.New})
 		s.mu.Unlock()
 		s.giveBack(mine)
 	}
@@ -115,6 +120,14 @@ func (s *Sessions) find() error {
 	s.dropBeyond(s.opts.Max)
 	s.forgetBeyond()
 	return nil
+}
+
+// knows reports whether this server looks after the disk of key, or the note, already.
+func (s *Sessions) knows(key keep.Key, disk bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, waits := s.waiting.all[key]
+	return s.live[key] != nil || disk && waits || !disk && s.lost.Has(key)
 }
 
 // Open connects a client to the session of key, which is in export. The disk is
@@ -175,7 +188,7 @@ func (s *Sessions) take(key keep.Key, policy Policy) *session {
 		ready: make(chan struct{}), gone: make(chan struct{}),
 	}
 	mine.waiter, mine.waited = s.waiting.take(key)
-	mine.known = mine.waited || s.lost.Has(key)
+	mine.known = mine.waited && !mine.waiter.isNew || s.lost.Has(key)
 	mine.tellFailed, mine.seen = s.opts.tellFailed, mine.waiter.seen
 	if mine.seen == nil {
 		mine.seen = new(writeback.Seen)
@@ -315,7 +328,7 @@ func (s *Sessions) Close(c *Conn) {
 	if grace := mine.policy.Grace; waits {
 		s.debugf(mine.key, "waits for its client for %v", grace)
 		now := s.opts.Clock.Now()
-		s.waiting.push(waiter{key: mine.key, since: now, grace: grace, until: now.Add(grace), seen: mine.seen})
+		s.waiting.push(waiter{key: mine.key, since: now, version: claim.Version(), grace: grace, until: now.Add(grace), seen: mine.seen})
 	}
 	s.release(mine)
 	s.schedule()
@@ -359,6 +372,7 @@ func (s *Sessions) Stop() {
 	s.stop()
 	s.stopTouching()
 	s.stopAsking()
+	s.stopFinding()
 	s.mu.Unlock()
 	s.writeback.Stop()
 	s.drops.Wait()

@@ -86,6 +86,7 @@ func dies(s *Sessions) {
 	s.stop()
 	s.stopTouching()
 	s.stopAsking()
+	s.stopFinding()
 	for _, mine := range s.live {
 		mine.claim.Disk.Close()
 	}

@@ -72,6 +72,26 @@ func TestConnectedElsewhere(t *testing.T) {
 	a.Close(c)
 }
 
+// A server that starts while a client only probes a session at another one, which then
+// discards it, does not know of a session that must not be forgotten.
+func TestProbeElsewhere(t *testing.T) {
+	for name, pass := range map[string]time.Duration{"at once": 0, "after a grace": minute.Grace, "after two": 2 * minute.Grace} {
+		t.Run(name, func(t *testing.T) {
+			o, now := options(t)
+			a := started(t, o)
+			c := begin(t, a, keyA)
+			b := started(t, o)
+			if pass > minute.Grace {
+				now.Pass(minute.Grace) // finds the client there still
+			}
+			a.Close(c)
+			now.Pass(pass)
+			used(t, b, keyA)
+			wantResumed(t, a, keyA)
+		})
+	}
+}
+
 // What one drops, the other knows to be lost; what is connected there it does not
 // drop.
 func TestDropsOfTwo(t *testing.T) {
@@ -233,7 +253,7 @@ func TestSweepDisturbsNobody(t *testing.T) {
 		case <-done:
 			running = false
 		default:
-			if _, _, err := b.dir.Begin(); err != nil {
+			if _, _, err := b.dir.Look(func(keep.Key, bool) bool { return false }); err != nil {
 				t.Error(err)
 			}
 		}

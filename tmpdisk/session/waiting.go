@@ -17,14 +17,19 @@ import (
 
 // A waiter is a disk that waits for its client, and that nobody has in hand.
 type waiter struct {
-	key    keep.Key
-	since  time.Time     // its client left: whoever left first makes room first
-	grace  time.Duration // of its export
-	until  time.Time     // its grace is over
-	failed bool          // to drop it has failed, which is in the log
+	key   keep.Key
+	since time.Time     // its client left: whoever left first makes room first
+	grace time.Duration // of its export
+	until time.Time     // its grace is over
+
+	version keep.Version // of its record, if nobody has had it since
+	failed  bool         // to drop it has failed, which is in the log
 	// elsewhere says that another server has it, which may die. It does not make room.
 	elsewhere bool
-	seen      *writeback.Seen // of the disk; nil if nobody has looked
+	// isNew says that all that is known of it is a client at another server, who may only
+	// look: if nothing is left of it, nothing is lost.
+	isNew bool
+	seen  *writeback.Seen // of the disk; nil if nobody has looked
 }
 
 // waiters are disks that wait, in the order in which they make room, and in that in
@@ -178,13 +183,17 @@ func (s *Sessions) dropFirst(why keep.Reason, choose func() (keep.Key, bool)) (f
 	mine := s.takeIdle(key)
 	s.mu.Unlock()
 	defer s.giveBack(mine)
-	freed, err := s.dir.Drop(key, why, w.since, w.grace)
-	if err == nil {
+	freed, err := s.dir.Drop(key, why, w.version, w.grace)
+	gone := errors.Is(err, keep.ErrUnknown)
+	switch {
+	case gone && w.isNew:
+	case gone, err == nil:
 		s.debugf(key, "dropped: %s", why)
 		s.isLost(key)
 		return freed, true, true
+	default:
+		s.notYet(w, err)
 	}
-	s.notYet(w, err)
 	return 0, false, true
 }
 
@@ -197,7 +206,7 @@ func (s *Sessions) notYet(w waiter, why error) {
 	var early *files.NotYet
 	switch {
 	case errors.As(why, &early) && early.Waits != nil:
-		w.since, w.grace = early.Waits.Since, early.Grace
+		w.since, w.version, w.grace, w.isNew = early.Waits.Since, early.Waits.Version, early.Grace, false
 		w.until = w.since.Add(w.grace)
 		s.tellFound(*early.Waits)
 	case early != nil:

@@ -48,6 +48,11 @@ func (s *Sessions) askLater(mine *session, fd int) {
 // reopen returns a descriptor of its own of a disk that clients have and have used, or -1.
 // It was opened with the disk's, so the kernel tells of whatever it could not write since.
 func (s *session) reopen() int {
+	select {
+	case <-s.ready:
+	default:
+		return -1
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.claim == nil || s.ended || !s.used() {

@@ -70,21 +70,22 @@ const noCow = 0x00800000 // FS_NOCOW_FL of linux/fs.h, chattr's +C
 // WriteInPlace tells the empty file that fd is open on. Other filesystems do so
 // anyway.
 func WriteInPlace(fd int) {
-	var st unix.Statfs_t
-	if unix.Fstatfs(fd, &st) != nil || st.Type != unix.BTRFS_SUPER_MAGIC {
-		return
-	}
-	if flags, err := unix.IoctlGetUint32(fd, unix.FS_IOC_GETFLAGS); err == nil {
+	if flags, ok := btrfsFlags(fd); ok {
 		unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags|noCow))
 	}
 }
 
 // writtenInPlace is whether the file that fd is open on has been told.
 func writtenInPlace(fd int) bool {
-	var st unix.Statfs_t
-	if unix.Fstatfs(fd, &st) != nil || st.Type != unix.BTRFS_SUPER_MAGIC {
-		return false
+	flags, _ := btrfsFlags(fd)
+	return flags&noCow != 0
+}
+
+// btrfsFlags are those of a file on btrfs.
+func btrfsFlags(fd int) (flags uint32, ok bool) {
+	if t, err := sys.FSTypeOf(fd); err != nil || t != unix.BTRFS_SUPER_MAGIC {
+		return 0, false
 	}
 	flags, err := unix.IoctlGetUint32(fd, unix.FS_IOC_GETFLAGS)
-	return err == nil && flags&noCow != 0
+	return flags, err == nil
 }

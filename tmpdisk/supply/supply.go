@@ -67,9 +67,6 @@ func (f *Fresh) Outcome(came time.Time) status.Outcome {
 	return f.how
 }
 
-// templateKeep is how long a template stays that nobody uses.
-const templateKeep = 30 * 24 * time.Hour
-
 // New returns a Supply. It touches nothing yet.
 func New(o Options) *Supply {
 	s := &Supply{opts: o, maker: maker.New(o.Options), files: sys.NewAsker()}
@@ -85,7 +82,7 @@ func New(o Options) *Supply {
 		}
 	case cfg.TemplateDir != "":
 		s.templates = template.New(template.Options{
-			Dir: cfg.TemplateDir, Keep: templateKeep, Unattended: o.Unattended, Debug: o.Debug, Error: o.Error,
+			Dir: cfg.TemplateDir, Unattended: o.Unattended, Debug: o.Debug, Error: o.Error,
 		}, s.maker)
 	}
 	s.pool = pool.New(pool.Options[*Fresh]{
@@ -119,8 +116,17 @@ func (s *Supply) Start() {
 	}
 }
 
-// Stop ends what is being made, for the reason why, and drops what is ready.
+// Stop ends what is being made, for the reason why, and drops what is ready. It returns
+// when that has ended, which a filesystem that hangs may keep from happening.
 func (s *Supply) Stop(why error) {
+	// All that can be ended is, before anything is waited for that may hang.
+	s.pool.End()
+	if s.templates != nil {
+		s.templates.End(why)
+	}
+	if s.caster != nil {
+		s.caster.End(why)
+	}
 	s.pool.Stop()
 	if s.templates != nil {
 		s.templates.Stop(why)

@@ -72,3 +72,8 @@ func (b *Backoff) Next() time.Duration {
 	b.pause = min(max(2*b.pause, b.First), b.Last)
 	return b.pause
 }
+
+// DeathPatience is how long it is waited for what was killed. Only a process that the
+// kernel itself has blocked, on a dead NFS server say, or a machine with far too much to
+// do, takes longer than an instant to die.
+const DeathPatience = 10 * time.Second

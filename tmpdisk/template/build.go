@@ -56,31 +56,55 @@ var (
 // over dir. The error is errLocked if another process builds, or errAlone if
 // there is no point in waiting for it, nor in building.
 func (t *Templates) join(dir dir, key string) (*visit, error) {
+	v, missed, err := t.visit(key, nil)
+	if v != nil || err != nil {
+		dir.Close()
+		return v, err
+	}
+	// Without mu, which those need who wait for another build: the directory may hang.
+	lock, err := t.tryLock(dir, key)
+	begin := func() *build { return t.begin(dir, lock, key) }
+	if err != nil {
+		begin = nil
+	}
+	v, _, again := t.visit(key, begin) // another caller may have begun meanwhile
+	if v != nil && v.began {
+		return v, nil
+	}
+	if lock != nil {
+		dir.unlock(lock)
+	}
+	dir.Close()
+	switch {
+	case v != nil || again != nil:
+		return v, again
+	case missed && errors.Is(err, errLocked):
+		return nil, errAlone
+	}
+	return nil, err
+}
+
+// visit joins the build of key, or the one that begin, which is called with mu, returns
+// if there is none. Without begin it returns nil then. missed says that the last one left
+// no template. The error is errAlone if there is no point in a build.
+func (t *Templates) visit(key string, begin func() *build) (v *visit, missed bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	missed := t.miss.key == key
+	missed = t.miss.key == key
 	b := t.newest
 	begins := b == nil || b.key != key
 	if missed && (!begins || time.Now().Before(t.miss.until)) {
-		dir.Close()
-		return nil, errAlone
+		return nil, missed, errAlone
 	}
 	if begins {
-		lock, err := dir.tryLock(key)
-		if err != nil {
-			dir.Close()
-			if missed && errors.Is(err, errLocked) {
-				err = errAlone
-			}
-			return nil, err
+		if begin == nil {
+			return nil, missed, nil
 		}
-		b = t.begin(dir, lock, key)
-	} else {
-		dir.Close()
+		b = begin()
 	}
 	b.waiting++
 	b.attend()
-	return &visit{b, begins}, nil
+	return &visit{b, begins}, missed, nil
 }
 
 // begin starts a build, which takes over dir and lock. With mu.

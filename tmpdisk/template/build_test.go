@@ -6,6 +6,7 @@ package template
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -362,4 +363,36 @@ func (m *panickingMaker) Fresh(ctx context.Context) (*disk.Disk, error) {
 		panic("oh")
 	}
 	return m.shellMaker.Fresh(ctx)
+}
+
+// While the lock of one template cannot be asked for, because template-dir hangs, who
+// waits for another one may leave. Those who have asked share one build then.
+func TestLockThatHangs(t *testing.T) {
+	maker := newGateMaker(t)
+	m := newTemplates(t, t.TempDir(), maker)
+	first := call(t, m)
+	<-maker.runs
+	asked, goOn := make(chan struct{}, 9), make(chan struct{})
+	m.tryLock = func(d dir, key string) (*os.File, error) {
+		asked <- struct{}{}
+		<-goOn
+		return d.tryLock(key)
+	}
+	maker.become("b")
+	second, third := call(t, m), call(t, m)
+	<-asked
+	<-asked
+	first.gone(t)
+	close(goOn)
+	run := <-maker.runs
+	until(t, "both wait", func() bool { return m.waitingAre(2) })
+	run.let <- nil
+	for _, c := range []*caller{second, third} {
+		if err := <-c.served; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(maker.runs); n != 0 {
+		t.Errorf("got %d more runs of the maker, want none", n)
+	}
 }

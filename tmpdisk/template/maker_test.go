@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -99,7 +98,8 @@ func templatesIn(t testing.TB, dir string, size int64, command string) *Template
 // newTemplates are stopped when the test ends.
 func newTemplates(t testing.TB, dir string, m Maker) *Templates {
 	all := New(Options{
-		Dir: dir, Keep: 30 * 24 * time.Hour, Debug: testkit.Debug(t),
+		Unattended: &Unattended{},
+		Dir:        dir, Debug: testkit.Debug(t),
 		Error: func(line string) { t.Log("error: " + line) },
 	}, m)
 	t.Cleanup(func() { all.Stop(errEnd) })

@@ -14,6 +14,9 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
+// keep is how long a template stays that nobody uses.
+const keep = 30 * 24 * time.Hour
+
 // Sweep removes templates that nobody has used for keep, and what builders
 // left that were killed. It waits for nobody: what is locked is in use. It may
 // be called at any time, by any number of processes.
@@ -39,7 +42,7 @@ func (t *Templates) Sweep() error {
 		switch {
 		case ok && kind == privdir.TempKind:
 			err = d.SweepTemp(name)
-		case ok && kind == "lock", ok && kind == "" && t.expired(d, key):
+		case ok && kind == "lock", ok && kind == "" && d.expired(key):
 			err = t.sweepKey(d, key)
 		case sys.StandsForRemoved(name) && d.abandoned(name):
 			err = d.Remove(name)
@@ -62,27 +65,25 @@ func (t *Templates) sweepKey(d dir, key string) error {
 		return err
 	}
 	defer d.unlock(lock)
-	if !t.expired(d, key) {
+	if !d.expired(key) {
 		return nil
 	}
-	t.debugf(key, "sweep: not used for %s", t.opts.Keep)
+	t.debugf(key, "sweep: not used for %s", keep)
 	return d.Remove(key)
 }
 
 // expired reports whether nobody has used a template for so long that it goes. It is
 // false if that cannot be known.
-func (t *Templates) expired(d dir, key string) bool {
-	var st unix.Stat_t
-	if t.opts.Keep == 0 || unix.Fstatat(d.FD(), key, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
-		return false
-	}
-	return time.Since(time.Unix(st.Mtim.Unix())) > t.opts.Keep
-}
+func (d dir) expired(key string) bool { return d.unusedFor(key, keep) }
 
 // abandoned reports whether no server can have a removed file open any more. One that
 // clones a template has noted the use a moment ago, see touch.
 func (d dir) abandoned(name string) bool {
+	return d.unusedFor(name, 24*time.Hour)
+}
+
+func (d dir) unusedFor(name string, age time.Duration) bool {
 	var st unix.Stat_t
 	return unix.Fstatat(d.FD(), name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil &&
-		time.Since(time.Unix(st.Mtim.Unix())) > 24*time.Hour
+		time.Since(time.Unix(st.Mtim.Unix())) > age
 }

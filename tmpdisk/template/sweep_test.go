@@ -25,32 +25,28 @@ func TestTemplateSweep(t *testing.T) {
 	tmp := ".tmp." + strings.Repeat("0", 20)
 	tests := []struct {
 		name   string
-		keep   time.Duration
 		files  map[string]time.Duration // name, last used so long ago
 		locked []string                 // keys, or files of a living builder
 		want   []string
 	}{
-		{"recent", 30 * day, map[string]time.Duration{key("a"): 29 * day}, nil, []string{key("a")}},
-		{"old", 30 * day, map[string]time.Duration{key("a"): 31 * day, key("b"): 0}, nil, []string{key("b")}},
-		{"old and in use", time.Hour, map[string]time.Duration{key("a"): day}, []string{key("a")},
+		{"recent", map[string]time.Duration{key("a"): 29 * day}, nil, []string{key("a")}},
+		{"old", map[string]time.Duration{key("a"): 31 * day, key("b"): 0}, nil, []string{key("b")}},
+		{"old and in use", map[string]time.Duration{key("a"): 31 * day}, []string{key("a")},
 			[]string{key("a"), key("a") + ".lock"}},
-		{"kept for ever", 0, map[string]time.Duration{key("a"): 9999 * day}, nil, []string{key("a")}},
-		{"from the future", time.Hour, map[string]time.Duration{key("a"): -day}, nil, []string{key("a")}},
-		{"dead builder", 30 * day, map[string]time.Duration{key("a") + tmp: 0, key("a") + ".lock": 0}, nil, nil},
-		{"dead builder of what another built", 30 * day,
-			map[string]time.Duration{key("a"): 0, key("a") + tmp: 0, key("a") + ".lock": 0}, nil, []string{key("a")}},
-		{"live builder", 30 * day, map[string]time.Duration{key("a") + tmp: 99 * day}, []string{key("a"), key("a") + tmp},
+		{"from the future", map[string]time.Duration{key("a"): -day}, nil, []string{key("a")}},
+		{"dead builder", map[string]time.Duration{key("a") + tmp: 0, key("a") + ".lock": 0}, nil, nil},
+		{"dead builder of what another built", map[string]time.Duration{key("a"): 0, key("a") + tmp: 0, key("a") + ".lock": 0}, nil, []string{key("a")}},
+		{"live builder", map[string]time.Duration{key("a") + tmp: 99 * day}, []string{key("a"), key("a") + tmp},
 			[]string{key("a") + ".lock", key("a") + tmp}},
-		{"lock of nobody", 30 * day, map[string]time.Duration{key("a") + ".lock": 0}, nil, nil},
-		{"removed while it was open", 0, map[string]time.Duration{".fuse_hidden0001": 2 * day, ".nfs0001": day / 2}, nil,
+		{"lock of nobody", map[string]time.Duration{key("a") + ".lock": 0}, nil, nil},
+		{"removed while it was open", map[string]time.Duration{".fuse_hidden0001": 2 * day, ".nfs0001": day / 2}, nil,
 			[]string{".nfs0001"}},
-		{"not ours", time.Hour, map[string]time.Duration{"README": day, key("a") + "0": day, key("A"): day, key("a") + ".bak": day, key("a") + tmp + "0": day}, nil,
+		{"not ours", map[string]time.Duration{"README": 31 * day, key("a") + "0": 31 * day, key("A"): 31 * day, key("a") + ".bak": 31 * day, key("a") + tmp + "0": 31 * day}, nil,
 			[]string{"README", key("A"), key("a") + ".bak", key("a") + tmp + "0", key("a") + "0"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			m := templates(t, 1<<20, "true")
-			m.opts.Keep = tt.keep
 			d, err := openDir(m.opts.Dir, true)
 			testkit.Must(t, err)
 			defer d.Close()

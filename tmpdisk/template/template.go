@@ -41,9 +41,8 @@ type Maker interface {
 
 // Options say where templates are, and how to talk about them.
 type Options struct {
-	Dir  string        // template-dir, absolute
-	Keep time.Duration // unused ones are removed after it; 0 is never
-	// Unattended is that of all Templates of the process; nil is of this one alone.
+	Dir string // template-dir, absolute
+	// Unattended is that of all Templates of the process.
 	Unattended *Unattended
 	Debug      func(string) // a line for nbdkit -v
 	Error      func(string) // a line for the log
@@ -56,8 +55,9 @@ type Unattended struct{ taken atomic.Bool }
 // may be called from any number of goroutines, and as many processes may use
 // the same directory.
 type Templates struct {
-	opts  Options
-	maker Maker
+	opts    Options
+	maker   Maker
+	tryLock func(dir, string) (*os.File, error) // other than dir.tryLock in tests only
 
 	ctx     context.Context // of builds
 	cancel  context.CancelCauseFunc
@@ -76,10 +76,7 @@ func newPause() sys.Backoff { return sys.Backoff{First: time.Second, Last: time.
 // New returns templates of the disks that maker makes. It touches nothing yet.
 // Whoever calls Make must call Stop in the end.
 func New(opts Options, maker Maker) *Templates {
-	if opts.Unattended == nil {
-		opts.Unattended = &Unattended{}
-	}
-	t := &Templates{opts: opts, maker: maker, pause: newPause()}
+	t := &Templates{opts: opts, maker: maker, pause: newPause(), tryLock: dir.tryLock}
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())
 	return t
 }
@@ -87,10 +84,13 @@ func New(opts Options, maker Maker) *Templates {
 // Stop ends the builds that go on, whose contexts get the cause why, and waits
 // until they have ended. No call of Make may begin afterwards.
 func (t *Templates) Stop(why error) {
-	t.cancel(why)
+	t.End(why)
 	t.running.Wait()
 	t.setBase(nil)
 }
+
+// End is Stop, but does not wait, and Make may be called still.
+func (t *Templates) End(why error) { t.cancel(why) }
 
 // errAlone says that a disk is to be made without a template.
 var errAlone = errors.New("not worth a template")

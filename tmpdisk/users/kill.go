@@ -19,10 +19,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Only a process that the kernel itself has blocked, on a dead NFS server say,
-// takes longer than an instant to die.
-const killPatience = 10 * time.Second
-
 // killUID kills every process of user uid and waits until none is alive. It
 // needs root.
 //
@@ -63,7 +59,7 @@ func killUID(uid, killer int, patience time.Duration) error {
 func killOnThread(uid, killer int) (err error) {
 	onThrowAwayThread(func() {
 		if err = becomeKiller(uid, killer); err == nil {
-			unix.Kill(-1, unix.SIGKILL) // the caller looks what it did
+			unix.Kill(-1, unix.SIGKILL) // the caller looks at what is left
 		}
 	})
 	return err

@@ -78,10 +78,10 @@ func (p *Pool) Acquire(ctx context.Context) (*User, error) {
 func (u *User) Release() { u.pool.free <- u }
 
 // KillAll kills every process of this user and waits until none is alive, for
-// at most ten seconds.
+// at most [sys.DeathPatience].
 func (u *User) KillAll() error {
 	u.dirty = true
-	if err := killUID(u.UID, u.pool.killerUID(), killPatience); err != nil {
+	if err := killUID(u.UID, u.pool.killerUID(), sys.DeathPatience); err != nil {
 		return fmt.Errorf("kill all of user %d: %w", u.UID, err)
 	}
 	u.dirty = false

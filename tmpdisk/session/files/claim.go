@@ -19,6 +19,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/basis"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // A Claim is an open, locked disk and its record. As long as one server has it, no
@@ -100,26 +101,43 @@ func (c *Claim) verdict() error {
 	}
 	r := &c.record
 	failed, _ := c.dir.failed.Load(r.Key)
+	bad, _ := failed.(uint64) // a record that is torn may have an earlier generation
 	switch {
-	case errors.Is(c.unread, unix.ENOENT) && st.Nlink > 1:
-		// Its temporary name is still there: its maker died before anybody was told.
-		return errors.Join(keep.ErrUnknown, c.remove(), removeTemps(c.at, c.Key))
-	case errors.Is(c.unread, unix.ENOENT), errors.Is(c.unread, record.ErrDamaged):
+	case errors.Is(c.unread, unix.ENOENT):
+		return c.withoutRecord()
+	case errors.Is(c.unread, record.ErrDamaged):
 		return c.damaged(c.unread.Error())
 	case c.unread != nil:
 		return c.unread
-	case r.Lost == keep.Damaged: // there was no disk when somebody wrote so
-		return c.damaged(c.at.Join(record.FileName(c.Key)) + ": a note that there was no disk")
+	case r.Lost == keep.Damaged, r.Lost != "" && r.Torn: // it was away then, or may be back
+		return c.damaged(c.at.Join(record.FileName(c.Key)) + ": a note that may be out of date")
 	case r.Lost != "": // whoever wrote so died before it removed the disk
 		return c.lose(r.Lost)
-	case failed == r.Generation:
+	case r.Generation <= bad:
 		return c.lose(keep.Failed)
+	case c.dir.server.Boot == "" && !r.Sync:
+		return fmt.Errorf("session %s: find out whether the machine has crashed since it was written: no %s: mount /proc", c.Key.Short(), bootFile)
 	case r.Boot != c.dir.server.Boot && !r.Sync:
 		return c.lose(keep.Crashed)
 	case st.Size != basis.FileSize(r):
 		return c.damaged(fmt.Sprintf("%s: has %d bytes, not %d", c.diskPath(), st.Size, basis.FileSize(r)))
 	}
 	return nil
+}
+
+// withoutRecord is the verdict on a disk that has none. If its temporary name is still
+// there, its maker died before anybody was told.
+func (c *Claim) withoutRecord() error {
+	temps, err := tempsOf(c.at, c.Key)
+	if err != nil {
+		return err
+	}
+	for _, name := range temps {
+		if sys.SameFile(c.at.FD(), name, c.fd()) {
+			return errors.Join(keep.ErrUnknown, c.remove(), c.at.Remove(name))
+		}
+	}
+	return c.damaged(c.unread.Error())
 }
 
 func (c *Claim) damaged(why string) error {
@@ -141,13 +159,21 @@ func (c *Claim) take() error {
 		return err
 	}
 	before := c.record
-	c.crashed = before.Boot != d.server.Boot
+	c.crashed = c.mayHaveCrashed()
+	r.Crashed = c.crashed && c.base != nil // until stand has put that right
 	c.Disk, c.Used, c.others = opened, true, before.Server != d.server.Name
 	r.Unsettled = d.shared.Load() && (r.Unsettled || r.Connected)
 	r.Generation++
 	r.Connected, r.Orphaned = true, false
 	d.server.Stamp(&r)
-	if err := record.Update(c.at, &r, c.unchanged); err != nil {
+	err = record.Update(c.at, &r, c.unchanged)
+	if noRoom(err) && !d.shared.Load() && before.Sync == r.Sync && (c.base == nil || !c.crashed) {
+		// It waits as far as others see, but nobody gets its lock.
+		d.opts.LogError(fmt.Sprintf("session %s: resumed without a note, for which there is no room: if this server is killed, "+
+			"the disk has waited since its client left before: %v", c.Key.Short(), err))
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	c.record = r
@@ -172,6 +198,13 @@ func (c *Claim) stand() (err error) {
 	if c.base != nil {
 		defer c.release()
 		c.Disk, err = basis.Stand(c.Disk, c.base, &c.record, c.crashed, c.dir.opts.Sync)
+	}
+	if err == nil && c.record.Crashed {
+		r := c.record
+		r.Crashed = false
+		if err = record.Update(c.at, &r, c.isOurs); err == nil {
+			c.record = r
+		}
 	}
 	return err
 }
@@ -217,6 +250,8 @@ func (c *Claim) remove() error {
 	return err
 }
 
+func noRoom(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
+
 // unchanged fails if another server has written the record since c read it.
 func (c *Claim) unchanged(now record.Record) error {
 	if now.Generation != c.record.Generation || now.Server != c.record.Server || now.Lost != c.record.Lost {
@@ -225,17 +260,27 @@ func (c *Claim) unchanged(now record.Record) error {
 	return nil
 }
 
-// orphan writes that the server of the client that had the disk is dead: the grace
-// begins now, and does not begin anew at the next look.
-func (c *Claim) orphan() error {
+// begin writes that the grace begins now, so that it does not begin anew at the next
+// look: the server of the client that had the disk is dead, or nobody knows how long ago
+// that client left. If that fails, the next look does it.
+func (c *Claim) begin() {
 	r := c.record
-	r.Orphaned = true
-	r.Used, r.Uptime = c.dir.opts.Clock.Now().UTC(), c.dir.opts.Clock.SinceBoot()
+	if c.isOrphan() {
+		r.Orphaned, r.Used = true, c.dir.opts.Clock.Now().UTC()
+	}
+	r.Crashed = c.mayHaveCrashed()
+	r.Boot, r.Uptime, r.Torn = c.dir.server.Boot, c.dir.opts.Clock.SinceBoot(), false
 	if err := record.Update(c.at, &r, c.unchanged); err != nil {
-		return err
+		c.dir.opts.Debug(fmt.Sprintf("session %s: %v (ignored)", c.Key.Short(), err))
+		return
 	}
 	c.record = r
-	return nil
+}
+
+// mayHaveCrashed reports whether the machine that the disk was written on last may have
+// crashed since.
+func (c *Claim) mayHaveCrashed() bool {
+	return c.record.Crashed || c.record.Boot != c.dir.server.Boot || c.dir.server.Boot == ""
 }
 
 // isOrphan reports whether a client had the disk when its server died, and nobody has
@@ -251,15 +296,19 @@ func (c *Claim) lose(why keep.Reason) error {
 	note.Key, note.Lost = c.Key, why
 	c.dir.server.Stamp(&note)
 	var err error
+	late := false // there is no room for the note before the disk has gone
 	switch {
 	case c.unread == nil && c.record.Lost == why: // it is there
 	case c.unread == nil:
 		if err = c.still(); err == nil {
 			err = record.Update(c.at, &note, c.unchanged)
 		}
+		if late = noRoom(err); late { // a record without a disk is as good
+			err = nil
+		}
 	default:
 		err = record.Replace(c.at, &note, c.still)
-		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		if noRoom(err) {
 			// The disk that is to go has all the room that its note needs.
 			if err = c.still(); err == nil {
 				err = unix.Ftruncate(c.fd(), 0)
@@ -274,7 +323,7 @@ func (c *Claim) lose(why keep.Reason) error {
 	}
 	c.dir.opts.LogError(fmt.Sprintf("session %s: its disk %s is removed: %s", c.Key.Short(), c.diskPath(), why))
 	if err := c.remove(); err != nil {
-		if c.unread == nil && c.record.Lost == "" { // the disk is its client's still
+		if c.unread == nil && c.record.Lost == "" && !late { // the disk is its client's still
 			back := c.record
 			err = errors.Join(err, record.Update(c.at, &back, func(now record.Record) error {
 				if now.Lost != why || now.Server != note.Server {
@@ -284,6 +333,11 @@ func (c *Claim) lose(why keep.Reason) error {
 			}))
 		}
 		return err
+	}
+	if late {
+		if err := record.Update(c.at, &note, c.unchanged); err != nil {
+			c.dir.opts.Debug(fmt.Sprintf("session %s: %v (ignored)", c.Key.Short(), err))
+		}
 	}
 	c.dir.forgetMarks(c.Key)
 	return &keep.LostError{Key: c.Key, Reason: why}

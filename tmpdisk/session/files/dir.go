@@ -30,7 +30,7 @@ var Directories = privdir.Kind{Parameter: "session-dir", Name: "nbdkit-tmpdisk-s
 // Options are those of a Dir.
 type Options struct {
 	Path string // in which the private directory is; absolute
-	// AtStart has Begin make the directory and try its filesystem, so that what is wrong
+	// AtStart has Look make the directory and try its filesystem, so that what is wrong
 	// with it is said then.
 	AtStart bool
 	Sync    bool // flush and FUA are real
@@ -55,6 +55,9 @@ type Dir struct {
 	// directory is open.
 	server record.Server
 
+	// said has what the last look has left alone, and why.
+	said map[string]string
+
 	// failed has the generation of each session whose disk the filesystem failed, and
 	// for which no note could be left. It must not be resumed here.
 	failed sync.Map
@@ -67,6 +70,9 @@ type Dir struct {
 	naming     chan struct{}                  // full while somebody here has the lock of the directory
 	filesystem atomic.Pointer[fsprobe.Result] // nil until it was tried
 }
+
+// bootFile has the kernel's boot ID; another one in tests.
+var bootFile = "/proc/sys/kernel/random/boot_id"
 
 // New returns a Dir. It touches nothing yet.
 func New(o Options) *Dir {
@@ -87,9 +93,10 @@ func (d *Dir) private(make bool) (*privdir.Dir, error) {
 	}
 	boot, err := []byte(d.opts.Boot), error(nil)
 	if d.opts.Boot == "" {
-		boot, err = os.ReadFile("/proc/sys/kernel/random/boot_id")
+		boot, err = os.ReadFile(bootFile)
 	}
-	if err != nil && !d.opts.Sync {
+	none := errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission)
+	if err != nil && !(none && d.opts.Sync) {
 		return nil, fmt.Errorf("find out whether the machine has crashed: %w: mount /proc, or give session-sync=yes", err)
 	}
 	p, err := Directories.Open(d.opts.Path, make)

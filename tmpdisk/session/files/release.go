@@ -77,10 +77,15 @@ func (c *Claim) Release() error {
 		r := c.record
 		r.Connected = false
 		c.dir.server.Stamp(&r)
-		err = record.Update(c.at, &r, c.isOurs)
+		if err = record.Update(c.at, &r, c.isOurs); err == nil {
+			c.record = r
+		}
 	}
 	return errors.Join(err, c.Close())
 }
+
+// Version is that of the record.
+func (c *Claim) Version() keep.Version { return c.record.Version() }
 
 // Discard removes a disk that no client has used, and all that is known of it.
 func (c *Claim) Discard() error {
@@ -138,23 +143,23 @@ type NotYet struct {
 
 func (*NotYet) Error() string { return "another server's client uses it, or has used it since" }
 
-// Drop removes the disk of key that waits since, for a reason which becomes its note,
-// and returns what that frees, in bytes. It looks at the record first: the error is a
-// *NotYet if another server has the disk, or its client left after since, or if it
-// has not waited for grace and is to be Expired. After any other error the disk is
-// there still.
-func (d *Dir) Drop(key keep.Key, why keep.Reason, since time.Time, grace time.Duration) (uint64, error) {
+// Drop removes the disk of key, for a reason which becomes its note, if its record is of
+// that version, and returns what that frees, in bytes. Else another
+// server has the disk, or has had it since the caller began to count, and the error is a
+// *NotYet. It wraps ErrUnknown if nothing is there, nor a note. After any other error the
+// disk is there still. grace is how long the caller would wait for that server.
+func (d *Dir) Drop(key keep.Key, why keep.Reason, version keep.Version, grace time.Duration) (uint64, error) {
 	c, err := d.claim(context.Background(), key, 0)
 	switch {
-	case errors.Is(err, unix.ENOENT), errors.Is(err, privdir.ErrNone): // another server has dropped it
-		return 0, nil
+	case errors.Is(err, unix.ENOENT), errors.Is(err, privdir.ErrNone):
+		return 0, meant(d.withoutDisk(context.Background(), key, false))
 	case errors.Is(err, keep.ErrElsewhere): // that server may die, or only look
 		return 0, &NotYet{Grace: grace}
 	case err != nil:
 		return 0, err
 	}
 	defer c.Close()
-	if err := c.early(why, since, grace); err != nil {
+	if err := c.early(version); err != nil {
 		return 0, err
 	}
 	freed, _ := d.Space(key)
@@ -163,30 +168,27 @@ func (d *Dir) Drop(key keep.Key, why keep.Reason, since time.Time, grace time.Du
 
 // early is a *NotYet if the disk is not to be dropped now, or says why that cannot be
 // known.
-func (c *Claim) early(why keep.Reason, since time.Time, grace time.Duration) error {
+func (c *Claim) early(version keep.Version) error {
 	d, r := c.dir, &c.record
-	switch orphan := c.isOrphan(); {
+	switch {
 	case errors.Is(c.unread, unix.ENOENT), errors.Is(c.unread, record.ErrDamaged):
 		return nil // there is nothing to go by but what the caller says
 	case c.unread != nil:
 		return c.unread
 	case r.Lost != "":
 		return nil // whoever wrote so died, or could not remove the disk
-	case orphan, d.server.Left(r).After(since.Add(slack)): // by another server's client
-		if orphan {
-			if err := c.orphan(); err != nil {
-				return err
-			}
+	case r.Version() != version:
+		if c.isOrphan() || r.Torn {
+			c.begin()
 		}
-		return &NotYet{d.opts.Grace(r.Export), d.server.Waiting(r)}
-	case why == keep.Expired && d.server.Since(r) < grace:
-		return &NotYet{grace, d.server.Waiting(r)}
+		w := d.server.Waiting(r)
+		if _, known := d.server.Age(r); !known {
+			w.Since = d.opts.Clock.Now()
+		}
+		return &NotYet{d.opts.Grace(r.Export), w}
 	}
 	return nil
 }
-
-// slack is by how much two looks at one time may differ: at a clock and the other one.
-const slack = 10 * time.Millisecond
 
 // Replace removes what there is of key, whose disk is lost, so that it can have a fresh
 // one.

@@ -26,11 +26,14 @@ func options(t testing.TB) Options {
 	}
 }
 
-// begun returns a directory, which Begin has looked at.
+// nothing is known.
+func nothing(keep.Key, bool) bool { return false }
+
+// begun returns a directory that was looked at.
 func begun(t testing.TB, o Options) *Dir {
 	t.Helper()
 	d := New(o)
-	if _, _, err := d.Begin(); err != nil {
+	if _, _, err := d.Look(nothing); err != nil {
 		t.Fatal(err)
 	}
 	return d

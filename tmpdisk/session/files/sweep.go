@@ -25,6 +25,7 @@ type Found struct {
 	keep.Waiting
 	Grace time.Duration // of its export
 	Here  bool          // nobody has it; else another server does, which may die
+	New   bool          // its client is the first one, and may only look
 }
 
 // Note says since when a session is lost.
@@ -33,13 +34,14 @@ type Note struct {
 	Since time.Time
 }
 
-// Begin lists what waits, and what is lost, oldest first. It removes what servers left
-// that were killed. What it does not understand, or must not touch, it says.
+// Look lists what waits, and what is lost, oldest first, but for what the caller knows:
+// of each key, a disk or a note. It removes what servers left that were killed. What it
+// does not understand, or must not touch, it says, once. One look at a time.
 //
 // Whose client was connected when its server died has waited for the shortest time,
 // because it worked until then. Notes are not read before somebody asks for them: there
 // may be very many.
-func (d *Dir) Begin() (found []Found, lost []Note, err error) {
+func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []Found, lost []Note, err error) {
 	p, err := d.private(d.opts.AtStart)
 	if errors.Is(err, privdir.ErrNone) {
 		return nil, nil, nil
@@ -54,6 +56,13 @@ func (d *Dir) Begin() (found []Found, lost []Note, err error) {
 	hasDisk := map[keep.Key]bool{}
 	var temps []string
 	var bases []string
+	said := map[string]string{}
+	defer func() { d.said = said }()
+	alone := func(name string, err error) {
+		if said[name] = err.Error(); d.said[name] != said[name] {
+			d.opts.LogError(fmt.Sprintf("session %.12s: left alone: %v", name, err))
+		}
+	}
 	for _, name := range names {
 		key, kind, ok := privdir.SplitName(name)
 		switch {
@@ -66,6 +75,9 @@ func (d *Dir) Begin() (found []Found, lost []Note, err error) {
 		}
 	}
 	for key, disk := range hasDisk {
+		if knows(key, disk) {
+			continue
+		}
 		if !disk {
 			if since, ok := written(p, key); ok {
 				lost = append(lost, Note{key, since})
@@ -79,13 +91,16 @@ func (d *Dir) Begin() (found []Found, lost []Note, err error) {
 		case errors.As(err, new(*keep.LostError)):
 			lost = append(lost, Note{key, d.opts.Clock.Now()})
 		case !errors.Is(err, keep.ErrUnknown):
-			d.opts.LogError(fmt.Sprintf("session %s: left alone: %v", key.Short(), err))
+			alone(string(key), err)
 		}
 	}
 	// After the disks: one whose temporary name is there was nobody's.
 	for _, name := range temps {
+		if key, _, _ := privdir.SplitName(name); said[key] != "" {
+			continue // that is not known yet
+		}
 		if err := p.SweepTemp(name); err != nil {
-			d.opts.LogError(fmt.Sprintf("left alone: %v", err))
+			alone(name, err)
 		}
 	}
 	for _, name := range bases {
@@ -126,12 +141,14 @@ func (d *Dir) look(key keep.Key) (Found, error) {
 	case errors.Is(err, unix.ENOENT):
 		return Found{}, keep.ErrUnknown
 	case errors.Is(err, keep.ErrElsewhere):
-		w := keep.Waiting{Key: key, Since: d.opts.Clock.Now()}
-		if p, err := d.private(false); err == nil {
-			r, _ := record.Load(p, key)
-			w.Export = r.Export
+		p, err := d.private(false)
+		if err != nil {
+			return Found{}, err
 		}
-		return Found{Waiting: w, Grace: d.opts.Grace(w.Export)}, nil
+		r, err := record.Load(p, key)
+		w := keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now()}
+		isNew := errors.Is(err, unix.ENOENT) || r.Generation == 1 && r.Connected
+		return Found{Waiting: w, Grace: d.opts.Grace(w.Export), New: isNew}, nil
 	case err != nil:
 		return Found{}, err
 	}
@@ -143,16 +160,18 @@ func (d *Dir) look(key keep.Key) (Found, error) {
 	case errors.As(err, &lost) && lost.Kept:
 		// It is there until its grace is over.
 		d.opts.LogError(fmt.Sprintf("session %s: left alone for %v: %s", key.Short(), grace, lost.Detail))
-		return Found{Waiting: keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now()}, Grace: grace, Here: true}, nil
+		return Found{Waiting: keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now(), Version: r.Version()}, Grace: grace, Here: true}, nil
 	case err != nil:
 		return Found{}, err
 	}
-	if c.isOrphan() {
-		if err := c.orphan(); err != nil {
-			d.opts.Debug(fmt.Sprintf("session %s: %v (ignored)", key.Short(), err))
-		}
-	} else if d.server.Since(r) > grace {
+	age, known := d.server.Age(r)
+	if known && !c.isOrphan() && age > grace {
 		return Found{}, c.lose(keep.Expired)
 	}
-	return Found{*d.server.Waiting(r), grace, true}, nil
+	w := d.server.Waiting(r)
+	if !known || c.isOrphan() {
+		c.begin()
+		w.Version = r.Version()
+	}
+	return Found{Waiting: *w, Grace: grace, Here: true}, nil
 }

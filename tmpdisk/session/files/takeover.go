@@ -5,7 +5,6 @@ package files
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -63,7 +62,7 @@ func (c *Claim) settle(ctx context.Context) error {
 		// A late change of the record, too, is to go to a file that has no name.
 		err = record.Replace(c.at, &r, c.Verify)
 	}
-	if !copied || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+	if !copied || noRoom(err) {
 		err = record.Update(c.at, &r, c.isOurs)
 	}
 	if err != nil {
@@ -101,18 +100,27 @@ func (c *Claim) outwait(ctx context.Context) error {
 // of key: their kernels could do it still. That such a file is locked says nothing,
 // because its server does not know yet that it has lost the session.
 func removeTemps(p *privdir.Dir, key keep.Key) error {
+	names, err := tempsOf(p, key)
+	for _, name := range names {
+		if err == nil {
+			err = p.Remove(name)
+		}
+	}
+	return err
+}
+
+// tempsOf lists the temporary files of key.
+func tempsOf(p *privdir.Dir, key keep.Key) (temps []string, err error) {
 	names, err := p.Names()
 	if err != nil {
-		return fmt.Errorf("list: %s: %w", p.Path(), err)
+		return nil, fmt.Errorf("list: %s: %w", p.Path(), err)
 	}
 	for _, name := range names {
 		if prefix, ok := privdir.SplitTemp(name); ok && prefix == string(key) {
-			if err := p.Remove(name); err != nil {
-				return err
-			}
+			temps = append(temps, name)
 		}
 	}
-	return nil
+	return temps, nil
 }
 
 // goOnWithCopy puts a copy in place of the disk: a clone where there can be one. copied
@@ -125,7 +133,7 @@ func (c *Claim) goOnWithCopy(ctx context.Context) (copied bool, err error) {
 		d.opts.Debug(fmt.Sprintf("session %s: disk copied %s", c.Key.Short(), how))
 		return err
 	})
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+	if noRoom(err) {
 		d.opts.LogError(fmt.Sprintf("session %s: goes on with the file of a server that died or was cut off, "+
 			"because there is no room for a copy: what that server has not written yet may come: %v", c.Key.Short(), err))
 		return false, nil

@@ -67,6 +67,9 @@ func (c *Claim) ours() error {
 
 // isOurs fails if another server has written the record. Fail may have.
 func (c *Claim) isOurs(now record.Record) error {
+	if now.Torn {
+		return fmt.Errorf("%s: %w: only one half is whole", c.at.Join(record.FileName(c.Key)), record.ErrDamaged)
+	}
 	if now.Generation != c.record.Generation || now.Server != c.record.Server || now.Lost != "" && now.Lost != keep.Failed {
 		return fmt.Errorf("%s: generation %d, not %d: %w", c.at.Join(record.FileName(c.Key)), now.Generation, c.record.Generation, keep.ErrOvertaken)
 	}

@@ -30,6 +30,14 @@ type Waiting struct {
 	Export string
 	Size   int64     // in bytes
 	Since  time.Time // when its client left, or its server was found dead
+	Version
+}
+
+// A Version of a record. If it is the same, nobody has had the disk since.
+type Version struct {
+	Used       int64 // in nanoseconds, by a clock that may be another's
+	Generation uint64
+	Connected  bool
 }
 
 // A Reason is why the disk of a session is gone.

@@ -25,10 +25,12 @@ type Record struct {
 	// Orphaned says that the server of the connected client was found dead, at Used.
 	Orphaned bool `json:"orphaned,omitempty"`
 	// Used is when Connected, Orphaned or Lost was last changed.
-	Used   time.Time     `json:"used"`
-	Uptime time.Duration `json:"uptime,omitempty"` // the same, since the machine's boot
-	Boot   string        `json:"boot"`             // the kernel that has what was written and not synced
-	Host   string        `json:"host"`             // for whoever reads it
+	Used time.Time `json:"used"`
+	// Uptime is the same since the boot of the machine; or where that was another boot,
+	// when the first server found the record.
+	Uptime time.Duration `json:"uptime,omitempty"`
+	Boot   string        `json:"boot"` // the kernel that has what was written and not synced
+	Host   string        `json:"host"` // for whoever reads it
 	// Server is a random name of the server that wrote this: two may have raised
 	// the same generation, if the first lost its lock before.
 	Server string `json:"server,omitempty"`
@@ -41,6 +43,12 @@ type Record struct {
 	// "" if it stands on nothing.
 	Base   string `json:"base,omitempty"`
 	BaseIs string `json:"base_is,omitempty"`
+	// Crashed says that the disk was written under another boot than Boot, and not taken up
+	// since: of its map, only what was synced counts.
+	Crashed bool `json:"crashed,omitempty"`
+
+	// Torn says that there may have been a later record, of which only a part is there.
+	Torn bool `json:"-"`
 }
 
 // What may be wrong with a record.
@@ -76,6 +84,11 @@ func parseRecord(text []byte, key keep.Key) (Record, error) {
 }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", " ") }
+
+// Version tells r from what another server makes of it.
+func (r *Record) Version() keep.Version {
+	return keep.Version{Used: r.Used.UnixNano(), Generation: r.Generation, Connected: r.Connected}
+}
 
 func (r Record) encode() []byte {
 	text, err := json.Marshal(r)

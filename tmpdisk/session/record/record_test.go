@@ -238,8 +238,10 @@ func TestTornSlots(t *testing.T) {
 						torn["cut"] = after[:half+at]
 					}
 					for what, text := range torn {
-						if got, _, err := parseSlots(text, keyA); err != nil || got != older {
-							t.Errorf("%s at byte %d: got generation %d, %v, want %d", what, at, got.Generation, err, older.Generation)
+						want := older
+						want.Torn = !bytes.Equal(text, before)
+						if got, _, err := parseSlots(text, keyA); err != nil || got != want {
+							t.Errorf("%s at byte %d: got %+v, %v, want %+v", what, at, got, err, want)
 						}
 					}
 				}
@@ -248,33 +250,42 @@ func TestTornSlots(t *testing.T) {
 	}
 }
 
-// A server goes by the clock that nobody sets where it can, and takes nobody for older
-// than that it is seen now.
+// A server goes by the clock that nobody sets, and knows that it knows no age where that
+// cannot tell. It takes nobody for older than that it is seen now.
 func TestLeft(t *testing.T) {
 	clock := testkit.NewClock()
-	s := &Server{Boot: "this", Clock: clock}
 	ago := func(wall, boot time.Duration) Record {
 		return Record{Boot: "this", Used: clock.Now().Add(-wall), Uptime: clock.SinceBoot() - boot}
 	}
 	for name, tt := range map[string]struct {
-		r      Record
-		change func(r *Record)
-		want   time.Duration
+		r       Record
+		change  func(r *Record)
+		want    time.Duration
+		unknown bool
 	}{
-		"the same boot":              {ago(time.Hour, time.Minute), func(*Record) {}, time.Minute},
-		"another boot":               {ago(time.Hour, time.Minute), func(r *Record) { r.Boot = "other" }, time.Hour},
-		"unknown since the boot":     {ago(time.Hour, 0), func(r *Record) { r.Uptime = 0 }, time.Hour},
-		"clock set back":             {ago(-time.Hour, 0), func(r *Record) { r.Uptime = 0 }, time.Hour},
-		"later than now":             {ago(0, -time.Minute), func(*Record) {}, 0},
-		"connected":                  {ago(time.Hour, time.Minute), func(r *Record) { r.Connected = true }, 0},
-		"connected to a dead server": {ago(time.Hour, time.Minute), func(r *Record) { r.Connected, r.Orphaned = true, true }, time.Minute},
+		"the same boot":              {ago(time.Hour, time.Minute), func(*Record) {}, time.Minute, false},
+		"another boot":               {ago(time.Hour, time.Minute), func(r *Record) { r.Boot = "other" }, time.Hour, true},
+		"no boot":                    {ago(time.Hour, time.Minute), func(r *Record) { r.Boot = "" }, time.Hour, true},
+		"unknown since the boot":     {ago(time.Hour, 0), func(r *Record) { r.Uptime = 0 }, time.Hour, true},
+		"clock set back":             {ago(-time.Hour, 0), func(r *Record) { r.Uptime = 0 }, 0, true},
+		"later than now":             {ago(0, -time.Minute), func(*Record) {}, 0, false},
+		"connected":                  {ago(time.Hour, time.Minute), func(r *Record) { r.Connected = true }, 0, false},
+		"connected to a dead server": {ago(time.Hour, time.Minute), func(r *Record) { r.Connected, r.Orphaned = true, true }, time.Minute, false},
 	} {
 		tt.change(&tt.r)
+		s := &Server{Boot: "this", Clock: clock}
 		if got := clock.Now().Sub(s.Left(&tt.r)); got != tt.want {
 			t.Errorf("%s: got left %v ago, want %v", name, got, tt.want)
 		}
-		if w := s.Waiting(&tt.r); !w.Since.Equal(s.Left(&tt.r)) || w.Key != tt.r.Key {
+		if w := s.Waiting(&tt.r); !w.Since.Equal(s.Left(&tt.r)) || w.Key != tt.r.Key || w.Version != tt.r.Version() {
 			t.Errorf("%s: got %+v, want it since it was left", name, w)
+		}
+		if _, ok := s.Age(&tt.r); ok == tt.unknown {
+			t.Errorf("%s: got the age known %v, want %v", name, ok, !tt.unknown)
+		}
+		s.Boot = "" // neither does it know that it is the same
+		if _, ok := s.Age(&tt.r); ok {
+			t.Errorf("%s: got an age without a boot ID", name)
 		}
 	}
 }

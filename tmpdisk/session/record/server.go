@@ -20,29 +20,34 @@ type Server struct {
 // Stamp makes r what this server says now.
 func (s *Server) Stamp(r *Record) {
 	r.Used, r.Uptime = s.Clock.Now().UTC(), s.Clock.SinceBoot()
-	r.Boot, r.Host, r.Server, r.Sync = s.Boot, s.Host, s.Name, s.Sync
+	r.Boot, r.Host, r.Server, r.Sync, r.Torn = s.Boot, s.Host, s.Name, s.Sync, false
 }
 
-// Since is how long ago r.Used was, by the clock that nobody sets where that can tell.
-func (s *Server) Since(r *Record) time.Duration {
-	if r.Boot == s.Boot && r.Uptime > 0 {
-		return max(s.Clock.SinceBoot()-r.Uptime, 0)
+// Age is how long ago r was stamped. ok is false if nobody can know: what was stamped
+// before this boot, or on another machine, has the time of a clock that was set, and a
+// record may have been another one since.
+func (s *Server) Age(r *Record) (age time.Duration, ok bool) {
+	if r.Torn || s.Boot == "" || r.Boot != s.Boot || r.Uptime <= 0 {
+		return 0, false
 	}
-	// A clock that was set back by more than a grace is nobody's client.
-	return s.Clock.Now().Sub(r.Used).Abs()
+	return max(s.Clock.SinceBoot()-r.Uptime, 0), true
 }
 
-// Left is when the client of r left, as this server's clock has it: now, if it has not
-// left as far as anybody knows.
+// Left is when the client of r left, as this server's clock has it: now, if it may not
+// have left. Where the age is not known it is good for an order only.
 func (s *Server) Left(r *Record) time.Time {
 	now := s.Clock.Now()
-	if r.Connected && !r.Orphaned {
-		return now
+	age, ok := s.Age(r)
+	switch {
+	case r.Connected && !r.Orphaned, r.Torn:
+		age = 0
+	case !ok:
+		age = max(now.Sub(r.Used), 0)
 	}
-	return now.Add(-s.Since(r))
+	return now.Add(-age)
 }
 
 // Waiting describes the disk of r, which nobody has.
 func (s *Server) Waiting(r *Record) *keep.Waiting {
-	return &keep.Waiting{Key: r.Key, Export: r.Export, Size: r.Size, Since: s.Left(r)}
+	return &keep.Waiting{Key: r.Key, Export: r.Export, Size: r.Size, Since: s.Left(r), Version: r.Version()}
 }

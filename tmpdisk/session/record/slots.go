@@ -84,15 +84,15 @@ func encodeHalf(i int, size int64, number uint64, r *Record) ([]byte, error) {
 	return fmt.Appendf(nil, "%s%s%*s%s", around[i][0], text, pad, "", around[i][1]), nil
 }
 
-// decodeHalf is the slot in the half i; nil if there is none that is whole.
-func decodeHalf(i int, text []byte) *slot {
+// decodeHalf is the slot in the half i; nil if there is none. whole is false if there may
+// have been one.
+func decodeHalf(i int, text []byte) (s *slot, whole bool) {
 	text, ok := bytes.CutPrefix(text, []byte(around[i][0]))
 	text, ok2 := bytes.CutSuffix(text, []byte(around[i][1]))
-	var s *slot
-	if !ok || !ok2 || json.Unmarshal(text, &s) != nil || s == nil || s.Sum != s.sum() {
-		return nil
+	if !ok || !ok2 || json.Unmarshal(text, &s) != nil || s != nil && s.Sum != s.sum() {
+		return nil, false
 	}
-	return s
+	return s, true
 }
 
 // read reads the record of key from f. The error wraps ErrDamaged, or ErrNewer.
@@ -118,10 +118,13 @@ func parseSlots(text []byte, key keep.Key) (Record, slots, error) {
 	}
 	var s slots
 	var newest *slot
+	var torn bool
 	// The second half may have been cut.
 	for half := (len(text)/2 + slotBlock - 1) / slotBlock * slotBlock; newest == nil && half > 0 && half <= len(text); half += slotBlock {
+		torn = false
 		for i := range 2 {
-			this := decodeHalf(i, text[i*half:min((i+1)*half, len(text))])
+			this, whole := decodeHalf(i, text[i*half:min((i+1)*half, len(text))])
+			torn = torn || !whole
 			if this != nil && (newest == nil || this.Number > newest.Number) {
 				newest, s = this, slots{int64(half), i, this.Number}
 			}
@@ -131,6 +134,7 @@ func parseSlots(text []byte, key keep.Key) (Record, slots, error) {
 		return Record{}, slots{}, damaged("neither half is whole")
 	}
 	r, err := parseRecord(newest.Record, key)
+	r.Torn = torn && err == nil
 	return r, s, err
 }
 
