@@ -78,12 +78,13 @@ func (b *Based) current() *overlay.Base {
 	return b.base
 }
 
-// look opens the image if it is another one than the last time.
+// look opens the image if it is another one than the last time, or if it must not be read
+// any more, which the open says.
 func (b *Based) look() error {
 	path := b.path()
 	if last := b.current(); last != nil {
 		defer last.Release()
-		if last.Is(path) {
+		if last.Is(path) && unix.Faccessat(unix.AT_FDCWD, path, unix.R_OK, unix.AT_EACCESS) == nil {
 			changed := last.Changed()
 			if changed == nil {
 				return nil
