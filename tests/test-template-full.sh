@@ -32,11 +32,10 @@ wait_for 60 keeps || fail "no template though there is room"
 begins hello
 only_templates 1
 
-# A full TMPDIR is an error of the clone's, and leaves nothing either.
+# A TMPDIR that is smaller than the template will do: disks share it.
 stop_server "$server"
 small_tmpdir 8M
 serve "$plugin" "${args[@]}"
-refused
-has "$log" "clone: "
-has "$log" "no space left"
+begins hello
+begins hello
 only_templates 1

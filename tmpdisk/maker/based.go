@@ -78,12 +78,13 @@ func (b *Based) current() *overlay.Base {
 	return b.base
 }
 
-// look opens the image if it is another one than the last time.
+// look opens the image if it is another one than the last time, or if it must not be read
+// any more, which the open says.
 func (b *Based) look() error {
 	path := b.path()
 	if last := b.current(); last != nil {
 		defer last.Release()
-		if last.Is(path) {
+		if last.Is(path) && unix.Faccessat(unix.AT_FDCWD, path, unix.R_OK, unix.AT_EACCESS) == nil {
 			changed := last.Changed()
 			if changed == nil {
 				return nil
@@ -115,7 +116,8 @@ func (b *Based) look() error {
 // cannot do that, both disk and error are nil.
 func (m *Maker) Shares(ctx context.Context, src int) (*disk.Disk, error) {
 	var sharing error
-	d, err := m.unnamed(ctx, func(fd int) error {
+	// Not in place, unless src is: see sparse.Reflink.
+	d, err := m.unnamed(ctx, false, func(fd int) error {
 		sharing = sparse.Reflink(fd, src)
 		return sharing
 	})
@@ -132,7 +134,7 @@ func (m *Maker) Over(ctx context.Context, base *overlay.Base) (*overlay.Disk, er
 
 // over makes a disk of size bytes over base.
 func (m *Maker) over(ctx context.Context, base *overlay.Base, size int64) (*overlay.Disk, error) {
-	own, err := m.unnamed(ctx, func(fd int) error {
+	own, err := m.unnamed(ctx, true, func(fd int) error {
 		if err := sys.Retry(func() error { return unix.Ftruncate(fd, size) }); err != nil {
 			return fmt.Errorf("truncate: %d bytes: %w", size, err)
 		}
@@ -147,7 +149,7 @@ func (m *Maker) over(ctx context.Context, base *overlay.Base, size int64) (*over
 // keepAsBase returns a copy of d, which has been made and is not changed any more, to be
 // shared. A file that once had a name can never have another one; the copy can.
 func (m *Maker) keepAsBase(ctx context.Context, d *disk.Disk) (*overlay.Base, error) {
-	image, err := m.unnamed(ctx, func(fd int) error {
+	image, err := m.unnamed(ctx, true, func(fd int) error {
 		_, err := sparse.Clone(ctx, fd, d.FD(), sparse.Options{FindZeroes: true})
 		return err
 	})
@@ -166,9 +168,10 @@ func (m *Maker) keepAsBase(ctx context.Context, d *disk.Disk) (*overlay.Base, er
 }
 
 // unnamed is a disk that fill makes of an empty file, which never had a name; or, on a
-// filesystem without such files, in a private directory.
-func (m *Maker) unnamed(ctx context.Context, fill func(fd int) error) (*disk.Disk, error) {
-	fd, err := sparse.Unnamed(m.opts.Dir, true)
+// filesystem without such files, in a private directory. For inPlace see
+// sparse.WriteInPlace.
+func (m *Maker) unnamed(ctx context.Context, inPlace bool, fill func(fd int) error) (*disk.Disk, error) {
+	fd, err := sparse.Unnamed(m.opts.Dir, inPlace)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return m.Filled(ctx, func(_ context.Context, path string) error {
 			f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -176,7 +179,9 @@ func (m *Maker) unnamed(ctx context.Context, fill func(fd int) error) (*disk.Dis
 				return err
 			}
 			defer f.Close()
-			sparse.WriteInPlace(int(f.Fd()))
+			if inPlace {
+				sparse.WriteInPlace(int(f.Fd()))
+			}
 			return fill(int(f.Fd()))
 		})
 	}

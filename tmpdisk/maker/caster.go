@@ -20,7 +20,8 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
-// maxMold is how many bytes of memory a mold may take.
+// maxMold is how many bytes of memory a mold may take, and how many may be written for
+// each disk.
 const maxMold = 8 << 20
 
 // A Caster makes disks of a built-in type. mkfs runs once; what it wrote is
@@ -43,7 +44,7 @@ type Caster struct {
 // A shape is what disks are made from. In the zero shape there is nothing: mkfs
 // runs for each disk.
 type shape struct {
-	mold  *mold.Mold    // nil if it were too large; then:
+	mold  *mold.Mold    // nil if it is too large; then:
 	base  *overlay.Base // is what disks stand on
 	stamp *stamp.Stamp
 }
@@ -191,8 +192,10 @@ func (c *Caster) newShape(wanted <-chan struct{}) (*shape, error) {
 	var image io.ReaderAt = f
 	s.mold, err = mold.Read(f, maxMold)
 	switch {
-	case err == nil:
+	case err == nil && s.mold.Written() <= maxMold:
 		image = s.mold
+	case err == nil:
+		s.mold = nil
 	case !errors.Is(err, mold.ErrTooLarge):
 		return nil, err
 	}
@@ -202,7 +205,7 @@ func (c *Caster) newShape(wanted <-chan struct{}) (*shape, error) {
 		return &shape{}, nil
 	}
 	if err == nil && s.mold == nil {
-		c.maker.opts.Debug(fmt.Sprintf("type %s: %v: disks share a file", cfg.Type, mold.ErrTooLarge))
+		c.maker.opts.Debug(fmt.Sprintf("type %s: too large to be copied for each client: disks share a file", cfg.Type))
 		s.base, err = c.maker.keepAsBase(c.ctx, d)
 	}
 	if err != nil {
@@ -219,7 +222,7 @@ func (c *Caster) cast(ctx context.Context, s *shape) (disk.Interface, error) {
 	}
 	patches := s.stamp.Patches(id)
 	if s.base == nil {
-		return c.maker.unnamed(ctx, func(fd int) error { return s.mold.Cast(fd, patches) })
+		return c.maker.unnamed(ctx, true, func(fd int) error { return s.mold.Cast(fd, patches) })
 	}
 	d, err := c.maker.over(ctx, s.base, c.maker.opts.Config.Size)
 	if err != nil {

@@ -36,6 +36,15 @@ func (m *Mold) Size() int64 { return m.size }
 // Kept is how many bytes of memory the mold takes.
 func (m *Mold) Kept() int64 { return m.kept }
 
+// Written is how many bytes a cast writes. Where blocks repeat, that is more than Kept.
+func (m *Mold) Written() int64 {
+	n := int64(0)
+	for _, p := range m.pieces {
+		n += min(p.end, m.size) - p.off
+	}
+	return n
+}
+
 // ReadAt reads the disk, holes and all, as io.ReaderAt says.
 func (m *Mold) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {

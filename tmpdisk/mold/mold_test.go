@@ -261,6 +261,13 @@ func TestMemory(t *testing.T) {
 			if got := m.Kept(); got > c.want {
 				t.Errorf("got %d bytes kept, want %d at most", got, c.want)
 			}
+			written := int64(0)
+			for _, part := range c.image {
+				written += (int64(len(part)) + 4*k - 1) / (4 * k) * 4 * k
+			}
+			if got := m.Written(); got != written {
+				t.Errorf("got %d bytes written by a cast, want %d", got, written)
+			}
 		})
 	}
 }
