@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -33,6 +34,14 @@ func (k Kind) dirName(uid int) string { return k.Name + "-" + strconv.Itoa(uid) 
 
 // prefix is that of errors.
 func (k Kind) prefix() string { return "parameter " + k.Parameter + ": " }
+
+// Named is err with the parameter that it is about, once.
+func (k Kind) Named(err error) error {
+	if strings.Contains(err.Error(), k.prefix()) {
+		return err
+	}
+	return fmt.Errorf("%s%w", k.prefix(), err)
+}
 
 // ErrNone says that nothing was ever kept.
 var ErrNone = errors.New("no private directory")

@@ -15,6 +15,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/names"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
@@ -53,7 +54,7 @@ func (d *Dir) claim(ctx context.Context, key keep.Key, patience time.Duration) (
 	}
 	c := &Claim{Key: key, dir: d, at: p}
 	err = privdir.UntilFree(ctx, patience, func() (err error) {
-		c.file, err = p.Lock(diskName(key), unix.O_RDWR)
+		c.file, err = p.Lock(names.Disk(key), unix.O_RDWR)
 		return err
 	})
 	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, privdir.ErrReplaced) {
@@ -83,7 +84,7 @@ func (c *Claim) fd() int {
 	return int(c.file.Fd())
 }
 
-func (c *Claim) diskPath() string { return c.at.Join(diskName(c.Key)) }
+func (c *Claim) diskPath() string { return c.at.Join(names.Disk(c.Key)) }
 
 // verdict says whether the disk may be served. It is ErrUnknown for a disk that was
 // never a client's, and a *LostError for one that is lost. What is damaged stays where
@@ -122,13 +123,13 @@ func (c *Claim) verdict() error {
 // withoutRecord is the verdict on a disk that has none. If its temporary name is still
 // there, its maker died before anybody was told.
 func (c *Claim) withoutRecord() error {
-	temps, err := tempsOf(c.at, c.Key)
+	temps, err := names.Temps(c.at, c.Key)
 	if err != nil {
 		return err
 	}
 	for _, name := range temps {
 		if sys.SameFile(c.at.FD(), name, c.fd()) {
-			return errors.Join(keep.ErrUnknown, c.at.Remove(diskName(c.Key)), c.at.Remove(name))
+			return errors.Join(keep.ErrUnknown, c.at.Remove(names.Disk(c.Key)), c.at.Remove(name))
 		}
 	}
 	return c.damaged(c.unread.Error())
@@ -148,7 +149,7 @@ func (c *Claim) take() error {
 			return c.lose(keep.Failed)
 		}
 	}
-	opened, err := fromFile(c.file, d.opts.Debug)
+	opened, err := disk.FromFile(c.file, d.opts.Debug)
 	if err != nil {
 		return err
 	}
@@ -241,7 +242,7 @@ func (c *Claim) lose(why keep.Reason) error {
 		return err
 	}
 	c.dir.opts.LogError(fmt.Sprintf("session %s: its disk %s is removed: %s", c.Key.Short(), c.diskPath(), why))
-	if err := c.at.Remove(diskName(c.Key)); err != nil {
+	if err := c.at.Remove(names.Disk(c.Key)); err != nil {
 		if c.unread == nil && c.record.Lost == "" && !late { // the disk is its client's still
 			back := c.record
 			err = errors.Join(err, record.Update(c.at, &back, func(now record.Record) error {
@@ -262,14 +263,6 @@ func (c *Claim) lose(why keep.Reason) error {
 	return &keep.LostError{Key: c.Key, Reason: why}
 }
 
-// meant takes a loss for no error.
-func meant(err error) error {
-	if errors.As(err, new(*keep.LostError)) {
-		return nil
-	}
-	return err
-}
-
 // forgetMarks is for a session whose disk is gone, or another one than before.
 func (d *Dir) forgetMarks(key keep.Key) {
 	d.failed.Delete(key)
@@ -282,17 +275,4 @@ func (d *Dir) newLease() *keep.Lease {
 		return nil
 	}
 	return keep.NewLease(d.opts.Clock)
-}
-
-// fromFile returns the disk that is f, which is closed. The lock goes with it.
-func fromFile(f *os.File, debug func(string)) (*disk.Disk, error) {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("duplicate descriptor: %w", err)
-	}
-	d, err := disk.FromFD(fd, debug)
-	if err == nil {
-		f.Close()
-	}
-	return d, err
 }

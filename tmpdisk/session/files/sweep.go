@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/names"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
-	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // Found is a disk that is there.
@@ -48,12 +48,10 @@ func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []Found, los
 	if err != nil {
 		return nil, nil, err
 	}
-	names, err := p.Names()
+	hasDisk, temps, err := names.List(p)
 	if err != nil {
-		return nil, nil, named(fmt.Errorf("%s: %w", p.Path(), err))
+		return nil, nil, Directories.Named(err)
 	}
-	hasDisk := map[keep.Key]bool{}
-	var temps []string
 	said := map[string]string{}
 	defer func() { d.said = said }()
 	alone := func(name string, err error) {
@@ -61,21 +59,12 @@ func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []Found, los
 			d.opts.LogError(fmt.Sprintf("session %.12s: left alone: %v", name, err))
 		}
 	}
-	for _, name := range names {
-		key, kind, ok := privdir.SplitName(name)
-		switch {
-		case ok && kind == privdir.TempKind, sys.StandsForRemoved(name):
-			temps = append(temps, name)
-		case ok && (kind == "disk" || kind == "json"):
-			hasDisk[keep.Key(key)] = hasDisk[keep.Key(key)] || kind == "disk"
-		}
-	}
 	for key, disk := range hasDisk {
 		if knows(key, disk) {
 			continue
 		}
 		if !disk {
-			if since, ok := written(p, key); ok {
+			if since, ok := names.Written(p, key); ok {
 				lost = append(lost, Note{key, since})
 			}
 			continue
@@ -102,13 +91,6 @@ func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []Found, los
 	slices.SortFunc(found, func(a, b Found) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key)) })
 	slices.SortFunc(lost, func(a, b Note) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key)) })
 	return found, lost, nil
-}
-
-// written is when the record of key was changed last, which needs no reading.
-func written(p *privdir.Dir, key keep.Key) (t time.Time, ok bool) {
-	var st unix.Stat_t
-	err := unix.Fstatat(p.FD(), record.FileName(key), &st, unix.AT_SYMLINK_NOFOLLOW)
-	return time.Unix(st.Mtim.Unix()), err == nil
 }
 
 // look finds out what has become of the disk of key. The error is that of a verdict.
