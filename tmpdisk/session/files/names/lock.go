@@ -25,15 +25,21 @@ func NewLock() Lock { return make(Lock, 1) }
 // locked for other machines.
 const lockFile = "lock"
 
-// patience is how long anybody waits.
-const patience = 10 * time.Second
+// patience is how long anybody waits; less in tests.
+var patience = 10 * time.Second
 
 // With runs f while nobody else names or forgets anything in p. shared says that other
 // machines may have the same directory.
 func (l Lock) With(ctx context.Context, p *privdir.Dir, shared bool, f func() error) error {
+	until := time.Now().Add(patience)
+	held := fmt.Errorf("lock: %s: another server has the directory's lock, and does not give it back: %w", p.Path(), unix.EBUSY)
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
 	select {
 	case l <- struct{}{}:
 		defer func() { <-l }()
+	case <-timer.C:
+		return held
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the directory: %w", sys.ContextError(ctx))
 	}
@@ -47,9 +53,9 @@ func (l Lock) With(ctx context.Context, p *privdir.Dir, shared bool, f func() er
 		defer f.Close()
 		fd = int(f.Fd())
 	}
-	err := privdir.UntilFree(ctx, patience, func() error { return sys.Flock(fd) })
+	err := privdir.UntilFree(ctx, time.Until(until), func() error { return sys.Flock(fd) })
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return fmt.Errorf("lock: %s: another server has the directory's lock, and does not give it back: %w", p.Path(), unix.EBUSY)
+		return held
 	}
 	if err != nil {
 		return fmt.Errorf("lock: %s: %w", p.Path(), err)
