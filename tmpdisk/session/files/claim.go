@@ -192,8 +192,11 @@ func (c *Claim) unchanged(now record.Record) error {
 // that client left. If that fails, the next look does it.
 func (c *Claim) begin() {
 	r := c.record
+	now := c.dir.opts.Clock.Now().UTC()
 	if c.isOrphan() {
-		r.Orphaned, r.Used = true, c.dir.opts.Clock.Now().UTC()
+		r.Orphaned, r.Used = true, now
+	} else if r.Used.After(now) {
+		r.Used = now // else it would not age
 	}
 	r.Boot, r.Uptime, r.Torn = c.dir.server.Boot, c.dir.opts.Clock.SinceBoot(), false
 	if err := record.Update(c.at, &r, c.unchanged); err != nil {
