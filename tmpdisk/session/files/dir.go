@@ -36,7 +36,7 @@ type Options struct {
 	Sync    bool // flush and FUA are real
 	// Grace is how long a disk of export waits that another server had last. It is
 	// called from any number of goroutines, and for exports that are there no longer
-	// as well: 0 is no grace.
+	// as well, and for Unknown: 0 is no grace.
 	Grace    func(export string) time.Duration
 	Debug    func(string) // a line for nbdkit -v
 	LogError func(string) // a line for the log
@@ -45,6 +45,9 @@ type Options struct {
 	Boot   string    // for tests; "" is the kernel's boot ID
 	Shared bool      // for tests: as if other machines had the directory as well
 }
+
+// Unknown is the export of a disk without a good record. No client can name it.
+const Unknown = "\x00"
 
 // Dir has the disks of sessions, and notes of those that are gone.
 type Dir struct {

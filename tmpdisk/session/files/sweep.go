@@ -107,13 +107,13 @@ func (d *Dir) look(key keep.Key) (Found, error) {
 		r, err := record.Load(p, key)
 		w := keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now()}
 		isNew := errors.Is(err, unix.ENOENT) || r.Generation == 1 && r.Connected
-		return Found{Waiting: w, Grace: d.opts.Grace(w.Export), New: isNew}, nil
+		return Found{Waiting: w, Grace: d.graceOf(&r), New: isNew}, nil
 	case err != nil:
 		return Found{}, err
 	}
 	defer c.Close()
 	r := &c.record
-	grace := d.opts.Grace(r.Export)
+	grace := d.graceOf(r)
 	var lost *keep.LostError
 	switch err = c.verdict(); {
 	case errors.As(err, &lost) && lost.Kept:
@@ -133,4 +133,12 @@ func (d *Dir) look(key keep.Key) (Found, error) {
 		w.Version = r.Version()
 	}
 	return Found{Waiting: *w, Grace: grace, Here: true}, nil
+}
+
+// graceOf is how long the disk of r waits, which is empty if there is no good record.
+func (d *Dir) graceOf(r *record.Record) time.Duration {
+	if r.Key == "" {
+		return d.opts.Grace(Unknown)
+	}
+	return d.opts.Grace(r.Export)
 }
