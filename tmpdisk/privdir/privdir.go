@@ -232,12 +232,11 @@ func (d *Dir) Remove(name string) error {
 }
 
 // InPlace reports whether d is still the directory that its path leads to. Where that
-// cannot be known it is.
+// cannot be known, because the path does not answer, it is.
 func (d *Dir) InPlace() bool {
 	var byName, byFd unix.Stat_t
-	err := unix.Lstat(d.path, &byName)
-	if unix.Fstat(d.fd, &byFd) != nil || err != nil && err != unix.ENOENT {
-		return true
+	if err := unix.Lstat(d.path, &byName); err != nil {
+		return err != unix.ENOENT
 	}
-	return err == nil && byName.Dev == byFd.Dev && byName.Ino == byFd.Ino
+	return unix.Fstat(d.fd, &byFd) == nil && byName.Dev == byFd.Dev && byName.Ino == byFd.Ino
 }
