@@ -133,9 +133,9 @@ func (*noExport) Unwrap() error   { return unix.ENOENT }
 
 // graceOf is how long a disk of an export waits that an earlier server has left.
 // That of an export that is not there now, or has no sessions now, waits for a
-// while: its file may come back.
+// while: its file may come back. So does one of which nobody knows the export.
 func (s *Server) graceOf(name string) time.Duration {
-	if x := s.lookup(name); x != nil && (x == s.own || x.policy().Grace > 0) {
+	if x := s.lookup(name); x != nil && x.policy().Grace > 0 {
 		return x.policy().Grace
 	}
 	return max(s.cfg.Session.Grace, 24*time.Hour)

@@ -15,6 +15,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
 )
 
 // exportServer is a started server whose directory of exports the returned
@@ -211,6 +212,20 @@ func TestGraceOfAnExport(t *testing.T) {
 	write("a", "size=1M\nsession-grace=1h\n")
 	write("b", "size=1M\n")
 	for name, want := range map[string]time.Duration{"a": time.Hour, "b": 24 * time.Hour, "gone": 24 * time.Hour, "": 24 * time.Hour} {
+		if got := s.graceOf(name); got != want {
+			t.Errorf("%q: got %v, want %v", name, got, want)
+		}
+	}
+	// One whose own disk has no sessions.
+	s, _ = exportServer(t, "size", "1M")
+	for _, name := range []string{"", files.Unknown} {
+		if got := s.graceOf(name); got != 24*time.Hour {
+			t.Errorf("%q: got %v, want a day", name, got)
+		}
+	}
+	// And one whose own disk has a short grace.
+	s, _ = exportServer(t, "size", "1M", "session-grace", "1m")
+	for name, want := range map[string]time.Duration{"": time.Minute, files.Unknown: 24 * time.Hour} {
 		if got := s.graceOf(name); got != want {
 			t.Errorf("%q: got %v, want %v", name, got, want)
 		}

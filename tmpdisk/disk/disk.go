@@ -86,6 +86,20 @@ func FromFD(fd int, debug func(string)) (*Disk, error) {
 	return (&Disk{fd: fd, debug: debug}).measured("unnamed file")
 }
 
+// FromFile returns the disk that is f, which is closed unless that fails. A lock (flock)
+// of f goes with it.
+func FromFile(f *os.File, debug func(string)) (*Disk, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("duplicate descriptor: %w", err)
+	}
+	d, err := FromFD(fd, debug)
+	if err == nil {
+		f.Close()
+	}
+	return d, err
+}
+
 func (d *Disk) measured(name string) (*Disk, error) {
 	if err := d.measure(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open: %s: %w", name, err), d.Close())

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -33,6 +34,14 @@ func (k Kind) dirName(uid int) string { return k.Name + "-" + strconv.Itoa(uid) 
 
 // prefix is that of errors.
 func (k Kind) prefix() string { return "parameter " + k.Parameter + ": " }
+
+// Named is err with the parameter that it is about, once.
+func (k Kind) Named(err error) error {
+	if strings.Contains(err.Error(), k.prefix()) {
+		return err
+	}
+	return fmt.Errorf("%s%w", k.prefix(), err)
+}
 
 // ErrNone says that nothing was ever kept.
 var ErrNone = errors.New("no private directory")
@@ -223,12 +232,11 @@ func (d *Dir) Remove(name string) error {
 }
 
 // InPlace reports whether d is still the directory that its path leads to. Where that
-// cannot be known it is.
+// cannot be known, because the path does not answer, it is.
 func (d *Dir) InPlace() bool {
 	var byName, byFd unix.Stat_t
-	err := unix.Lstat(d.path, &byName)
-	if unix.Fstat(d.fd, &byFd) != nil || err != nil && err != unix.ENOENT {
-		return true
+	if err := unix.Lstat(d.path, &byName); err != nil {
+		return err != unix.ENOENT
 	}
-	return err == nil && byName.Dev == byFd.Dev && byName.Ino == byFd.Ino
+	return unix.Fstat(d.fd, &byFd) == nil && byName.Dev == byFd.Dev && byName.Ino == byFd.Ino
 }

@@ -151,3 +151,32 @@ func TestNameThatAnotherUserHas(t *testing.T) {
 	_, err = directories.Open(parent, true)
 	testkit.Contains(t, err, "is owned by user 12345") // who can only have got it from root
 }
+
+// A directory whose own descriptor does not answer any more (a filesystem in user space
+// has died, and is mounted again) is no longer the one that its name leads to.
+func TestInPlace(t *testing.T) {
+	d := opened(t)
+	fd, path := d.fd, d.path
+	defer func() { d.fd, d.path = fd, path }()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, path string
+		fd         int
+		want       bool
+	}{
+		{"as it was", path, fd, true},
+		{"another", t.TempDir(), fd, false},
+		{"gone", path + "-gone", fd, false},
+		{"the name does not answer", file + "/x", fd, true},
+		{"the descriptor does not answer", path, -1, false},
+		{"neither does", file + "/x", -1, true},
+	} {
+		d.fd, d.path = tt.fd, tt.path
+		if got := d.InPlace(); got != tt.want {
+			t.Errorf("%s: got in place %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}

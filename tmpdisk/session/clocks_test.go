@@ -75,3 +75,31 @@ func TestClocksOfTwoHosts(t *testing.T) {
 		})
 	}
 }
+
+// inNamespace is the clock of a server in a time namespace of its own.
+type inNamespace struct {
+	*testkit.Clock
+	by time.Duration
+}
+
+func (c inNamespace) SinceBoot() time.Duration { return c.Clock.SinceBoot() + c.by }
+
+// One boot may have several clocks since then: a disk has waited for no longer than the
+// wall clock says as well.
+func TestTimeNamespaces(t *testing.T) {
+	for name, by := range map[string]time.Duration{"ahead": 24 * time.Hour, "behind": -24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			o, now := options(t)
+			s := started(t, o)
+			used(t, s, keyA)
+			now.Pass(minute.Grace / 2)
+			dies(s)
+			o.Clock = inNamespace{now, by}
+			s = started(t, o)
+			now.Pass(minute.Grace - 1)
+			wantDisks(t, s, keys{keyA})
+			now.Pass(1)
+			wantLost(t, s, keep.Expired, keyA)
+		})
+	}
+}

@@ -12,6 +12,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/overlay"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/gate"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 )
 
@@ -24,9 +25,9 @@ import (
 // because the disk is the server's for a time only.
 func (c *Conn) Gate() (word *atomic.Uint64, read, write uint64) {
 	if c.session.claim.Lease != nil {
-		return &c.gate.word, mayRead, 0
+		return &c.gate.Word, gate.MayRead, 0
 	}
-	return &c.gate.word, mayRead, mayWrite
+	return &c.gate.Word, gate.MayRead, gate.MayWrite
 }
 
 // Size is the disk's, in bytes: what it was when the session began.
@@ -63,18 +64,18 @@ func (c *Conn) refusal() error {
 // enter lets a request in that looks for bit.
 func (c *Conn) enter(bit uint64) error {
 	for {
-		for !c.gate.enter(bit) {
-			if c.gate.shut() {
+		for !c.gate.Enter(bit) {
+			if c.gate.Shut() {
 				return c.refusal()
 			}
 			if err := c.session.admit(c); err != nil {
 				return err
 			}
 		}
-		if bit != mayWrite || c.session.claim.Lease.Holds() {
+		if bit != gate.MayWrite || c.session.claim.Lease.Holds() {
 			return nil
 		}
-		c.gate.leave() // a look may take long
+		c.gate.Leave() // a look may take long
 		if err := c.session.renew(); err != nil {
 			return err
 		}
@@ -124,14 +125,14 @@ func (c *Conn) pieces(r disk.Request, size uint32) error {
 }
 
 func (c *Conn) piece(r disk.Request) error {
-	bit := mayRead
+	bit := gate.MayRead
 	if r.Op.Modifies() {
-		bit = mayWrite
+		bit = gate.MayWrite
 	}
 	if err := c.enter(bit); err != nil {
 		return err
 	}
-	defer c.gate.leave()
+	defer c.gate.Leave()
 	s := c.session
 	if r.Op == disk.Extents {
 		s.asked.Store(true)

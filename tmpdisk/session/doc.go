@@ -35,7 +35,7 @@
 //	             (package files), or refuses, or has a fresh disk made and created there.
 //	session.go   attach opens the gate of the connection: for reading, and for writing
 //	             if it is the first, or the session is shared.
-//	conn.go      Each request enters the gate (gate.go; nbdkit's C does the same). The
+//	conn.go      Each request enters the gate (package gate; nbdkit's C does the same). The
 //	             first that modifies goes to admit: older gates are closed and drained.
 //
 //	sessions.go  Close detaches the connection, and closes its gate. After the last one

@@ -40,7 +40,7 @@ func wantFenced(t *testing.T, c *Conn) {
 // wantCut fails the test unless the disk of c has failed, which is no fencing.
 func wantCut(t *testing.T, c *Conn) {
 	t.Helper()
-	eventually(t, "the cut", c.gate.shut)
+	eventually(t, "the cut", c.gate.Shut)
 	wantRefused(t, c, errBroken)
 	if c.Fenced() {
 		t.Error("a connection whose disk has failed says that it is fenced")
@@ -87,7 +87,7 @@ func TestFenceWaitsForRequestsInProgress(t *testing.T) {
 		}
 	}
 	write(b, newcomer)
-	eventually(t, "the fence", a.gate.shut)
+	eventually(t, "the fence", a.gate.Shut)
 	wantFenced(t, a)
 	time.Sleep(20 * time.Millisecond) // for a newcomer that does not wait
 	if got := len(d.journal.events()); got != depth {
@@ -202,25 +202,4 @@ func TestFencedWhileAsking(t *testing.T) {
 		s.Close(a)
 		s.Close(b)
 	}
-}
-
-// The word must count what is in progress, whoever fails at it.
-func TestGateCounts(t *testing.T) {
-	var g gate
-	if g.enter(mayRead) {
-		t.Error("a new gate lets requests in")
-	}
-	g.open(mayRead)
-	if !g.enter(mayRead) || g.enter(mayWrite) {
-		t.Error("a gate for reads: got another answer")
-	}
-	g.close()
-	if g.enter(mayRead) || !g.shut() {
-		t.Error("a closed gate lets requests in")
-	}
-	if got := g.word.Load(); got != 1 {
-		t.Errorf("got %#x, want 1 request in progress", got)
-	}
-	g.leave()
-	g.drain()
 }

@@ -14,6 +14,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/gate"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/writeback"
 )
@@ -23,7 +24,7 @@ import (
 type Conn struct {
 	session *session
 	disk    disk.Interface
-	gate    gate
+	gate    gate.Gate
 	fenced  atomic.Bool // by a later connection
 }
 
@@ -61,6 +62,9 @@ type session struct {
 	failed atomic.Bool
 }
 
+// ErrFenced is what requests of a fenced connection fail with.
+var ErrFenced = fmt.Errorf("the session has gone over to a later connection: %w", unix.ESHUTDOWN)
+
 // errEnded says that the session is to be looked for once more.
 var errEnded = errors.New("the session has ended")
 
@@ -77,11 +81,11 @@ func (s *session) attach() (*Conn, error) {
 		return nil, &keep.LostError{Key: s.key, Reason: keep.Failed}
 	}
 	c := &Conn{session: s, disk: s.claim.Disk}
-	bits := mayRead
+	bits := gate.MayRead
 	if s.policy.Share || len(s.conns) == 0 {
-		bits |= mayWrite
+		bits |= gate.MayWrite
 	}
-	c.gate.open(bits)
+	c.gate.Open(bits)
 	s.conns = append(s.conns, c)
 	return c, nil
 }
@@ -99,7 +103,7 @@ func (s *session) detach(c *Conn) (last bool) {
 	if i < 0 {
 		return false
 	}
-	c.gate.close() // no late request finds what may be another's descriptor by then
+	c.gate.Close() // no late request finds what may be another's descriptor by then
 	s.conns = slices.Delete(s.conns, i, i+1)
 	s.ended = len(s.conns) == 0
 	return s.ended
@@ -109,21 +113,21 @@ func (s *session) detach(c *Conn) (last bool) {
 func (s *session) admit(c *Conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.broken.Load() || c.gate.shut() {
+	if s.broken.Load() || c.gate.Shut() {
 		return c.refusal()
 	}
 	older := s.conns[:slices.Index(s.conns, c)]
 	for _, o := range older {
 		o.fenced.Store(true) // first: it says why the gate is shut
-		o.gate.close()
+		o.gate.Close()
 	}
 	for _, o := range older {
-		o.gate.drain()
+		o.gate.Drain()
 	}
 	if s.broken.Load() { // in the last of their requests
 		return errBroken
 	}
-	c.gate.open(mayWrite)
+	c.gate.Open(gate.MayWrite)
 	return nil
 }
 
@@ -143,7 +147,7 @@ func (s *session) fail(why error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, c := range s.conns {
-			c.gate.close()
+			c.gate.Close()
 		}
 	}()
 }

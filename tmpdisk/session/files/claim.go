@@ -17,6 +17,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/overlay"
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/basis"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/names"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
@@ -58,7 +59,7 @@ func (d *Dir) claim(ctx context.Context, key keep.Key, patience time.Duration) (
 	}
 	c := &Claim{Key: key, dir: d, at: p}
 	err = privdir.UntilFree(ctx, patience, func() (err error) {
-		c.file, err = p.Lock(diskName(key), unix.O_RDWR)
+		c.file, err = p.Lock(names.Disk(key), unix.O_RDWR)
 		return err
 	})
 	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, privdir.ErrReplaced) {
@@ -89,7 +90,7 @@ func (c *Claim) fd() int {
 	return int(c.file.Fd())
 }
 
-func (c *Claim) diskPath() string { return c.at.Join(diskName(c.Key)) }
+func (c *Claim) diskPath() string { return c.at.Join(names.Disk(c.Key)) }
 
 // verdict says whether the disk may be served. It is ErrUnknown for a disk that was
 // never a client's, and a *LostError for one that is lost. What is damaged stays where
@@ -128,7 +129,7 @@ func (c *Claim) verdict() error {
 // withoutRecord is the verdict on a disk that has none. If its temporary name is still
 // there, its maker died before anybody was told.
 func (c *Claim) withoutRecord() error {
-	temps, err := tempsOf(c.at, c.Key)
+	temps, err := names.Temps(c.at, c.Key)
 	if err != nil {
 		return err
 	}
@@ -154,7 +155,7 @@ func (c *Claim) take() error {
 			return c.lose(keep.Failed)
 		}
 	}
-	opened, err := fromFile(c.file, d.opts.Debug)
+	opened, err := disk.FromFile(c.file, d.opts.Debug)
 	if err != nil {
 		return err
 	}
@@ -243,7 +244,7 @@ func (c *Claim) again() (disk.Interface, error) {
 
 // remove removes the disk, and the link to what it stands on.
 func (c *Claim) remove() error {
-	err := c.at.Remove(diskName(c.Key))
+	err := c.at.Remove(names.Disk(c.Key))
 	if err == nil {
 		basis.Remove(c.at, c.Key) // else the next sweep does
 	}
@@ -265,8 +266,11 @@ func (c *Claim) unchanged(now record.Record) error {
 // that client left. If that fails, the next look does it.
 func (c *Claim) begin() {
 	r := c.record
+	now := c.dir.opts.Clock.Now().UTC()
 	if c.isOrphan() {
-		r.Orphaned, r.Used = true, c.dir.opts.Clock.Now().UTC()
+		r.Orphaned, r.Used = true, now
+	} else if r.Used.After(now) {
+		r.Used = now // else it would not age
 	}
 	r.Crashed = c.mayHaveCrashed()
 	r.Boot, r.Uptime, r.Torn = c.dir.server.Boot, c.dir.opts.Clock.SinceBoot(), false
@@ -343,14 +347,6 @@ func (c *Claim) lose(why keep.Reason) error {
 	return &keep.LostError{Key: c.Key, Reason: why}
 }
 
-// meant takes a loss for no error.
-func meant(err error) error {
-	if errors.As(err, new(*keep.LostError)) {
-		return nil
-	}
-	return err
-}
-
 // forgetMarks is for a session whose disk is gone, or another one than before.
 func (d *Dir) forgetMarks(key keep.Key) {
 	d.failed.Delete(key)
@@ -363,17 +359,4 @@ func (d *Dir) newLease() *keep.Lease {
 		return nil
 	}
 	return keep.NewLease(d.opts.Clock)
-}
-
-// fromFile returns the disk that is f, which is closed. The lock goes with it.
-func fromFile(f *os.File, debug func(string)) (*disk.Disk, error) {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("duplicate descriptor: %w", err)
-	}
-	d, err := disk.FromFD(fd, debug)
-	if err == nil {
-		f.Close()
-	}
-	return d, err
 }

@@ -15,6 +15,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/basis"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/names"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
@@ -27,7 +28,7 @@ func (d *Dir) Create(ctx context.Context, key keep.Key, export string, fresh dis
 	c, err := d.adopt(ctx, key, export, fresh)
 	if err != nil {
 		fresh.Close()
-		return nil, named(err)
+		return nil, Directories.Named(err)
 	}
 	if c.Disk != fresh {
 		fresh.Close()
@@ -109,7 +110,7 @@ func (d *Dir) tempDisk(ctx context.Context, p *privdir.Dir, key keep.Key, fresh 
 	if err != nil {
 		return "", nil, err
 	}
-	c, err := fromFile(f, d.opts.Debug)
+	c, err := disk.FromFile(f, d.opts.Debug)
 	if err != nil {
 		p.Discard(f)
 		f.Close()
@@ -143,12 +144,12 @@ func (c *Claim) publish(ctx context.Context, temp string) error {
 	err = d.exclusively(ctx, p, func() error {
 		// Another server may have had the session, and lost it, since it was
 		// looked for here.
-		if there, err := exists(p, record.FileName(c.Key)); err != nil {
+		if there, err := names.Exists(p, record.FileName(c.Key)); err != nil {
 			return err
 		} else if there {
 			return fmt.Errorf("%s: %w", p.Join(record.FileName(c.Key)), keep.ErrElsewhere)
 		}
-		if err := unix.Linkat(p.FD(), temp, p.FD(), diskName(c.Key), 0); err != nil {
+		if err := unix.Linkat(p.FD(), temp, p.FD(), names.Disk(c.Key), 0); err != nil {
 			if errors.Is(err, unix.EEXIST) {
 				err = keep.ErrElsewhere
 			}
@@ -184,7 +185,7 @@ func (c *Claim) publish(ctx context.Context, temp string) error {
 // that it was nobody's.
 func (c *Claim) unpublish() error {
 	temp := privdir.TempName(string(c.Key))
-	if err := unix.Linkat(c.at.FD(), diskName(c.Key), c.at.FD(), temp, 0); err != nil {
+	if err := unix.Linkat(c.at.FD(), names.Disk(c.Key), c.at.FD(), temp, 0); err != nil {
 		return fmt.Errorf("link: %s: %w", c.diskPath(), err)
 	}
 	return errors.Join(c.at.Remove(record.FileName(c.Key)), c.remove(), c.at.Remove(temp))

@@ -18,6 +18,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/fsprobe"
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/basis"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/names"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/trial"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
@@ -36,7 +37,7 @@ type Options struct {
 	Sync    bool // flush and FUA are real
 	// Grace is how long a disk of export waits that another server had last. It is
 	// called from any number of goroutines, and for exports that are there no longer
-	// as well: 0 is no grace.
+	// as well, and for Unknown: 0 is no grace.
 	Grace    func(export string) time.Duration
 	Debug    func(string) // a line for nbdkit -v
 	LogError func(string) // a line for the log
@@ -45,6 +46,9 @@ type Options struct {
 	Boot   string    // for tests; "" is the kernel's boot ID
 	Shared bool      // for tests: as if other machines had the directory as well
 }
+
+// Unknown is the export of a disk without a good record. No client can name it.
+const Unknown = "\x00"
 
 // Dir has the disks of sessions, and notes of those that are gone.
 type Dir struct {
@@ -66,8 +70,8 @@ type Dir struct {
 	// anchors are the names of what is of no session, see package basis.
 	anchors sync.Map
 
-	shared     atomic.Bool                    // other machines may have the same directory
-	naming     chan struct{}                  // full while somebody here has the lock of the directory
+	shared     atomic.Bool // other machines may have the same directory
+	naming     names.Lock
 	filesystem atomic.Pointer[fsprobe.Result] // nil until it was tried
 }
 
@@ -79,7 +83,7 @@ func New(o Options) *Dir {
 	o.Clock = sys.ClockOr(o.Clock)
 	return &Dir{
 		opts: o, server: record.Server{Name: sys.RandomName(), Sync: o.Sync, Clock: o.Clock},
-		naming: make(chan struct{}, 1),
+		naming: names.NewLock(),
 	}
 }
 
@@ -110,7 +114,7 @@ func (d *Dir) private(make bool) (*privdir.Dir, error) {
 	}
 	if err != nil {
 		p.Close()
-		return nil, named(err)
+		return nil, Directories.Named(err)
 	}
 	if d.open != nil {
 		// What is connected goes on in the old one, which stays open for it.
@@ -144,73 +148,22 @@ func (d *Dir) Close() {
 	}
 }
 
-// named is err with the parameter that it is about, once.
-func named(err error) error {
-	const parameter = "parameter session-dir: "
-	if strings.Contains(err.Error(), parameter) {
-		return err
-	}
-	return fmt.Errorf("%s%w", parameter, err)
-}
-
-func diskName(key keep.Key) string { return string(key) + ".disk" }
-
-// lockName is that of the file whose lock is the directory's, where the directory
-// itself cannot be locked for other machines.
-const lockName = "lock"
-
-// patience is how long a newcomer waits for a server that is just ending, and for
-// the lock of the directory.
+// patience is how long a newcomer waits for a server that is just ending.
 const patience = 2 * time.Second
 
 // exclusively runs f while nobody else names or forgets anything.
 func (d *Dir) exclusively(ctx context.Context, p *privdir.Dir, f func() error) error {
-	select {
-	case d.naming <- struct{}{}:
-		defer func() { <-d.naming }()
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the directory: %w", sys.ContextError(ctx))
-	}
-	fd := p.FD()
-	if d.shared.Load() {
-		// NFS and FUSE keep the lock of a directory on this machine.
-		f, err := p.Open(lockName, unix.O_RDWR|unix.O_CREAT)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		fd = int(f.Fd())
-	}
-	err := privdir.UntilFree(ctx, 5*patience, func() error { return sys.Flock(fd) })
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return fmt.Errorf("lock: %s: another server has the directory's lock, and does not give it back: %w", p.Path(), unix.EBUSY)
-	}
-	if err != nil {
-		return fmt.Errorf("lock: %s: %w", p.Path(), err)
-	}
-	defer unix.Flock(fd, unix.LOCK_UN)
-	return f()
-}
-
-// exists reports whether p has that file.
-func exists(p *privdir.Dir, name string) (bool, error) {
-	var st unix.Stat_t
-	err := unix.Fstatat(p.FD(), name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return false, fmt.Errorf("stat: %s: %w", p.Join(name), err)
-	}
-	return err == nil, nil
+	return d.naming.With(ctx, p, d.shared.Load(), f)
 }
 
 // Space is what the disk of key takes, in bytes. It waits for nobody but the
 // filesystem.
 func (d *Dir) Space(key keep.Key) (allocated uint64, ok bool) {
 	p, err := d.private(false)
-	var st unix.Stat_t
-	if err != nil || unix.Fstatat(p.FD(), diskName(key), &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+	if err != nil {
 		return 0, false
 	}
-	return uint64(st.Blocks) * 512, true
+	return names.Space(p, key)
 }
 
 // Touch makes the files of key as young as they can be, for the sake of whoever
@@ -220,12 +173,7 @@ func (d *Dir) Touch(key keep.Key) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{diskName(key), record.FileName(key)} {
-		if err := unix.UtimesNanoAt(p.FD(), name, nil, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			return fmt.Errorf("touch: %s: %w", p.Join(name), err)
-		}
-	}
-	return basis.Touch(p, key)
+	return errors.Join(names.Touch(p, key), basis.Touch(p, key))
 }
 
 // Filesystem returns what that of the directory can do. ok is false if it could not

@@ -13,6 +13,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/overlay"
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/names"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/writeback"
@@ -104,7 +105,7 @@ func (c *Claim) Abandon(why keep.Reason) error {
 	if why != "" {
 		// A filesystem that fails may have let another server in meanwhile.
 		if err = c.Verify(); err == nil {
-			err = meant(c.lose(why))
+			err = keep.Meant(c.lose(why))
 		}
 		if err != nil && !errors.Is(err, keep.ErrOvertaken) {
 			c.dir.failed.Store(c.Key, c.record.Generation)
@@ -125,10 +126,10 @@ func (d *Dir) Fail(key keep.Key, fd int) (lost bool, err error) {
 		return false, err
 	}
 	defer c.Close()
-	if !sys.SameFile(c.at.FD(), diskName(key), fd) {
+	if !sys.SameFile(c.at.FD(), names.Disk(key), fd) {
 		return false, nil
 	}
-	if err = meant(c.lose(keep.Failed)); err != nil {
+	if err = keep.Meant(c.lose(keep.Failed)); err != nil {
 		d.failed.Store(key, c.record.Generation)
 	}
 	return err == nil, err
@@ -152,7 +153,7 @@ func (d *Dir) Drop(key keep.Key, why keep.Reason, version keep.Version, grace ti
 	c, err := d.claim(context.Background(), key, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, privdir.ErrNone):
-		return 0, meant(d.withoutDisk(context.Background(), key, false))
+		return 0, keep.Meant(d.withoutDisk(context.Background(), key, false))
 	case errors.Is(err, keep.ErrElsewhere): // that server may die, or only look
 		return 0, &NotYet{Grace: grace}
 	case err != nil:
@@ -163,7 +164,7 @@ func (d *Dir) Drop(key keep.Key, why keep.Reason, version keep.Version, grace ti
 		return 0, err
 	}
 	freed, _ := d.Space(key)
-	return freed, meant(c.lose(why))
+	return freed, keep.Meant(c.lose(why))
 }
 
 // early is a *NotYet if the disk is not to be dropped now, or says why that cannot be
@@ -218,13 +219,13 @@ func (d *Dir) Forget(ctx context.Context, key keep.Key, before time.Time) error 
 		return err
 	}
 	return d.exclusively(ctx, p, func() error {
-		if there, err := exists(p, diskName(key)); err != nil || there {
+		if there, err := names.Exists(p, names.Disk(key)); err != nil || there {
 			return err // the session is there again
 		}
 		if _, err := record.Load(p, key); errors.Is(err, record.ErrNewer) {
 			return err
 		}
-		if since, ok := written(p, key); ok && !before.IsZero() && since.After(before) {
+		if since, ok := names.Written(p, key); ok && !before.IsZero() && since.After(before) {
 			return nil // another server has lost it once more
 		}
 		return p.Remove(record.FileName(key))

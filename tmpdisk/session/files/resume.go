@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/names"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
 )
@@ -59,12 +60,12 @@ func (d *Dir) withoutDisk(ctx context.Context, key keep.Key, known bool) error {
 // have made a disk. A record stays as it is, because the disk may come back. If there is
 // none, a note says that the session is known.
 func (d *Dir) lostWithoutDisk(p *privdir.Dir, key keep.Key, known bool) error {
-	if there, err := exists(p, diskName(key)); err != nil {
+	if there, err := names.Exists(p, names.Disk(key)); err != nil {
 		return err
 	} else if there {
 		return fmt.Errorf("session %s: %w", key.Short(), keep.ErrElsewhere)
 	}
-	lost := &keep.LostError{Key: key, Reason: keep.Damaged, Detail: fmt.Sprintf("%s: there is no such file", p.Join(diskName(key)))}
+	lost := &keep.LostError{Key: key, Reason: keep.Damaged, Detail: fmt.Sprintf("%s: there is no such file", p.Join(names.Disk(key)))}
 	switch r, err := record.Load(p, key); {
 	case err == nil && r.Lost != "":
 		return &keep.LostError{Key: key, Reason: r.Lost}

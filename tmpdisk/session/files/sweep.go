@@ -15,9 +15,9 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/basis"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/names"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
-	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // Found is a disk that is there.
@@ -49,13 +49,10 @@ func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []Found, los
 	if err != nil {
 		return nil, nil, err
 	}
-	names, err := p.Names()
+	hasDisk, temps, bases, err := names.List(p)
 	if err != nil {
-		return nil, nil, named(fmt.Errorf("%s: %w", p.Path(), err))
+		return nil, nil, Directories.Named(err)
 	}
-	hasDisk := map[keep.Key]bool{}
-	var temps []string
-	var bases []string
 	said := map[string]string{}
 	defer func() { d.said = said }()
 	alone := func(name string, err error) {
@@ -63,23 +60,12 @@ func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []Found, los
 			d.opts.LogError(fmt.Sprintf("session %.12s: left alone: %v", name, err))
 		}
 	}
-	for _, name := range names {
-		key, kind, ok := privdir.SplitName(name)
-		switch {
-		case ok && kind == privdir.TempKind, sys.StandsForRemoved(name):
-			temps = append(temps, name)
-		case ok && basis.Sweepable(kind, false):
-			bases = append(bases, name)
-		case ok && (kind == "disk" || kind == "json"):
-			hasDisk[keep.Key(key)] = hasDisk[keep.Key(key)] || kind == "disk"
-		}
-	}
 	for key, disk := range hasDisk {
 		if knows(key, disk) {
 			continue
 		}
 		if !disk {
-			if since, ok := written(p, key); ok {
+			if since, ok := names.Written(p, key); ok {
 				lost = append(lost, Note{key, since})
 			}
 			continue
@@ -103,35 +89,26 @@ func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []Found, los
 			alone(name, err)
 		}
 	}
-	for _, name := range bases {
-		key, kind, _ := privdir.SplitName(name)
-		if basis.Sweepable(kind, hasDisk[keep.Key(key)]) {
-			d.sweepBase(p, name, keep.Key(key), kind)
-		}
-	}
+	d.sweepBases(p, bases)
 	slices.SortFunc(found, func(a, b Found) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key)) })
 	slices.SortFunc(lost, func(a, b Note) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key)) })
 	return found, lost, nil
 }
 
-// sweepBase removes what a session stood on that is gone, or that is a dead server's.
-func (d *Dir) sweepBase(p *privdir.Dir, name string, key keep.Key, kind string) {
-	err := d.exclusively(context.Background(), p, func() error {
-		if there, err := exists(p, diskName(key)); there || err != nil {
-			return err
+// sweepBases removes what sessions stood on that are gone, and what a dead server has left.
+func (d *Dir) sweepBases(p *privdir.Dir, bases []string) {
+	for _, name := range bases {
+		key, kind, _ := privdir.SplitName(name)
+		err := d.naming.With(context.Background(), p, d.shared.Load(), func() error {
+			if there, err := names.Exists(p, names.Disk(keep.Key(key))); there || err != nil {
+				return err
+			}
+			return basis.Sweep(p, name, keep.Key(key), kind)
+		})
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			d.opts.Debug(fmt.Sprintf("session-dir: %s: %v (ignored)", name, err))
 		}
-		return basis.Sweep(p, name, key, kind)
-	})
-	if err != nil && !errors.Is(err, unix.ENOENT) {
-		d.opts.Debug(fmt.Sprintf("session-dir: %s: %v (ignored)", name, err))
 	}
-}
-
-// written is when the record of key was changed last, which needs no reading.
-func written(p *privdir.Dir, key keep.Key) (t time.Time, ok bool) {
-	var st unix.Stat_t
-	err := unix.Fstatat(p.FD(), record.FileName(key), &st, unix.AT_SYMLINK_NOFOLLOW)
-	return time.Unix(st.Mtim.Unix()), err == nil
 }
 
 // look finds out what has become of the disk of key. The error is that of a verdict.
@@ -148,13 +125,13 @@ func (d *Dir) look(key keep.Key) (Found, error) {
 		r, err := record.Load(p, key)
 		w := keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now()}
 		isNew := errors.Is(err, unix.ENOENT) || r.Generation == 1 && r.Connected
-		return Found{Waiting: w, Grace: d.opts.Grace(w.Export), New: isNew}, nil
+		return Found{Waiting: w, Grace: d.graceOf(&r), New: isNew}, nil
 	case err != nil:
 		return Found{}, err
 	}
 	defer c.Close()
 	r := &c.record
-	grace := d.opts.Grace(r.Export)
+	grace := d.graceOf(r)
 	var lost *keep.LostError
 	switch err = c.verdict(); {
 	case errors.As(err, &lost) && lost.Kept:
@@ -174,4 +151,12 @@ func (d *Dir) look(key keep.Key) (Found, error) {
 		w.Version = r.Version()
 	}
 	return Found{Waiting: *w, Grace: grace, Here: true}, nil
+}
+
+// graceOf is how long the disk of r waits, which is empty if there is no good record.
+func (d *Dir) graceOf(r *record.Record) time.Duration {
+	if r.Key == "" {
+		return d.opts.Grace(Unknown)
+	}
+	return d.opts.Grace(r.Export)
 }

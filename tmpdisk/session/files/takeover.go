@@ -10,7 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/names"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
@@ -48,7 +49,7 @@ func (c *Claim) settle(ctx context.Context) error {
 	if !c.record.Unsettled {
 		return nil
 	}
-	if err := removeTemps(c.at, c.Key); err != nil {
+	if err := names.RemoveTemps(c.at, c.Key); err != nil {
 		return err
 	}
 	copied, err := c.goOnWithCopy(ctx)
@@ -96,33 +97,6 @@ func (c *Claim) outwait(ctx context.Context) error {
 	}
 }
 
-// removeTemps removes what other servers were about to rename to the disk or the record
-// of key: their kernels could do it still. That such a file is locked says nothing,
-// because its server does not know yet that it has lost the session.
-func removeTemps(p *privdir.Dir, key keep.Key) error {
-	names, err := tempsOf(p, key)
-	for _, name := range names {
-		if err == nil {
-			err = p.Remove(name)
-		}
-	}
-	return err
-}
-
-// tempsOf lists the temporary files of key.
-func tempsOf(p *privdir.Dir, key keep.Key) (temps []string, err error) {
-	names, err := p.Names()
-	if err != nil {
-		return nil, fmt.Errorf("list: %s: %w", p.Path(), err)
-	}
-	for _, name := range names {
-		if prefix, ok := privdir.SplitTemp(name); ok && prefix == string(key) {
-			temps = append(temps, name)
-		}
-	}
-	return temps, nil
-}
-
 // goOnWithCopy puts a copy in place of the disk: a clone where there can be one. copied
 // is false where there is no room for it: then the client goes on with the file that the
 // last server had.
@@ -146,10 +120,10 @@ func (c *Claim) goOnWithCopy(ctx context.Context) (copied bool, err error) {
 		p.Discard(f)
 		return false, err
 	}
-	if err = p.Publish(f, diskName(c.Key), d.opts.Sync); err != nil {
+	if err = p.Publish(f, names.Disk(c.Key), d.opts.Sync); err != nil {
 		return false, err
 	}
-	own, err := fromFile(f, d.opts.Debug)
+	own, err := disk.FromFile(f, d.opts.Debug)
 	if err != nil {
 		return false, err
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/names"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
@@ -105,14 +106,14 @@ func (c *Claim) relock() error {
 // inPlace fails if the disk has lost its name, and with it all that would be written.
 // The kernel may remember a name, and asks for one that it opens.
 func (c *Claim) inPlace() error {
-	f, err := c.at.Open(diskName(c.Key), unix.O_RDONLY)
+	f, err := c.at.Open(names.Disk(c.Key), unix.O_RDONLY)
 	if err == nil {
 		f.Close()
 	}
 	switch {
 	case err != nil && !errors.Is(err, unix.ENOENT):
 		return err
-	case err != nil, !sys.SameFile(c.at.FD(), diskName(c.Key), c.fd()):
+	case err != nil, !sys.SameFile(c.at.FD(), names.Disk(c.Key), c.fd()):
 		return fmt.Errorf("%s: removed or replaced: %w", c.diskPath(), keep.ErrOvertaken)
 	}
 	return nil
@@ -124,7 +125,7 @@ func (c *Claim) still() error {
 		return nil
 	}
 	now, err := record.Load(c.at, c.Key)
-	if sys.Flock(c.fd()) != nil || !sys.SameFile(c.at.FD(), diskName(c.Key), c.fd()) || err == nil && c.unchanged(now) != nil {
+	if sys.Flock(c.fd()) != nil || !sys.SameFile(c.at.FD(), names.Disk(c.Key), c.fd()) || err == nil && c.unchanged(now) != nil {
 		return fmt.Errorf("session %s: %w", c.Key.Short(), keep.ErrElsewhere)
 	}
 	return nil

@@ -90,3 +90,11 @@ func (e *LostError) Error() string {
 
 // Unwrap makes it ESTALE to a client that can be told.
 func (e *LostError) Unwrap() error { return unix.ESTALE }
+
+// Meant takes a loss for no error.
+func Meant(err error) error {
+	if errors.As(err, new(*LostError)) {
+		return nil
+	}
+	return err
+}

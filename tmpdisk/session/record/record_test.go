@@ -264,6 +264,7 @@ func TestLeft(t *testing.T) {
 		unknown bool
 	}{
 		"the same boot":              {ago(time.Hour, time.Minute), func(*Record) {}, time.Minute, false},
+		"another time namespace":     {ago(time.Minute, time.Hour), func(*Record) {}, time.Minute, false},
 		"another boot":               {ago(time.Hour, time.Minute), func(r *Record) { r.Boot = "other" }, time.Hour, true},
 		"no boot":                    {ago(time.Hour, time.Minute), func(r *Record) { r.Boot = "" }, time.Hour, true},
 		"unknown since the boot":     {ago(time.Hour, 0), func(r *Record) { r.Uptime = 0 }, time.Hour, true},

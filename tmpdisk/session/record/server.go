@@ -30,7 +30,8 @@ func (s *Server) Age(r *Record) (age time.Duration, ok bool) {
 	if r.Torn || s.Boot == "" || r.Boot != s.Boot || r.Uptime <= 0 {
 		return 0, false
 	}
-	return max(s.Clock.SinceBoot()-r.Uptime, 0), true
+	// A time namespace has a boot of its own, with the same ID.
+	return max(min(s.Clock.SinceBoot()-r.Uptime, s.Clock.Now().Sub(r.Used)), 0), true
 }
 
 // Left is when the client of r left, as this server's clock has it: now, if it may not
