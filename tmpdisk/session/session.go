@@ -14,6 +14,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/visit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/writeback"
 )
 
@@ -40,6 +41,8 @@ type session struct {
 	waiter waiter // that it was, if it has waited
 	waited bool
 	known  bool // there was such a session, as far as this server knows
+
+	client visit.Visit // of whoever began it
 
 	// Closed when the disk is there, or cannot be had (ended is then set), and
 	// when the session is no longer in anybody's hands.
