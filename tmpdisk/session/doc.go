@@ -95,6 +95,10 @@
 // order: a session's, or that for looking and then a lease's; then that of Sessions. No
 // request takes one, but the first of a connection that modifies.
 //
+// An Open whose ctx ends returns soon, even if the directory hangs (package visit). What
+// was begun for it goes on with the key in hand, and gives the disk back. Because each takes
+// a thread, no more sessions are begun once too many hang.
+//
 // # What it does not do
 //
 // It makes no disks. It does not find out who a client is, see [keep.NewKey]. Between

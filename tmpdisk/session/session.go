@@ -16,6 +16,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/gate"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/visit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/writeback"
 )
 
@@ -42,6 +43,8 @@ type session struct {
 	waiter waiter // that it was, if it has waited
 	waited bool
 	known  bool // there was such a session, as far as this server knows
+
+	client visit.Visit // of whoever began it
 
 	// Closed when the disk is there, or cannot be had (ended is then set), and
 	// when the session is no longer in anybody's hands.

@@ -17,6 +17,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/order"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/visit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/writeback"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
@@ -28,6 +29,7 @@ type Sessions struct {
 	drops sync.WaitGroup // that go on
 
 	writeback *writeback.Queue
+	hall      visit.Hall // of clients for whom sessions are begun
 
 	looking sync.Mutex // see keep.Lease.Watch
 
@@ -50,8 +52,8 @@ func New(opts Options) *Sessions {
 	}
 	return &Sessions{
 		opts: opts, dir: files.New(opts.Options), live: map[keep.Key]*session{}, waiting: newWaiters(), lost: order.New(),
-		writeback: writeback.New(opts.ask, opts.Debug),
-		told:      map[keep.Key]bool{}, stop: func() {}, stopTouching: func() {}, stopAsking: func() {}, stopFinding: func() {},
+		writeback: writeback.New(opts.ask, opts.Debug), hall: visit.Hall{Patience: leavePatience},
+		told: map[keep.Key]bool{}, stop: func() {}, stopTouching: func() {}, stopAsking: func() {}, stopFinding: func() {},
 	}
 }
 
@@ -144,7 +146,9 @@ func (s *Sessions) Open(ctx context.Context, key keep.Key, export string, policy
 			return nil, err
 		}
 		if first {
-			return s.begin(ctx, mine, export, fresh)
+			return visit.Do(ctx, &s.hall, &mine.client, func() (*Conn, error) {
+				return s.begin(ctx, mine, export, fresh)
+			}, s.opts.LogError)
 		}
 		if err := wait(ctx, mine.ready); err != nil {
 			return nil, err
@@ -178,8 +182,18 @@ func (s *Sessions) join(key keep.Key, policy Policy) (_ *session, first bool, _ 
 	if mine := s.live[key]; mine != nil {
 		return mine, false, nil
 	}
+	if s.hall.Left() >= mostLeft {
+		return nil, false, fmt.Errorf("session-dir: %s: does not answer: %w", s.opts.Path, unix.EAGAIN)
+	}
 	return s.take(key, policy), true, nil
 }
+
+// mostLeft is how many sessions are begun at most whose clients have left, because the
+// directory hangs: each takes a thread.
+const mostLeft = 100
+
+// leavePatience is how long a client that has gone waits for a directory that hangs.
+const leavePatience = time.Second
 
 // take puts key into the caller's hands, until release. With mu.
 func (s *Sessions) take(key keep.Key, policy Policy) *session {
@@ -226,9 +240,28 @@ func (s *Sessions) begin(ctx context.Context, mine *session, export string, fres
 	if err = got; err != nil {
 		return nil, err
 	}
+	if !mine.client.Serve() {
+		s.unclaim(mine, claim)
+		err = wait(ctx, nil)
+		return nil, err
+	}
 	mine.claim = claim
 	claim.Lease.Watch(max(mine.policy.Grace/3, keep.LeaseTime), &s.looking, func() error { return s.look(mine) })
 	return mine.attach()
+}
+
+// unclaim gives back a claim whose client has left before it could be served.
+func (s *Sessions) unclaim(mine *session, claim *files.Claim) {
+	end := claim.Release
+	if !claim.Used {
+		end = claim.Discard
+	} else if !mine.waited {
+		now, grace := s.opts.Clock.Now(), mine.policy.Grace
+		mine.waited, mine.waiter = true, waiter{key: mine.key, since: now, grace: grace, until: now.Add(grace)}
+	}
+	if err := end(); err != nil {
+		s.debugf(mine.key, "its client has left meanwhile: %v (ignored)", err)
+	}
 }
 
 // look looks after the lock of a disk, see keep.Lease.Watch.
@@ -261,6 +294,9 @@ func (s *Sessions) obtain(ctx context.Context, mine *session, export string, fre
 	case errors.Is(err, keep.ErrUnknown):
 	default:
 		return nil, err
+	}
+	if ctx.Err() != nil { // there may be nobody any more to make a disk
+		return nil, wait(ctx, nil)
 	}
 	d, err := fresh(ctx)
 	if err != nil {

@@ -53,8 +53,8 @@ const Unknown = "\x00"
 // Dir has the disks of sessions, and notes of those that are gone.
 type Dir struct {
 	opts Options
-	mu   sync.Mutex
-	open *privdir.Dir // nil until it could be opened
+	mu   sync.Mutex                  // of whoever opens the directory, for which others must wait as well
+	open atomic.Pointer[privdir.Dir] // nil until it could be opened
 	// server is what this one writes into records; its Boot and Host are known once the
 	// directory is open.
 	server record.Server
@@ -90,10 +90,14 @@ func New(o Options) *Dir {
 // private returns the directory. The error is privdir.ErrNone if there is none and it
 // is not to be made. A directory that was removed or renamed is opened anew.
 func (d *Dir) private(make bool) (*privdir.Dir, error) {
+	was := d.open.Load()
+	if was != nil && was.InPlace() { // without mu: it may hang
+		return was, nil
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.open != nil && d.open.InPlace() {
-		return d.open, nil
+	if now := d.open.Load(); now != was { // another caller has opened it meanwhile
+		return now, nil
 	}
 	boot, err := []byte(d.opts.Boot), error(nil)
 	if d.opts.Boot == "" {
@@ -116,14 +120,14 @@ func (d *Dir) private(make bool) (*privdir.Dir, error) {
 		p.Close()
 		return nil, Directories.Named(err)
 	}
-	if d.open != nil {
+	if was != nil {
 		// What is connected goes on in the old one, which stays open for it.
-		d.opts.LogError(fmt.Sprintf("session-dir: %s: removed or renamed by somebody: begun anew", d.open.Path()))
-	} else { // once: others read them without the lock
+		d.opts.LogError(fmt.Sprintf("session-dir: %s: removed or renamed by somebody: begun anew", was.Path()))
+	} else { // once: others read them without mu
 		d.server.Boot = strings.TrimSpace(string(boot))
 		d.server.Host, _ = os.Hostname()
 	}
-	d.open = p
+	d.open.Store(p)
 	return p, nil
 }
 
