@@ -182,3 +182,23 @@ func TestDropsThatCannotHelp(t *testing.T) {
 		t.Errorf("got %d bytes freed, %v, want %d", freed, ok, a)
 	}
 }
+
+// An untouched disk that cannot be discarded is there still, as a whole, and is looked
+// after.
+func TestDiscardThatFails(t *testing.T) {
+	for name, file := range map[string]string{"the disk stays": kit.DiskOf(keyA), "the record stays": kit.RecordOf(keyA)} {
+		t.Run(name, func(t *testing.T) {
+			o, now := options(t)
+			s := started(t, o)
+			c := begin(t, s, keyA)
+			undo := immutable(t, kit.Path(o.Path, file))
+			s.Close(c)
+			undo()
+			used(t, s, keyA)
+			wantResumed(t, s, keyA)
+			now.Pass(lookPause.Last)
+			wantLost(t, s, keep.Expired, keyA)
+			wantDisks(t, s, nil, keyA)
+		})
+	}
+}
