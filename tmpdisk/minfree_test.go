@@ -4,9 +4,13 @@
 package tmpdisk
 
 import (
+	"bytes"
 	"math"
+	"os/exec"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
@@ -68,18 +72,26 @@ type loggingHost struct {
 
 func (h *loggingHost) Error(msg string) { h.errors <- msg }
 
-// Disks that wait on another filesystem than is short of space are left alone.
+// Disks that wait on another filesystem than is short of space are left alone, and so are
+// those that have less than is missing.
 func TestMinFreeDropsWhereItHelps(t *testing.T) {
 	for _, tt := range []struct {
-		name  string
-		other bool
-	}{{"one filesystem", false}, {"two filesystems", true}} {
+		name    string
+		other   bool
+		missing uint64
+		stays   bool
+	}{{"one filesystem", false, 1 << 19, false}, {"one filesystem, too much", false, 2 << 20, true}, {"two filesystems", true, 1 << 19, true}} {
 		t.Run(tt.name, func(t *testing.T) {
-			tmpdir := privateTMPDIR(t)
-			dir := t.TempDir()
+			tmpdir := t.TempDir()
+			if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=16M", "tmpdisk-test", tmpdir).CombinedOutput(); err != nil {
+				t.Skipf("needs mount: %v: %s", err, out)
+			}
+			// A server's session-dir stays open for as long as its process lives.
+			t.Cleanup(func() { unix.Unmount(tmpdir, unix.MNT_DETACH) })
+			t.Setenv("TMPDIR", tmpdir)
+			dir := tmpdir
 			if tt.other {
-				tmpdir = testkit.Tmpfs(t, "16M")
-				t.Setenv("TMPDIR", tmpdir)
+				dir = t.TempDir()
 			}
 			cfg := testconfig.Of(t, "size", "1M", "command", ":", "session-grace", "1h", "session-key", "name", "session-dir", dir)
 			s := NewServer(cfg, testkit.Host{TB: t}, "1")
@@ -87,16 +99,23 @@ func TestMinFreeDropsWhereItHelps(t *testing.T) {
 			defer s.Stop()
 			d, err := openNamed(s, "a/waits")
 			testkit.Must(t, err)
-			testkit.Must(t, d.PWrite([]byte("kept"), 0))
+			testkit.Must(t, d.PWrite(bytes.Repeat([]byte("kept"), 1<<18), 0))
 			s.Close(d)
 
-			cfg.MinFree = minfree.Limit{Bytes: math.MaxInt64}
-			_, err = openNamed(s, "a/comes")
-			testkit.Contains(t, err, "too little is free in "+tmpdir)
+			var st unix.Statfs_t
+			testkit.Must(t, unix.Statfs(tmpdir, &st))
+			cfg.MinFree = minfree.Limit{Bytes: st.Bavail*uint64(st.Bsize) + tt.missing}
+			d, err = openNamed(s, "a/comes")
+			if tt.stays {
+				testkit.Contains(t, err, "too little is free in "+tmpdir)
+			} else {
+				testkit.Must(t, err)
+				s.Close(d)
+			}
 			cfg.MinFree = minfree.Limit{}
 			d, err = openNamed(s, "a/waits")
-			if (err == nil) != tt.other {
-				t.Errorf("the disk that waits: got %v, want it there: %v", err, tt.other)
+			if (err == nil) != tt.stays {
+				t.Errorf("the disk that waits: got %v, want it there: %v", err, tt.stays)
 			}
 			if err == nil {
 				s.Close(d)

@@ -159,7 +159,7 @@ func TestMetricsNameExportsThatThereAre(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	for dropped := true; dropped; {
-		_, dropped = s.sessions.DropOldest()
+		_, dropped = s.sessions.DropOldest(0)
 	}
 	if got, want := metricsOf(s), []string{""}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

@@ -57,10 +57,10 @@ func newBackoff() sys.Backoff { return sys.Backoff{First: firstVain, Last: lastV
 
 // Ensure is [Spaces.Check], but what nobody uses in dropDir goes first: drop removes
 // the oldest of it and returns how many bytes that frees, as far as is known; ok is
-// false if there is nothing. It is called only where it helps, and by one caller of
+// false if there is nothing, or all of it is less than what is missing. It is called only where it helps, and by one caller of
 // Ensure at a time. Whether a drop has freed space the filesystem is asked: it may do
 // so some time later (xfs, btrfs), which Ensure waits for, or not at all.
-func (s *Spaces) Ensure(ctx context.Context, l Limit, dirs []string, dropDir string, drop func() (freed uint64, ok bool)) error {
+func (s *Spaces) Ensure(ctx context.Context, l Limit, dirs []string, dropDir string, drop func(missing uint64) (freed uint64, ok bool)) error {
 	r := &s.room
 	if err := s.Check(ctx, l, dirs...); !errors.Is(err, ErrTooLittle) {
 		return err
@@ -86,7 +86,7 @@ func (s *Spaces) Ensure(ctx context.Context, l Limit, dirs []string, dropDir str
 			if r.inVain() {
 				return fmt.Errorf("%w: what was dropped for it has freed next to nothing, because its blocks are shared (as those of clones are), or others took them", err)
 			}
-			freed, ok := r.drop(ctx, short.free, drop)
+			freed, ok := r.drop(ctx, short.free, func() (uint64, bool) { return drop(missing - pending) })
 			switch {
 			case !ok && pending == 0 && ctx.Err() == nil:
 				return err

@@ -58,11 +58,11 @@ func (f *filesystem) pass(d time.Duration) {
 	}
 }
 
-func (f *filesystem) drop() (uint64, bool) {
+func (f *filesystem) drop(missing uint64) (uint64, bool) {
 	defer f.pass(0)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.disks == 0 {
+	if f.disks == 0 || uint64(f.disks)*f.claims < missing {
 		return 0, false
 	}
 	f.disks--
@@ -83,13 +83,14 @@ func TestDropsNoMoreThanItMust(t *testing.T) {
 		{"some time later", &filesystem{free: 7, disks: 9, frees: 8, claims: 8, after: time.Second}, 1, false},
 		{"three of them", &filesystem{free: 7, disks: 9, frees: 1, claims: 1}, 3, false},
 		{"three of them, later", &filesystem{free: 7, disks: 9, frees: 1, claims: 1, after: time.Second}, 3, false},
-		{"there are not enough", &filesystem{free: 7, disks: 2, frees: 1, claims: 1, after: time.Second}, 2, true},
+		{"there are just enough, later", &filesystem{free: 7, disks: 3, frees: 1, claims: 1, after: time.Second}, 3, false},
+		{"there are not enough", &filesystem{free: 7, disks: 2, frees: 1, claims: 1, after: time.Second}, 0, true},
 		{"their blocks are shared", &filesystem{free: 7, disks: 9, claims: 8}, 1, true},
 		{"nearly all of their blocks are shared", &filesystem{free: 7, disks: 9, frees: 1, claims: 100}, 1, true},
 		{"most of their blocks are shared", &filesystem{free: 7, disks: 9, frees: 1, claims: 8}, 3, false},
 		{"each is shared, and too little", &filesystem{free: 2, disks: 9, claims: 5}, 1, true},
-		{"they claim next to nothing", &filesystem{free: 200, want: 1000, disks: 9, frees: 1, claims: 1}, emptyDrops, true},
-		{"they claim nothing", &filesystem{free: 7, disks: 9}, emptyDrops, true},
+		{"they claim next to nothing", &filesystem{free: 200, want: 1000, disks: 900, frees: 1, claims: 1}, emptyDrops, true},
+		{"they claim nothing", &filesystem{free: 7, disks: 9}, 0, true},
 		{"there are none", &filesystem{free: 7}, 0, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -168,9 +169,9 @@ func TestWhatWasDroppedForAClientThatLeaves(t *testing.T) {
 	fs := filesystem{now: time.Unix(1e9, 0), free: 7, disks: 9, frees: 8, claims: 8, after: time.Second}
 	s, dir := fs.spaces(), t.TempDir()
 	ctx, leave := context.WithCancel(context.Background())
-	leaves := func() (uint64, bool) {
+	leaves := func(missing uint64) (uint64, bool) {
 		leave()
-		return fs.drop()
+		return fs.drop(missing)
 	}
 	if err := s.Ensure(ctx, Limit{Bytes: 10}, []string{dir}, dir, leaves); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the client to have left", err)
@@ -193,10 +194,10 @@ func TestADropThatHangs(t *testing.T) {
 	ctx, leave := context.WithCancel(context.Background())
 	result := make(chan error)
 	go func() {
-		result <- s.Ensure(ctx, Limit{Bytes: 10}, []string{dir}, dir, func() (uint64, bool) {
+		result <- s.Ensure(ctx, Limit{Bytes: 10}, []string{dir}, dir, func(missing uint64) (uint64, bool) {
 			close(began)
 			<-goOn
-			return fs.drop()
+			return fs.drop(missing)
 		})
 	}()
 	<-began

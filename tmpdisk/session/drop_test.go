@@ -102,7 +102,7 @@ func TestEvictionThatFails(t *testing.T) {
 	for name, tt := range blocks {
 		t.Run(name, func(t *testing.T) {
 			s, _, undo, wantSaid := stuck(t, tt.says, tt.block)
-			if freed, ok := s.DropOldest(); ok == tt.all || (freed > 0) == tt.all {
+			if freed, ok := s.DropOldest(0); ok == tt.all || (freed > 0) == tt.all {
 				t.Errorf("got %d bytes freed, %v, want the other one dropped %v", freed, ok, !tt.all)
 			}
 			wantSaid()
@@ -163,4 +163,42 @@ func TestOpenWhileTheDirectoryIsLocked(t *testing.T) {
 	unlock()
 	used(t, s, keyB)
 	wantDisks(t, s, keys{keyA, keyB})
+}
+
+// No disk is dropped for somebody who needs more than all of them have.
+func TestDropsThatCannotHelp(t *testing.T) {
+	s, _ := server(t)
+	used(t, s, keyA, keyB)
+	a, _ := s.Space(keyA)
+	b, _ := s.Space(keyB)
+	if a == 0 || b == 0 {
+		t.Fatalf("got %d and %d bytes, want some", a, b)
+	}
+	if freed, ok := s.DropOldest(a + b + 1); ok {
+		t.Errorf("got %d bytes freed", freed)
+	}
+	wantDisks(t, s, keys{keyA, keyB})
+	if freed, ok := s.DropOldest(a + b); !ok || freed != a {
+		t.Errorf("got %d bytes freed, %v, want %d", freed, ok, a)
+	}
+}
+
+// An untouched disk that cannot be discarded is there still, as a whole, and is looked
+// after.
+func TestDiscardThatFails(t *testing.T) {
+	for name, file := range map[string]string{"the disk stays": kit.DiskOf(keyA), "the record stays": kit.RecordOf(keyA)} {
+		t.Run(name, func(t *testing.T) {
+			o, now := options(t)
+			s := started(t, o)
+			c := begin(t, s, keyA)
+			undo := immutable(t, kit.Path(o.Path, file))
+			s.Close(c)
+			undo()
+			used(t, s, keyA)
+			wantResumed(t, s, keyA)
+			now.Pass(lookPause.Last)
+			wantLost(t, s, keep.Expired, keyA)
+			wantDisks(t, s, nil, keyA)
+		})
+	}
 }

@@ -173,7 +173,7 @@ func TestClockSetForward(t *testing.T) {
 	o.Clock = nil
 	s := started(t, o)
 	used(t, s, keyA)
-	s.DropOldest()
+	s.DropOldest(0)
 	s.Stop()
 	s = started(t, o)
 	if _, since, ok := s.lost.First(); !ok || !strings.Contains(since.String(), " m=") {

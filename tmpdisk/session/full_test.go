@@ -83,7 +83,7 @@ func testFull(t *testing.T, o Options, pass func(time.Duration), restart bool) {
 	used(t, s, keyA, keyB)
 	connected := written(t, s, keyC)
 	used(t, s, keyD)
-	if _, ok := s.DropOldest(); !ok { // leaves a note
+	if _, ok := s.DropOldest(0); !ok { // leaves a note
 		t.Error("got nothing dropped")
 	}
 	fill(t, o.Path)

@@ -56,7 +56,7 @@ func beKilled(parent string) {
 		switch n := rand.IntN(20); {
 		case n == 0:
 			say("D")
-			s.DropOldest()
+			s.DropOldest(0)
 		case c == nil:
 			c, err := s.Open(context.Background(), childKeys[k], "k", Policy{Grace: time.Hour}, blank(s))
 			if errors.As(err, new(*keep.LostError)) {

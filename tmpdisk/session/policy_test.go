@@ -113,12 +113,12 @@ func TestRoomOverAllExports(t *testing.T) {
 	wantWaiting(t, s, "one too many", keyB, keyC, keyD)
 	wantLost(t, s, keep.Evicted, keyA)
 	for _, key := range []keep.Key{keyB, keyC, keyD} {
-		if _, ok := s.DropOldest(); !ok {
+		if _, ok := s.DropOldest(0); !ok {
 			t.Error("got nothing dropped")
 		}
 		wantLost(t, s, keep.Evicted, key)
 	}
-	if _, ok := s.DropOldest(); ok {
+	if _, ok := s.DropOldest(0); ok {
 		t.Error("got one dropped of none")
 	}
 }
@@ -141,7 +141,7 @@ func TestRoomAroundTheTaken(t *testing.T) {
 		opened <- err
 	}()
 	eventually(t, "the newcomer", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.live[keyA] != nil })
-	if _, ok := s.DropOldest(); !ok {
+	if _, ok := s.DropOldest(0); !ok {
 		t.Error("got nothing dropped")
 	}
 	wantWaiting(t, s, "after one had to go", keyC, keyD)
@@ -229,7 +229,7 @@ func TestRoomAfterARestart(t *testing.T) {
 	s.Stop()
 	s = started(t, o)
 	for i := range order {
-		if _, ok := s.DropOldest(); !ok {
+		if _, ok := s.DropOldest(0); !ok {
 			t.Error("got nothing dropped")
 		}
 		wantWaiting(t, s, "while they go", order[i+1:]...)
@@ -291,11 +291,11 @@ func TestRoomBesideAnotherServer(t *testing.T) {
 		wantResumed(t, b, keyA)
 		now.Pass(minute.Grace - 1)
 	}
-	if _, ok := b.DropOldest(); !ok {
+	if _, ok := b.DropOldest(0); !ok {
 		t.Error("got nothing dropped")
 	}
 	wantLost(t, b, keep.Evicted, keyA)
-	if _, ok := b.DropOldest(); ok {
+	if _, ok := b.DropOldest(0); ok {
 		t.Error("got another server's disk dropped")
 	}
 }

@@ -70,7 +70,7 @@ func TestMaxDropsTheOldest(t *testing.T) {
 	wantDisks(t, s, keys{keyA, keyC}, keyB)
 	wantLost(t, s, keep.Evicted, keyB)
 	for i, want := range []bool{true, true, false} {
-		if freed, got := s.DropOldest(); got != want || (freed > 0) != want {
+		if freed, got := s.DropOldest(0); got != want || (freed > 0) != want {
 			t.Errorf("call %d: got %d bytes, %v, want %v", i, freed, got, want)
 		}
 	}
@@ -80,7 +80,7 @@ func TestMaxDropsTheOldest(t *testing.T) {
 func TestConnectedIsNotDropped(t *testing.T) {
 	s, _ := server(t)
 	c := written(t, s, keyA)
-	if _, ok := s.DropOldest(); ok {
+	if _, ok := s.DropOldest(0); ok {
 		t.Error("a disk that does not wait was dropped")
 	}
 	s.Close(c)
@@ -117,7 +117,7 @@ func TestLimitOfLost(t *testing.T) {
 	s := started(t, o)
 	for _, key := range []keep.Key{keyA, keyB, keyC} {
 		used(t, s, key)
-		s.DropOldest()
+		s.DropOldest(0)
 		now.Pass(time.Second)
 	}
 	wantLost(t, s, keep.Evicted, keyB, keyC)
@@ -354,7 +354,7 @@ func TestStop(t *testing.T) {
 		t.Error("got a session from a stopped server")
 	}
 	now.Pass(time.Hour)
-	if _, ok := s.DropOldest(); ok {
+	if _, ok := s.DropOldest(0); ok {
 		t.Error("a stopped server drops a disk")
 	}
 	s.Stop() // harmless
@@ -376,7 +376,7 @@ func TestSpace(t *testing.T) {
 	s.Close(c)
 	want("waiting", true)
 	s.Close(resume(t, s, keyA))
-	s.DropOldest()
+	s.DropOldest(0)
 	want("dropped", false)
 	s.Stop()
 	want("stopped", false)
@@ -396,7 +396,7 @@ func TestSpaceDuringADrop(t *testing.T) {
 	used(t, s, keyA, keyB)
 	go func() {
 		defer close(dropped)
-		s.DropOldest()
+		s.DropOldest(0)
 	}()
 	<-dropping
 	if got, ok := s.Space(keyB); got == 0 || !ok {

@@ -112,7 +112,7 @@ func TestStress(t *testing.T) {
 				case 0:
 					now.Pass(time.Second)
 				case 1:
-					s.DropOldest()
+					s.DropOldest(0)
 				default:
 					n.client(key, rng)
 				}

@@ -44,7 +44,7 @@ func (h *household) step() {
 	case n < 36:
 		h.now.Pass(time.Duration(h.rng.IntN(8)) * time.Second)
 	case n < 37:
-		r.s.DropOldest()
+		r.s.DropOldest(0)
 	case n < 38 && len(h.servers) == 1 && h.really(key) && kit.Exists(h.o.Path, kit.RecordOf(key)):
 		h.spoil(key)
 	case n < 39:
@@ -200,7 +200,7 @@ func (h *hustle) client(rng *rand.Rand, key keep.Key) {
 		h.now.Pass(time.Second)
 		return
 	case 1:
-		r.s.DropOldest()
+		r.s.DropOldest(0)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)

@@ -106,7 +106,7 @@ func TestTold(t *testing.T) {
 		{"one has to go", func(sc *scene) {
 			sc.use(keyA, minute)
 			sc.use(keyB, minute)
-			sc.s.DropOldest()
+			sc.s.DropOldest(0)
 		}, []string{"waits a", "waits b", "gone a"}},
 		{"too many wait", func(sc *scene) {
 			sc.s.opts.Max = 1
@@ -161,7 +161,7 @@ func TestTold(t *testing.T) {
 		{"another server has it when it has to go", func(sc *scene) {
 			sc.use(keyA, minute)
 			sc.openAt(sc.another(), keyA, minute)
-			sc.s.DropOldest()
+			sc.s.DropOldest(0)
 		}, []string{"waits a", "gone a"}},
 		{"another server had it and did not keep it from us", func(sc *scene) {
 			sc.use(keyA, seconds(10))
@@ -191,7 +191,7 @@ func TestTold(t *testing.T) {
 		}, []string{"waits a", "gone a", "found a", "gone a"}},
 		{"another server has dropped it", func(sc *scene) {
 			sc.use(keyA, minute)
-			sc.another().s.DropOldest()
+			sc.another().s.DropOldest(0)
 			sc.refused(keyA, minute, unix.ESTALE)
 		}, []string{"waits a", "gone a"}},
 		{"another server has taken over what is connected here", func(sc *scene) {
@@ -202,7 +202,7 @@ func TestTold(t *testing.T) {
 		}, nil},
 		{"this server is short of descriptors", func(sc *scene) {
 			sc.use(keyA, minute)
-			withoutDescriptors(sc.T, func() { sc.s.DropOldest() })
+			withoutDescriptors(sc.T, func() { sc.s.DropOldest(0) })
 			sc.use(keyA, minute)
 		}, []string{"waits a", "waits a"}},
 	}
@@ -236,7 +236,7 @@ func TestComesDuringADrop(t *testing.T) {
 	s, r := registered(t, o)
 	sc = &scene{t, o, s, r, now}
 	sc.use(keyA, minute)
-	s.DropOldest()
+	s.DropOldest(0)
 	all.Wait()
 	wantWaiting(t, s, "after it has left", keyA)
 	if want := []string{"waits a", "gone a", "waits a"}; !slices.Equal(r.log, want) {

@@ -103,7 +103,7 @@ func TestDropsOfTwo(t *testing.T) {
 	wantBlock(t, c, 1, 1, 0)
 	wantDisks(t, a, keys{keyA})
 	b.Close(c)
-	if _, ok := b.DropOldest(); !ok {
+	if _, ok := b.DropOldest(0); !ok {
 		t.Error("got nothing dropped")
 	}
 	wantLost(t, a, keep.Evicted, keyA)
@@ -128,7 +128,7 @@ func TestForgetOfTwo(t *testing.T) {
 	drop := func(s *Sessions, policy Policy) {
 		t.Helper()
 		usedAs(t, s, keyA, "export", policy)
-		if _, ok := s.DropOldest(); !ok {
+		if _, ok := s.DropOldest(0); !ok {
 			t.Error("got nothing dropped")
 		}
 		path := kit.Path(s.opts.Path, kit.RecordOf(keyA))
@@ -219,7 +219,7 @@ func TestFreshComesTooLate(t *testing.T) {
 	a, b, _ := two(t, false)
 	_, err := a.Open(context.Background(), keyA, "", minute, func(ctx context.Context) (disk.Interface, error) {
 		used(t, b, keyA)
-		b.DropOldest()
+		b.DropOldest(0)
 		return blank(a)(ctx)
 	})
 	if !errors.Is(err, unix.EBUSY) {

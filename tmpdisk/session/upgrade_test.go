@@ -34,7 +34,7 @@ func TestSessionsOfVersion02(t *testing.T) {
 	for name, leave := range map[string]func(t *testing.T, s *Sessions){
 		"waiting":   func(t *testing.T, s *Sessions) { used(t, s, keyA) },
 		"connected": func(t *testing.T, s *Sessions) { written(t, s, keyA) },
-		"lost":      func(t *testing.T, s *Sessions) { used(t, s, keyA); s.DropOldest() },
+		"lost":      func(t *testing.T, s *Sessions) { used(t, s, keyA); s.DropOldest(0) },
 	} {
 		for what, resumed := range map[string]bool{"asked for": true, "expires": false} {
 			t.Run(name+", "+what, func(t *testing.T) {

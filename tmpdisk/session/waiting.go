@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
@@ -134,8 +136,24 @@ func (s *Sessions) keepTouching() {
 }
 
 // DropOldest drops the disk that has waited for the longest time, to make room. It
-// returns what that frees, in bytes, now or soon; ok is false if none can be dropped.
-func (s *Sessions) DropOldest() (freed uint64, ok bool) { return s.evict(0) }
+// returns what that frees, in bytes, now or soon; ok is false if none can be dropped, or
+// all that wait have less than so many bytes.
+func (s *Sessions) DropOldest(missing uint64) (freed uint64, ok bool) {
+	s.mu.Lock()
+	keys := slices.Collect(maps.Keys(s.told))
+	s.mu.Unlock()
+	all := uint64(0)
+	for _, key := range keys {
+		if all < missing {
+			space, _ := s.dir.Space(key)
+			all += space
+		}
+	}
+	if all < missing {
+		return 0, false
+	}
+	return s.evict(0)
+}
 
 // evict drops the oldest disk if more than limit wait; or the next one, while one cannot
 // be dropped.

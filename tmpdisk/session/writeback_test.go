@@ -319,7 +319,7 @@ func TestFreshAfterFailure(t *testing.T) {
 	a.set(unix.EIO, hold)
 	used(t, s, keyA)
 	eventually(t, "the question", a.goingOn)
-	s.DropOldest()
+	s.DropOldest(0)
 	c := openAs(t, s, keyA, "export", freshMinute, blank(s))
 	put(t, c, 1, 1, 0)
 	close(hold)
@@ -345,7 +345,7 @@ func TestDroppedBeforeAsked(t *testing.T) {
 	eventually(t, "the question", a.goingOn)
 	used(t, s, keyB)
 	for range 2 {
-		s.DropOldest()
+		s.DropOldest(0)
 	}
 	wantOpen(t, o.Path, 1) // what is being asked about
 	close(hold)

@@ -106,6 +106,7 @@ func Reflink(dst, src int) error {
 		WriteInPlace(dst) // btrfs shares blocks only between files that are alike
 	}
 	if err := sys.Retry(func() error { return unix.IoctlFileClone(dst, src) }); err != nil {
+		WriteInPlace(dst) // it will be a copy, with blocks of its own
 		return fmt.Errorf("reflink: %w", err)
 	}
 	return nil

@@ -168,7 +168,7 @@ func (c *Claim) take() error {
 	r.Connected, r.Orphaned = true, false
 	d.server.Stamp(&r)
 	err = record.Update(c.at, &r, c.unchanged)
-	if noRoom(err) && !d.shared.Load() && before.Sync == r.Sync && (c.base == nil || !c.crashed) {
+	if keep.NoRoom(err) && !d.shared.Load() && before.Sync == r.Sync && (c.base == nil || !c.crashed) {
 		// It waits as far as others see, but nobody gets its lock.
 		d.opts.LogError(fmt.Sprintf("session %s: resumed without a note, for which there is no room: if this server is killed, "+
 			"the disk has waited since its client left before: %v", c.Key.Short(), err))
@@ -251,8 +251,6 @@ func (c *Claim) remove() error {
 	return err
 }
 
-func noRoom(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
-
 // unchanged fails if another server has written the record since c read it.
 func (c *Claim) unchanged(now record.Record) error {
 	if now.Generation != c.record.Generation || now.Server != c.record.Server || now.Lost != c.record.Lost {
@@ -307,12 +305,12 @@ func (c *Claim) lose(why keep.Reason) error {
 		if err = c.still(); err == nil {
 			err = record.Update(c.at, &note, c.unchanged)
 		}
-		if late = noRoom(err); late { // a record without a disk is as good
+		if late = keep.NoRoom(err); late { // a record without a disk is as good
 			err = nil
 		}
 	default:
 		err = record.Replace(c.at, &note, c.still)
-		if noRoom(err) {
+		if keep.NoRoom(err) {
 			// The disk that is to go has all the room that its note needs.
 			if err = c.still(); err == nil {
 				err = unix.Ftruncate(c.fd(), 0)

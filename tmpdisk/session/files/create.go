@@ -141,7 +141,7 @@ func (c *Claim) publish(ctx context.Context, temp string) error {
 		return err
 	}
 	defer note.Close()
-	err = d.exclusively(ctx, p, func() error {
+	err = d.naming.With(ctx, p, d.shared.Load(), func() error {
 		// Another server may have had the session, and lost it, since it was
 		// looked for here.
 		if there, err := names.Exists(p, record.FileName(c.Key)); err != nil {
@@ -182,11 +182,18 @@ func (c *Claim) publish(ctx context.Context, temp string) error {
 
 // unpublish removes a disk that no client knows, and its record. Meanwhile the disk has a
 // temporary name, as while it was made: whoever finds it without a record knows then
-// that it was nobody's.
+// that it was nobody's. Nothing is removed after what could not be.
 func (c *Claim) unpublish() error {
 	temp := privdir.TempName(string(c.Key))
 	if err := unix.Linkat(c.at.FD(), names.Disk(c.Key), c.at.FD(), temp, 0); err != nil {
 		return fmt.Errorf("link: %s: %w", c.diskPath(), err)
 	}
-	return errors.Join(c.at.Remove(record.FileName(c.Key)), c.remove(), c.at.Remove(temp))
+	err := c.at.Remove(record.FileName(c.Key))
+	if err == nil {
+		err = c.remove()
+	}
+	if err == nil {
+		err = c.at.Remove(temp)
+	}
+	return err
 }

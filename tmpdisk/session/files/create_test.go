@@ -90,6 +90,23 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+// A disk that is copied from another filesystem is written in place, as one that was made
+// there: its client needs no room for what it has written already.
+func TestCreateOnBtrfs(t *testing.T) {
+	o := options(t)
+	o.Path = kit.Mount(t, "-o", "loop", kit.Image(t, "mkfs.btrfs", "-qf"))
+	d := begun(t, o)
+	c, err := d.Create(ctx, kit.A, "", made(t, kit.Blank(tmpfs(t, "4M"), kit.Size)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	const noCow = 0x00800000
+	if flags, err := unix.IoctlGetUint32(c.Disk.FD(), unix.FS_IOC_GETFLAGS); err != nil || flags&noCow == 0 {
+		t.Errorf("got flags %#x, %v, want it written in place", flags, err)
+	}
+}
+
 // A filesystem that is full takes no session, and nothing is left of it there.
 func TestCreateWhereItIsFull(t *testing.T) {
 	o := options(t)

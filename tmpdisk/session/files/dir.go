@@ -4,7 +4,6 @@
 package files
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -154,11 +153,6 @@ func (d *Dir) Close() {
 
 // patience is how long a newcomer waits for a server that is just ending.
 const patience = 2 * time.Second
-
-// exclusively runs f while nobody else names or forgets anything.
-func (d *Dir) exclusively(ctx context.Context, p *privdir.Dir, f func() error) error {
-	return d.naming.With(ctx, p, d.shared.Load(), f)
-}
 
 // Space is what the disk of key takes, in bytes. It waits for nobody but the
 // filesystem.

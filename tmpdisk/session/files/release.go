@@ -218,7 +218,7 @@ func (d *Dir) Forget(ctx context.Context, key keep.Key, before time.Time) error 
 	if err != nil {
 		return err
 	}
-	return d.exclusively(ctx, p, func() error {
+	return d.naming.With(ctx, p, d.shared.Load(), func() error {
 		if there, err := names.Exists(p, names.Disk(key)); err != nil || there {
 			return err // the session is there again
 		}

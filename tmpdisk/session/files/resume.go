@@ -53,7 +53,7 @@ func (d *Dir) withoutDisk(ctx context.Context, key keep.Key, known bool) error {
 	} else if errors.Is(err, unix.ENOENT) && !known {
 		return keep.ErrUnknown
 	}
-	return d.exclusively(ctx, p, func() error { return d.lostWithoutDisk(p, key, known) })
+	return d.naming.With(ctx, p, d.shared.Load(), func() error { return d.lostWithoutDisk(p, key, known) })
 }
 
 // lostWithoutDisk is withoutDisk with the lock of the directory: another server may just

@@ -63,7 +63,7 @@ func (c *Claim) settle(ctx context.Context) error {
 		// A late change of the record, too, is to go to a file that has no name.
 		err = record.Replace(c.at, &r, c.Verify)
 	}
-	if !copied || noRoom(err) {
+	if !copied || keep.NoRoom(err) {
 		err = record.Update(c.at, &r, c.isOurs)
 	}
 	if err != nil {
@@ -107,7 +107,7 @@ func (c *Claim) goOnWithCopy(ctx context.Context) (copied bool, err error) {
 		d.opts.Debug(fmt.Sprintf("session %s: disk copied %s", c.Key.Short(), how))
 		return err
 	})
-	if noRoom(err) {
+	if keep.NoRoom(err) {
 		d.opts.LogError(fmt.Sprintf("session %s: goes on with the file of a server that died or was cut off, "+
 			"because there is no room for a copy: what that server has not written yet may come: %v", c.Key.Short(), err))
 		return false, nil
