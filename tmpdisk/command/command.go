@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -118,19 +117,17 @@ func (c *Command) result(err, left error, text string) error {
 }
 
 // exitError is nil for exit code 0, and for no state: end has said that then.
-func exitError(state *os.ProcessState) error {
-	if state == nil {
-		return nil
-	}
-	ws := state.Sys().(syscall.WaitStatus)
+func exitError(ws *unix.WaitStatus) error {
 	switch {
+	case ws == nil:
+		return nil
 	case ws.Signaled():
 		return fmt.Errorf("killed by signal %d (%v)", ws.Signal(), ws.Signal())
 	case ws.ExitStatus() > 128 && ws.ExitStatus() <= 128+64:
 		// The shell's way of saying that what it ran died so. A script
 		// that says `exit 137` itself cannot be told from one that was
 		// killed: the shell that waited for it got no more than that.
-		sig := syscall.Signal(ws.ExitStatus() - 128)
+		sig := unix.Signal(ws.ExitStatus() - 128)
 		return fmt.Errorf("exit code %d, which stands for killed by signal %d (%v)", ws.ExitStatus(), sig, sig)
 	case ws.ExitStatus() != 0:
 		return fmt.Errorf("exit code %d", ws.ExitStatus())

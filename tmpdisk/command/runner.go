@@ -13,13 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Runner runs commands. It keeps up to two threads for the rest of the
-// process's life, so a process should have one Runner.
+// Runner runs commands. It keeps two threads for the rest of the process's life,
+// so a process should have one Runner.
 type Runner struct {
 	debug func(string)
 
-	once sync.Once
-	way  *containment // detect has set it
+	threads, once sync.Once
+
+	way *containment // detect has set it
 
 	// plain forks commands that run as this process does.
 	plain thread
@@ -34,7 +35,14 @@ func NewRunner(debug func(string)) *Runner { return &Runner{debug: debug} }
 // Prepare finds the best containment that works here, by trying, and logs it.
 // The first Run does so otherwise, and takes longer. The error says why no
 // command can run here now; so will Run's.
+//
+// No command waits for a file, to ask its filesystem when a copy of it is closed, that
+// is opened after the first call.
 func (r *Runner) Prepare() error {
+	r.threads.Do(func() {
+		r.plain.start()
+		r.restricted.start()
+	})
 	// The shell would only say that it cannot open something.
 	if err := unix.Access("/proc/self/fd", unix.X_OK); err != nil {
 		return fmt.Errorf("/proc/self/fd: %w: commands need /proc (mount -t proc proc /proc)", err)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -29,7 +28,7 @@ import (
 // which has no effect on the first process of a namespace.
 type process struct {
 	way    *containment
-	cmd    *exec.Cmd
+	pid    int
 	gate   *os.File      // without a namespace it stays open until end
 	exited chan struct{} // closed when the process is a zombie
 }
@@ -49,14 +48,15 @@ func (r *Runner) start(c *Command, way *containment, stderr, setup, script *os.F
 	if c.As != nil {
 		thread = &r.restricted
 	}
-	p.cmd = c.build(way, text, stderr, gateR, setup, script)
-	thread.run(func() { err = c.fork(p.cmd) })
-	if err != nil {
+	failed := thread.run(func(fds []int) {
+		p.pid, err = c.fork(way, text, fds)
+	}, stderr, gateR, setup, script)
+	if err := errors.Join(failed, err); err != nil {
 		gateW.Close()
 		return nil, fmt.Errorf("start: %w", err)
 	}
 	go func() {
-		waitZombie(p.cmd.Process.Pid)
+		waitZombie(p.pid)
 		close(p.exited)
 	}()
 	if err := p.openGate(); err != nil {
@@ -66,62 +66,67 @@ func (r *Runner) start(c *Command, way *containment, stderr, setup, script *os.F
 	return p, nil
 }
 
-// build puts the process together that runs text, a shell script that finds
-// files on its descriptors from 3 on.
-func (c *Command) build(way *containment, text string, stderr *os.File, files ...*os.File) *exec.Cmd {
-	cmd := &exec.Cmd{
-		Path:       "/bin/sh",
-		Args:       []string{"sh", "-c", text, "command"},
-		Dir:        c.Dir,
-		Stderr:     stderr,
-		ExtraFiles: files,
-		SysProcAttr: &syscall.SysProcAttr{
+// fork starts a process that runs text, a shell script that finds files on its
+// descriptors from 2 on. It runs on one of the Runner's threads.
+func (c *Command) fork(way *containment, text string, files []int) (pid int, err error) {
+	if c.As != nil {
+		// A command must not gain anything from a set-user-ID program. An
+		// earlier command may have made one, so that a later one can become
+		// its user and read the disk that a still later one makes.
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			return 0, fmt.Errorf("no_new_privs: %w", err)
+		}
+		if err := newSessionKeyring(); err != nil {
+			return 0, err
+		}
+	}
+	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", os.DevNull, err)
+	}
+	defer unix.Close(null)
+	attr := &syscall.ProcAttr{
+		Dir:   c.Dir,
+		Files: []uintptr{uintptr(null), uintptr(null)},
+		Env:   os.Environ(),
+		Sys: &syscall.SysProcAttr{
 			Setsid:      true,
 			Pdeathsig:   unix.SIGKILL,
 			Cloneflags:  way.clone,
 			AmbientCaps: way.ambient,
 		},
 	}
-	cmd.Env = os.Environ()
-	if c.As != nil {
-		cmd.Env = c.As.Environ(c.Dir)
-		cmd.SysProcAttr.Credential = c.As.Credential()
+	for _, fd := range files {
+		attr.Files = append(attr.Files, uintptr(fd))
 	}
-	cmd.Env = slices.DeleteFunc(cmd.Env, func(kv string) bool {
+	if c.As != nil {
+		attr.Env = c.As.Environ(c.Dir)
+		attr.Sys.Credential = c.As.Credential()
+	}
+	attr.Env = slices.DeleteFunc(attr.Env, func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
 		return slices.Contains(c.Unexported, name)
 	})
-	return cmd
-}
-
-// fork starts cmd. It runs on one of the Runner's threads.
-func (c *Command) fork(cmd *exec.Cmd) error {
-	if c.As != nil {
-		// A command must not gain anything from a set-user-ID program. An
-		// earlier command may have made one, so that a later one can become
-		// its user and read the disk that a still later one makes.
-		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-			return fmt.Errorf("no_new_privs: %w", err)
-		}
-		if err := newSessionKeyring(); err != nil {
-			return err
-		}
+	// Not package os, which keeps descriptors for other threads.
+	pid, err = syscall.ForkExec("/bin/sh", []string{"sh", "-c", text, "command"}, attr)
+	if err != nil {
+		return 0, fmt.Errorf("/bin/sh: %w", err)
 	}
-	return cmd.Start()
+	return pid, nil
 }
 
 // openGate lets the process go on. What it needs of this one, outside of its
 // namespaces, is done first.
 func (p *process) openGate() error {
 	if p.way.mapsUser() {
-		if err := mapOwnIDs(p.cmd.Process.Pid); err != nil {
+		if err := mapOwnIDs(p.pid); err != nil {
 			return err
 		}
 	}
 	if p.way.namespaced() {
 		defer p.gate.Close() // the parent death signal does the rest
 	}
-	_, err := fmt.Fprintln(p.gate, p.cmd.Process.Pid-1)
+	_, err := fmt.Fprintln(p.gate, p.pid-1)
 	return err
 }
 
@@ -143,27 +148,27 @@ func (p *process) await(ctx context.Context, timeout time.Duration) error {
 
 // end kills whatever is left of the command and waits until it is gone. It returns
 // how the process ended.
-func (p *process) end() (*os.ProcessState, error) {
-	pid := p.cmd.Process.Pid
+func (p *process) end() (*unix.WaitStatus, error) {
 	if !p.way.namespaced() {
-		unix.Kill(-pid, unix.SIGKILL)
+		unix.Kill(-p.pid, unix.SIGKILL)
 	}
 	p.gate.Close()
-	p.cmd.Process.Kill()
+	unix.Kill(p.pid, unix.SIGKILL)
+	var status unix.WaitStatus
 	reaped := make(chan struct{})
 	go func() {
 		defer close(reaped)
 		<-p.exited
-		p.cmd.Wait()
+		_ = sys.Retry(func() error { _, err := unix.Wait4(p.pid, &status, 0, nil); return err })
 		if !p.way.namespaced() {
-			awaitGroup(pid)
+			awaitGroup(p.pid)
 		}
 	}()
 	select {
 	case <-reaped:
-		return p.cmd.ProcessState, nil
+		return &status, nil
 	case <-time.After(sys.DeathPatience):
-		return nil, fmt.Errorf("process %d: blocked in the kernel, still alive %v after it was killed", pid, sys.DeathPatience)
+		return nil, fmt.Errorf("process %d: blocked in the kernel, still alive %v after it was killed", p.pid, sys.DeathPatience)
 	}
 }
 

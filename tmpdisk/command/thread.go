@@ -7,44 +7,147 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // thread is an OS thread that commands are forked from. It lives as long as
 // the process, because the parent death signal is sent when the thread that
 // forked dies: a thread of nbdkit's dies with its connection, and one of Go's
 // when the runtime likes. Nothing is lost by it: Go forks one at a time anyway.
+//
+// It has a table of descriptors of its own, without the files that the process opens
+// later. A child closes its copies of all that when it execs, and to close a file
+// asks some filesystems, of which one may hang. All forks would wait for that.
 type thread struct {
-	once sync.Once
+	mu   sync.Mutex // of all that use the thread
 	work chan func()
+	// Files are passed from door, of the process's table, to inside, of the thread's.
+	// -1 if there is one table.
+	door, inside int
 }
 
-// run runs f on the thread and returns when f has.
-func (t *thread) run(f func()) {
-	t.once.Do(func() {
-		t.work = make(chan func())
-		go t.loop()
-	})
+// start starts the thread. It is called before the process has opened a file that
+// commands must not wait for.
+func (t *thread) start() {
+	t.work = make(chan func())
+	t.door, t.inside = -1, -1
+	if pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0); err == nil {
+		t.door, t.inside = pair[0], pair[1]
+	}
+	// Go's poller may be asked from any thread, and so must have its descriptors in the
+	// table before that is copied.
+	if r, w, err := os.Pipe(); err == nil {
+		r.Close()
+		w.Close()
+	}
+	ready := make(chan bool)
+	go t.loop(ready)
+	own := <-ready
+	if t.door >= 0 {
+		unix.Close(t.inside) // the thread has its own
+	}
+	if t.door >= 0 && !own {
+		unix.Close(t.door)
+		t.door = -1
+	}
+}
+
+// run runs f on the thread, with the numbers that files have there, and returns when
+// f has.
+func (t *thread) run(f func(fds []int), files ...*os.File) (err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fds := make([]int, len(files))
+	for i, file := range files {
+		fds[i] = int(file.Fd())
+	}
+	if t.door >= 0 {
+		err := sys.Retry(func() error { return unix.Sendmsg(t.door, []byte{0}, unix.UnixRights(fds...), nil, 0) })
+		if err != nil {
+			return fmt.Errorf("pass files: %w", err)
+		}
+	}
 	done := make(chan struct{})
 	t.work <- func() {
 		defer close(done)
-		f()
+		if t.door >= 0 {
+			fds, err = t.receive(len(files))
+			defer func() {
+				for _, fd := range fds {
+					unix.Close(fd)
+				}
+			}()
+			if err != nil {
+				return
+			}
+		}
+		f(fds)
 	}
 	<-done
+	runtime.KeepAlive(files)
+	return err
 }
 
-func (t *thread) loop() {
+func (t *thread) loop(ready chan<- bool) {
 	runtime.LockOSThread()
 	// What nbdkit inherited without close-on-exec, from a shell that
 	// started it say, must not reach commands. What nbdkit itself opens has
 	// the flag. Needs Linux 5.11; before that such descriptors are passed on.
-	unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
+	flags := uint(unix.CLOSE_RANGE_CLOEXEC)
+	if t.door >= 0 {
+		flags |= unix.CLOSE_RANGE_UNSHARE
+	}
+	own := unix.CloseRange(3, math.MaxUint32, flags) == nil && t.door >= 0
+	if own {
+		t.closeSockets()
+	}
+	ready <- own
 	for f := range t.work {
 		unblocked(f)
 	}
+}
+
+// closeSockets closes the thread's copies of nbdkit's, so that whoever is connected to
+// one notices when nbdkit closes it.
+func (t *thread) closeSockets() {
+	const dir = "/proc/thread-self/fd/"
+	list, _ := os.ReadDir(dir)
+	for _, e := range list {
+		fd, err := strconv.Atoi(e.Name())
+		to, _ := os.Readlink(dir + e.Name())
+		if err == nil && fd > 2 && fd != t.inside && strings.HasPrefix(to, "socket:") {
+			unix.Close(fd)
+		}
+	}
+}
+
+// receive takes n files that were passed. It runs on the thread.
+func (t *thread) receive(n int) ([]int, error) {
+	oob := make([]byte, unix.CmsgSpace(4*n))
+	oobn, err := sys.Retry2(func() (int, error) {
+		_, oobn, _, _, err := unix.Recvmsg(t.inside, make([]byte, 1), oob, unix.MSG_CMSG_CLOEXEC)
+		return oobn, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("receive files: %w", err)
+	}
+	var fds []int
+	messages, _ := unix.ParseSocketControlMessage(oob[:oobn])
+	for _, m := range messages {
+		fds, _ = unix.ParseUnixRights(&m)
+	}
+	if len(fds) != n {
+		err = fmt.Errorf("receive files: got %d, want %d", len(fds), n)
+	}
+	return fds, err
 }
 
 // unblocked runs f with no signal blocked, because a child starts with the

@@ -37,6 +37,9 @@
 // for each. So while a pool is in line for a client, no other one starts two
 // makers, however many clients it has.
 //
+// A maker may hang. If no slot has been taken or given back for ten seconds, a pool that
+// has a client and no maker gets a slot too many.
+//
 // A pool that has retired keeps no disks: a disk that comes back or is made goes
 // to a client that waits, or is dropped.
 //

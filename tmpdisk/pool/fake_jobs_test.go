@@ -37,10 +37,11 @@ func (j *Jobs) wants() (ws []want) {
 // hold takes a free slot, which done gives back.
 func (j *Jobs) hold(t *testing.T) (done func()) {
 	t.Helper()
-	if ok, _ := j.take(&seat{}, forClient); !ok {
+	s := &seat{}
+	if ok, _ := j.take(s, forClient); !ok {
 		t.Fatal("no slot is free")
 	}
-	return func() { j.giveBack()() }
+	return func() { j.giveBack(s)() }
 }
 
 // eventually waits for what other goroutines are about to do.

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 func TestJobsOrder(t *testing.T) {
@@ -59,6 +61,37 @@ func TestJobsOrder(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Makers that hang keep their slots; no pool starves for that.
+func TestJobsStall(t *testing.T) {
+	jobs, clock := newSharedJobs(t, 2), testkit.NewClock()
+	jobs.clock = clock
+	hung := newPoolBench(t, Options[*fakeDisk]{Jobs: jobs})
+	quick := newPoolBench(t, Options[*fakeDisk]{Spares: 1, Jobs: jobs})
+	hung.join()
+	hung.join()
+	hung.join() // has no right to a third maker
+	all := []*fakeMake{hung.next(), hung.next()}
+	first, second := quick.join(), quick.join()
+	clock.Pass(stall - 1)
+	if len(quick.makes) != 0 {
+		t.Fatal("a maker was started before the slots had stood still for long")
+	}
+	clock.Pass(1)
+	m := quick.next()
+	clock.Pass(2 * stall)
+	if n := len(quick.makes) + len(hung.makes); n != 0 {
+		t.Fatalf("got %d more makers, want one too many for each pool", n)
+	}
+	m.ok(1)
+	first.wants(1)
+	quick.next().ok(2) // at once: nothing has changed for the others
+	second.wants(2)
+	for i, m := range all {
+		m.ok(int64(3 + i))
+	}
+	hung.next().ok(5)
 }
 
 // A pool that comes while others are in line goes to the end of it.

@@ -174,7 +174,7 @@ func (p *Pool[T]) failed(m *maker[T], err error, took time.Duration) {
 // ended takes m out of the counts, gives its slot back, and reports whether it
 // was cancelled as surplus. With mu.
 func (p *Pool[T]) ended(m *maker[T]) (cancelled bool) {
-	p.wakeLater(p.opts.Jobs.giveBack())
+	p.wakeLater(p.opts.Jobs.giveBack(&p.seat))
 	i := slices.Index(p.makers, m)
 	if i < 0 {
 		p.ending--
