@@ -40,7 +40,7 @@
 //
 //	sessions.go  Close detaches the connection, and closes its gate. After the last one
 //	             the lease ends, and the claim is released, discarded or abandoned.
-//	told.go      Waits is called, before anything can happen to the disk.
+//	waiting.go   Waits is called, before anything can happen to the disk.
 //	writeback.go The kernel is asked whether it could write all (package writeback). It
 //	             is asked about the disks of connected clients, too.
 //	waiting.go   The disk is a waiter, and the key is in nobody's hands. The timer is set

@@ -150,7 +150,7 @@ func lined(s *Sessions) []keep.Key {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var keys []keep.Key
-	for key := range s.waiting.all {
+	for key := range s.waiting.All {
 		keys = append(keys, key)
 	}
 	slices.Sort(keys)

@@ -16,6 +16,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/gate"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/order"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/visit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/writeback"
 )
@@ -40,7 +41,7 @@ type session struct {
 	tellFailed func(keep.Key)
 	seen       *writeback.Seen // of the disk
 
-	waiter waiter // that it was, if it has waited
+	waiter order.Waiter // that it was, if it has waited
 	waited bool
 	known  bool // there was such a session, as far as this server knows
 

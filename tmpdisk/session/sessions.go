@@ -37,9 +37,9 @@ type Sessions struct {
 	stopped                        bool
 	ticking                        bool                  // a tick goes on: one at a time, however many disks are due
 	live                           map[keep.Key]*session // in somebody's hands: clients', or a drop's
-	waiting                        *waiters              // in nobody's
+	waiting                        *order.Waiters        // in nobody's
 	lost                           *order.Queue          // since when
-	told                           map[keep.Key]bool     // see told.go
+	told                           map[keep.Key]bool     // see waiting.go
 	stop, stopTouching, stopAsking func()                // the timers'
 	stopFinding                    func()
 }
@@ -51,7 +51,7 @@ func New(opts Options) *Sessions {
 		opts.maxLost = maxLost
 	}
 	return &Sessions{
-		opts: opts, dir: files.New(opts.Options), live: map[keep.Key]*session{}, waiting: newWaiters(), lost: order.New(),
+		opts: opts, dir: files.New(opts.Options), live: map[keep.Key]*session{}, waiting: order.NewWaiters(), lost: order.New(),
 		writeback: writeback.New(opts.ask, opts.Debug), hall: visit.Hall{Patience: leavePatience},
 		told: map[keep.Key]bool{}, stop: func() {}, stopTouching: func() {}, stopAsking: func() {}, stopFinding: func() {},
 	}
@@ -96,7 +96,7 @@ func (s *Sessions) find() error {
 	}
 	for _, f := range found {
 		s.mu.Lock()
-		if _, waits := s.waiting.all[f.Key]; waits || s.live[f.Key] != nil {
+		if _, waits := s.waiting.All[f.Key]; waits || s.live[f.Key] != nil {
 			s.mu.Unlock()
 			continue
 		}
@@ -106,7 +106,7 @@ func (s *Sessions) find() error {
 			s.tellFound(f.Waiting)
 		}
 		s.mu.Lock()
-		s.waiting.push(waiter{key: f.Key, since: f.Since, version: f.Version, grace: f.Grace, until: s.opts.Clock.Now().Add(f.Grace), elsewhere: !f.Here, isNew: f.New})
+		s.waiting.Push(order.Waiter{Key: f.Key, Since: f.Since, Version: f.Version, Grace: f.Grace, Until: s.opts.Clock.Now().Add(f.Grace), Elsewhere: !f.Here, New: f.New})
 		s.mu.Unlock()
 		s.giveBack(mine)
 	}
@@ -128,7 +128,7 @@ func (s *Sessions) find() error {
 func (s *Sessions) knows(key keep.Key, disk bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, waits := s.waiting.all[key]
+	_, waits := s.waiting.All[key]
 	return s.live[key] != nil || disk && waits || !disk && s.lost.Has(key)
 }
 
@@ -201,9 +201,9 @@ func (s *Sessions) take(key keep.Key, policy Policy) *session {
 		key: key, policy: policy, sync: s.opts.Sync, logError: s.opts.LogError,
 		ready: make(chan struct{}), gone: make(chan struct{}),
 	}
-	mine.waiter, mine.waited = s.waiting.take(key)
-	mine.known = mine.waited && !mine.waiter.isNew || s.lost.Has(key)
-	mine.tellFailed, mine.seen = s.opts.tellFailed, mine.waiter.seen
+	mine.waiter, mine.waited = s.waiting.Take(key)
+	mine.known = mine.waited && !mine.waiter.New || s.lost.Has(key)
+	mine.tellFailed, mine.seen = s.opts.tellFailed, mine.waiter.Seen
 	if mine.seen == nil {
 		mine.seen = new(writeback.Seen)
 	}
@@ -226,7 +226,7 @@ func (s *Sessions) begin(ctx context.Context, mine *session, export string, fres
 		if err != nil {
 			mine.ended = true // which nobody has seen yet
 			if mine.waited {
-				s.waiting.push(mine.waiter)
+				s.waiting.Push(mine.waiter)
 			}
 			s.release(mine)
 		} else {
@@ -257,7 +257,7 @@ func (s *Sessions) unclaim(mine *session, claim *files.Claim) {
 		end = claim.Discard
 	} else if !mine.waited {
 		now, grace := s.opts.Clock.Now(), mine.policy.Grace
-		mine.waited, mine.waiter = true, waiter{key: mine.key, since: now, grace: grace, until: now.Add(grace)}
+		mine.waited, mine.waiter = true, order.Waiter{Key: mine.key, Since: now, Grace: grace, Until: now.Add(grace)}
 	}
 	if err := end(); err != nil {
 		s.debugf(mine.key, "its client has left meanwhile: %v (ignored)", err)
@@ -318,7 +318,7 @@ func (s *Sessions) lose(ctx context.Context, mine *session, gone *keep.LostError
 		s.isLost(mine.key)
 	case !mine.waited: // its grace begins now
 		now := s.opts.Clock.Now()
-		mine.waited, mine.waiter = true, waiter{key: mine.key, since: now, grace: mine.policy.Grace, until: now.Add(mine.policy.Grace)}
+		mine.waited, mine.waiter = true, order.Waiter{Key: mine.key, Since: now, Grace: mine.policy.Grace, Until: now.Add(mine.policy.Grace)}
 	}
 	if !mine.policy.Fresh {
 		return gone
@@ -364,7 +364,7 @@ func (s *Sessions) Close(c *Conn) {
 	if grace := mine.policy.Grace; waits {
 		s.debugf(mine.key, "waits for its client for %v", grace)
 		now := s.opts.Clock.Now()
-		s.waiting.push(waiter{key: mine.key, since: now, version: claim.Version(), grace: grace, until: now.Add(grace), seen: mine.seen})
+		s.waiting.Push(order.Waiter{Key: mine.key, Since: now, Version: claim.Version(), Grace: grace, Until: now.Add(grace), Seen: mine.seen})
 	}
 	s.release(mine)
 	s.schedule()

@@ -236,11 +236,11 @@ func wantWaiting(t *testing.T, s *Sessions, when string, want ...keep.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, key := range want {
-		if _, ok := s.waiting.all[key]; !ok {
+		if _, ok := s.waiting.All[key]; !ok {
 			t.Errorf("%s: session %s does not wait", when, key.Short())
 		}
 	}
-	if got := len(s.waiting.all); got != len(want) || s.waiting.byEnd.Len() != got {
+	if got := len(s.waiting.All); got != len(want) || s.waiting.ByEnd.Len() != got {
 		t.Errorf("%s: got %d that wait, want %d", when, got, len(want))
 	}
 }

@@ -11,56 +11,9 @@ import (
 	"slices"
 	"time"
 
-	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/order"
-	"nbdkit-tmpdisk-plugin/tmpdisk/session/writeback"
 )
-
-// A waiter is a disk that waits for its client, and that nobody has in hand.
-type waiter struct {
-	key   keep.Key
-	since time.Time     // its client left: whoever left first makes room first
-	grace time.Duration // of its export
-	until time.Time     // its grace is over
-
-	version keep.Version // of its record, if nobody has had it since
-	failed  bool         // to drop it has failed, which is in the log
-	// elsewhere says that another server has it, which may die. It does not make room.
-	elsewhere bool
-	// isNew says that all that is known of it is a client at another server, who may only
-	// look: if nothing is left of it, nothing is lost.
-	isNew bool
-	seen  *writeback.Seen // of the disk; nil if nobody has looked
-}
-
-// waiters are disks that wait, in the order in which they make room, and in that in
-// which their grace is over.
-type waiters struct {
-	all          map[keep.Key]waiter
-	byAge, byEnd *order.Queue
-}
-
-func newWaiters() *waiters {
-	return &waiters{all: map[keep.Key]waiter{}, byAge: order.New(), byEnd: order.New()}
-}
-
-func (l *waiters) push(w waiter) {
-	l.all[w.key] = w
-	if !w.elsewhere {
-		l.byAge.Push(w.key, w.since)
-	}
-	l.byEnd.Push(w.key, w.until)
-}
-
-// take removes and returns the waiter of key; ok is false if there is none.
-func (l *waiters) take(key keep.Key) (w waiter, ok bool) {
-	w, ok = l.all[key]
-	delete(l.all, key)
-	l.byAge.Remove(key)
-	l.byEnd.Remove(key)
-	return w, ok
-}
 
 // One timer is set to the first moment at which something is to be done, with what
 // waits or with what is lost.
@@ -71,7 +24,7 @@ func (s *Sessions) schedule() {
 	if s.stopped || s.ticking { // a tick ends with this
 		return
 	}
-	_, next, any := s.waiting.byEnd.First()
+	_, next, any := s.waiting.ByEnd.First()
 	if _, since, ok := s.lost.First(); ok {
 		if forget := since.Add(forgetAfter); !any || forget.Before(next) {
 			next, any = forget, true
@@ -94,7 +47,7 @@ func (s *Sessions) tick() {
 	now := s.opts.Clock.Now()
 	for tried := true; tried; {
 		_, _, tried = s.dropFirst(keep.Expired, func() (keep.Key, bool) {
-			key, until, ok := s.waiting.byEnd.First()
+			key, until, ok := s.waiting.ByEnd.First()
 			return key, ok && !until.After(now)
 		})
 	}
@@ -115,7 +68,7 @@ func (s *Sessions) keepTouching() {
 	s.stopTouching = s.opts.Clock.AfterFunc(touchEvery, func() {
 		s.mu.Lock()
 		var keys []keep.Key
-		for key := range s.waiting.all {
+		for key := range s.waiting.All {
 			keys = append(keys, key)
 		}
 		for key := range s.live {
@@ -159,12 +112,12 @@ func (s *Sessions) DropOldest(missing uint64) (freed uint64, ok bool) {
 // be dropped.
 func (s *Sessions) evict(limit int) (freed uint64, ok bool) {
 	s.mu.Lock()
-	tries := s.waiting.byAge.Len()
+	tries := s.waiting.ByAge.Len()
 	s.mu.Unlock()
 	for range tries {
 		freed, dropped, tried := s.dropFirst(keep.Evicted, func() (keep.Key, bool) {
-			key, _, ok := s.waiting.byAge.First()
-			return key, ok && s.waiting.byAge.Len() > limit
+			key, _, ok := s.waiting.ByAge.First()
+			return key, ok && s.waiting.ByAge.Len() > limit
 		})
 		if dropped || !tried {
 			return freed, dropped
@@ -197,14 +150,14 @@ func (s *Sessions) dropFirst(why keep.Reason, choose func() (keep.Key, bool)) (f
 		s.mu.Unlock()
 		return 0, false, false
 	}
-	w, _ := s.waiting.take(key)
+	w, _ := s.waiting.Take(key)
 	mine := s.takeIdle(key)
 	s.mu.Unlock()
 	defer s.giveBack(mine)
-	freed, err := s.dir.Drop(key, why, w.version, w.grace)
+	freed, err := s.dir.Drop(key, why, w.Version, w.Grace)
 	gone := errors.Is(err, keep.ErrUnknown)
 	switch {
-	case gone && w.isNew:
+	case gone && w.New:
 	case gone, err == nil:
 		s.debugf(key, "dropped: %s", why)
 		s.isLost(key)
@@ -216,40 +169,40 @@ func (s *Sessions) dropFirst(why keep.Reason, choose func() (keep.Key, bool)) (f
 }
 
 // notYet has the disk of w, which could not be dropped, wait again.
-func (s *Sessions) notYet(w waiter, why error) {
-	s.debugf(w.key, "not dropped yet: %v", why)
+func (s *Sessions) notYet(w order.Waiter, why error) {
+	s.debugf(w.Key, "not dropped yet: %v", why)
 	now := s.opts.Clock.Now()
-	w.since = now // else it would be the next to make room, at once
-	w.elsewhere = false
-	var early *files.NotYet
+	w.Since = now // else it would be the next to make room, at once
+	w.Elsewhere = false
+	var early *keep.NotYet
 	switch {
 	case errors.As(why, &early) && early.Waits != nil:
-		w.since, w.version, w.grace, w.isNew = early.Waits.Since, early.Waits.Version, early.Grace, false
-		w.until = w.since.Add(w.grace)
+		w.Since, w.Version, w.Grace, w.New = early.Waits.Since, early.Waits.Version, early.Grace, false
+		w.Until = w.Since.Add(w.Grace)
 		s.tellFound(*early.Waits)
 	case early != nil:
-		w.until, w.elsewhere = now.Add(early.Grace), true
-		s.tellGone(w.key)
+		w.Until, w.Elsewhere = now.Add(early.Grace), true
+		s.tellGone(w.Key)
 	default:
-		w.until = now.Add(min(w.grace, mostPause))
-		if !w.failed {
-			s.opts.LogError(fmt.Sprintf("session %s: cannot be dropped, and is tried again: %v", w.key.Short(), why))
+		w.Until = now.Add(min(w.Grace, mostPause))
+		if !w.Failed {
+			s.opts.LogError(fmt.Sprintf("session %s: cannot be dropped, and is tried again: %v", w.Key.Short(), why))
 		}
-		w.failed = true
+		w.Failed = true
 	}
-	if soonest := now.Add(leastPause); w.until.Before(soonest) {
-		w.until = soonest
+	if soonest := now.Add(leastPause); w.Until.Before(soonest) {
+		w.Until = soonest
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waiting.push(w)
+	s.waiting.Push(w)
 	s.schedule()
 }
 
 // isLost notes that the disk of key, which is in the caller's hands, is gone.
 func (s *Sessions) isLost(key keep.Key) {
 	s.mu.Lock()
-	s.waiting.take(key)
+	s.waiting.Take(key)
 	if !s.lost.Has(key) {
 		s.lost.Push(key, s.opts.Clock.Now())
 	}
@@ -305,4 +258,53 @@ func (s *Sessions) giveBack(mine *session) {
 	s.release(mine)
 	s.mu.Unlock()
 	s.drops.Done()
+}
+
+// Whoever has a key in hand tells the caller of it, so one call ends before the next
+// begins, and before any Open of that key returns. told has the keys that the caller
+// takes for waiting: Gone is called for these only.
+
+func (s *Sessions) tellWaits(key keep.Key) {
+	if s.tell(key, true) && s.opts.Waits != nil {
+		s.opts.Waits(key)
+	}
+}
+
+func (s *Sessions) tellFound(w keep.Waiting) {
+	if s.tell(w.Key, true) && s.opts.Found != nil {
+		s.opts.Found(w)
+	}
+}
+
+func (s *Sessions) tellGone(key keep.Key) {
+	if s.tell(key, false) && s.opts.Gone != nil {
+		s.opts.Gone(key)
+	}
+}
+
+// tell reports whether it is news that key waits, or no longer does.
+func (s *Sessions) tell(key keep.Key, waits bool) (news bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped || s.told[key] == waits {
+		return false
+	}
+	if waits {
+		s.told[key] = true
+	} else {
+		delete(s.told, key)
+	}
+	return true
+}
+
+// Space returns how many bytes of the server's filesystem the waiting disk of key
+// takes. ok is false if none waits here. It waits for no other method.
+func (s *Sessions) Space(key keep.Key) (allocated uint64, ok bool) {
+	s.mu.Lock()
+	told := s.told[key]
+	s.mu.Unlock()
+	if !told {
+		return 0, false
+	}
+	return s.dir.Space(key)
 }

@@ -144,7 +144,7 @@ func (s *Sessions) loseFailed(mine *session, fd int, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if mine.waited {
-		s.waiting.push(mine.waiter)
+		s.waiting.Push(mine.waiter)
 	}
 	s.schedule()
 }

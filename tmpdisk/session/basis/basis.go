@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -122,10 +123,14 @@ func Link(p *privdir.Dir, key keep.Key, d disk.Interface) (anchor string, err er
 
 // Find opens what the disk of r stands on, at its link, or else at its path. Both results
 // are nil if it stands on nothing. The error is a *keep.LostError if that is not what it
-// was. failed is told what could not be read of it later.
-func Find(p *privdir.Dir, r *record.Record, debug func(string), failed func(error)) (*overlay.Base, error) {
+// was. logError is told, once, if it cannot be read later.
+func Find(p *privdir.Dir, r *record.Record, debug, logError func(string)) (*overlay.Base, error) {
 	if r.BaseIs == "" {
 		return nil, nil
+	}
+	var once sync.Once
+	failed := func(err error) {
+		once.Do(func() { logError(fmt.Sprintf("session %s: %v", r.Key.Short(), err)) })
 	}
 	path := p.Join(FileName(r.Key))
 	b, err := overlay.Reopen(path, r.BaseIs, debug, failed)
@@ -157,6 +162,26 @@ func Stand(own disk.Interface, base *overlay.Base, r *record.Record, crashed, sy
 		return nil, err
 	}
 	return d, nil
+}
+
+// Sync has all that is in the file fd of r's disk, and its map, stored as if it had always
+// been synced. base may be nil.
+func Sync(fd int, base *overlay.Base, r *record.Record, debug func(string)) error {
+	again, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("duplicate descriptor: %w", err)
+	}
+	own, err := disk.FromFD(again, debug)
+	if err != nil {
+		return err
+	}
+	d := disk.Interface(own)
+	if base != nil {
+		if d, err = Stand(own, base, r, false, true); err != nil {
+			return err
+		}
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Remove removes the link of key.

@@ -135,7 +135,7 @@ func (c *Claim) withoutRecord() error {
 	}
 	for _, name := range temps {
 		if sys.SameFile(c.at.FD(), name, c.fd()) {
-			return errors.Join(keep.ErrUnknown, c.remove(), c.at.Remove(name))
+			return errors.Join(keep.ErrUnknown, names.Remove(c.at, c.Key), c.at.Remove(name))
 		}
 	}
 	return c.damaged(c.unread.Error())
@@ -149,7 +149,7 @@ func (c *Claim) damaged(why string) error {
 func (c *Claim) take() error {
 	d, r := c.dir, c.record
 	if d.opts.Sync && !r.Sync {
-		if err := c.sync(); err != nil {
+		if err := basis.Sync(c.fd(), c.base, &c.record, d.opts.Debug); err != nil {
 			// The kernel tells of a page that it could not write only once.
 			d.opts.LogError(fmt.Sprintf("sync: %s: %v", c.diskPath(), err))
 			return c.lose(keep.Failed)
@@ -187,10 +187,7 @@ func (c *Claim) take() error {
 
 // findBase opens what the disk stands on, if it does.
 func (c *Claim) findBase() (err error) {
-	var once sync.Once
-	c.base, err = basis.Find(c.at, &c.record, c.dir.opts.Debug, func(err error) {
-		once.Do(func() { c.dir.opts.LogError(fmt.Sprintf("session %s: %v", c.Key.Short(), err)) })
-	})
+	c.base, err = basis.Find(c.at, &c.record, c.dir.opts.Debug, c.dir.opts.LogError)
 	return err
 }
 
@@ -216,39 +213,6 @@ func (c *Claim) release() {
 		c.base.Release()
 		c.base = nil
 	}
-}
-
-// sync has all that is in the file of the disk stored, as if it had always been synced.
-func (c *Claim) sync() error {
-	again, err := c.again()
-	if err != nil {
-		return err
-	}
-	defer func() { again.Close() }()
-	if c.base != nil {
-		if again, err = basis.Stand(again, c.base, &c.record, false, true); err != nil {
-			return err
-		}
-	}
-	return again.Sync()
-}
-
-// again is the file of the disk with a descriptor of its own.
-func (c *Claim) again() (disk.Interface, error) {
-	fd, err := unix.FcntlInt(uintptr(c.fd()), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("duplicate descriptor: %w", err)
-	}
-	return disk.FromFD(fd, c.dir.opts.Debug)
-}
-
-// remove removes the disk, and the link to what it stands on.
-func (c *Claim) remove() error {
-	err := c.at.Remove(names.Disk(c.Key))
-	if err == nil {
-		basis.Remove(c.at, c.Key) // else the next sweep does
-	}
-	return err
 }
 
 // unchanged fails if another server has written the record since c read it.
@@ -324,7 +288,7 @@ func (c *Claim) lose(why keep.Reason) error {
 		return err
 	}
 	c.dir.opts.LogError(fmt.Sprintf("session %s: its disk %s is removed: %s", c.Key.Short(), c.diskPath(), why))
-	if err := c.remove(); err != nil {
+	if err := names.Remove(c.at, c.Key); err != nil {
 		if c.unread == nil && c.record.Lost == "" && !late { // the disk is its client's still
 			back := c.record
 			err = errors.Join(err, record.Update(c.at, &back, func(now record.Record) error {

@@ -7,19 +7,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/basis"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/adopt"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/names"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
-	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
-	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // Create takes in a fresh disk for a key that is unknown. It closes the disk if it
@@ -45,7 +42,7 @@ func (d *Dir) adopt(ctx context.Context, key keep.Key, export string, fresh disk
 	if err != nil {
 		return nil, err
 	}
-	temp, own, err := d.tempDisk(ctx, p, key, fresh, whole)
+	temp, own, err := adopt.Name(ctx, p, key, fresh, whole, d.opts.Debug)
 	if err != nil {
 		return nil, err
 	}
@@ -78,61 +75,6 @@ func (d *Dir) adopt(ctx context.Context, key keep.Key, export string, fresh disk
 	return c, nil
 }
 
-// tempDisk gives fresh a temporary name, and locks it; or a clone of it, where it never
-// had a name on this filesystem that it could have again, or where it is another user's,
-// so that it would be refused when it is opened next. With whole it is a copy that stands
-// on nothing.
-func (d *Dir) tempDisk(ctx context.Context, p *privdir.Dir, key keep.Key, fresh disk.Interface, whole bool) (name string, own disk.Interface, err error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(fresh.FD(), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return "", nil, errors.Join(err, errors.New("the command made a block device, which cannot be kept there: have it make a file"))
-	}
-	if err := sys.Flock(fresh.FD()); err != nil {
-		return "", nil, fmt.Errorf("lock: %w", err)
-	}
-	name = privdir.TempName(string(key))
-	proc := fmt.Sprintf("/proc/self/fd/%d", fresh.FD())
-	if !whole && int(st.Uid) == os.Geteuid() && unix.Linkat(unix.AT_FDCWD, proc, p.FD(), name, unix.AT_SYMLINK_FOLLOW) == nil {
-		if err := unix.Fchmod(fresh.FD(), 0o600); err != nil {
-			p.Remove(name)
-			return "", nil, fmt.Errorf("chmod: %s: %w", p.Join(name), err)
-		}
-		return name, fresh, nil
-	}
-	f, err := temporary(p, key, func(fd int) error {
-		if whole {
-			return basis.Copy(ctx, fd, fresh)
-		}
-		how, err := sparse.Clone(ctx, fd, fresh.FD(), sparse.Options{})
-		d.opts.Debug(fmt.Sprintf("session %s: disk cloned %s", key.Short(), how))
-		return err
-	})
-	if err != nil {
-		return "", nil, err
-	}
-	c, err := disk.FromFile(f, d.opts.Debug)
-	if err != nil {
-		p.Discard(f)
-		f.Close()
-		return "", nil, err
-	}
-	return filepath.Base(f.Name()), c, nil
-}
-
-// temporary makes a temporary file, which fill fills.
-func temporary(p *privdir.Dir, key keep.Key, fill func(fd int) error) (*os.File, error) {
-	f, err := record.Temp(p, key)
-	if err != nil {
-		return nil, err
-	}
-	if err := fill(int(f.Fd())); err != nil {
-		p.Discard(f)
-		f.Close()
-		return nil, fmt.Errorf("%s: %w", f.Name(), err)
-	}
-	return f, nil
-}
-
 // publish gives the disk, which has the name temp, and its record their names for good.
 func (c *Claim) publish(ctx context.Context, temp string) error {
 	d, p := c.dir, c.at
@@ -163,7 +105,7 @@ func (c *Claim) publish(ctx context.Context, temp string) error {
 			err = p.Publish(note, record.FileName(c.Key), false)
 		}
 		if err != nil {
-			c.remove()
+			names.Remove(c.at, c.Key)
 		}
 		return err
 	})
@@ -190,7 +132,7 @@ func (c *Claim) unpublish() error {
 	}
 	err := c.at.Remove(record.FileName(c.Key))
 	if err == nil {
-		err = c.remove()
+		err = names.Remove(c.at, c.Key)
 	}
 	if err == nil {
 		err = c.at.Remove(temp)

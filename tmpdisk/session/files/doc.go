@@ -2,15 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
 // Package files keeps the disks of sessions in a directory, in which they outlive the
-// server.
-//
-// The files of a session are
-//
-//	KEY.disk        the disk, locked (flock) by the server that has its claim
-//	KEY.json        its record; or a note, without a disk, that it is lost
-//	KEY.tmp.RANDOM  what is about to become one of these, locked by its maker
-//	lock            empty, where other machines have the directory as well: its
-//	                lock is the directory's
+// server. Package names says what the files are called.
 //
 // A [Claim] is an open, locked disk and its record. A record changes only in the hands
 // of the server that has the claim, and in place, in the older of two slots. So it takes

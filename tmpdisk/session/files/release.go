@@ -135,19 +135,10 @@ func (d *Dir) Fail(key keep.Key, fd int) (lost bool, err error) {
 	return err == nil, err
 }
 
-// NotYet says that a disk was not dropped, because it has not waited for as long as the
-// caller thinks.
-type NotYet struct {
-	Grace time.Duration // of its export
-	Waits *keep.Waiting // nil if another server has it
-}
-
-func (*NotYet) Error() string { return "another server's client uses it, or has used it since" }
-
 // Drop removes the disk of key, for a reason which becomes its note, if its record is of
 // that version, and returns what that frees, in bytes. Else another
 // server has the disk, or has had it since the caller began to count, and the error is a
-// *NotYet. It wraps ErrUnknown if nothing is there, nor a note. After any other error the
+// *keep.NotYet. It wraps ErrUnknown if nothing is there, nor a note. After any other error the
 // disk is there still. grace is how long the caller would wait for that server.
 func (d *Dir) Drop(key keep.Key, why keep.Reason, version keep.Version, grace time.Duration) (uint64, error) {
 	c, err := d.claim(context.Background(), key, 0)
@@ -155,7 +146,7 @@ func (d *Dir) Drop(key keep.Key, why keep.Reason, version keep.Version, grace ti
 	case errors.Is(err, unix.ENOENT), errors.Is(err, privdir.ErrNone):
 		return 0, keep.Meant(d.withoutDisk(context.Background(), key, false))
 	case errors.Is(err, keep.ErrElsewhere): // that server may die, or only look
-		return 0, &NotYet{Grace: grace}
+		return 0, &keep.NotYet{Grace: grace}
 	case err != nil:
 		return 0, err
 	}
@@ -167,7 +158,7 @@ func (d *Dir) Drop(key keep.Key, why keep.Reason, version keep.Version, grace ti
 	return freed, keep.Meant(c.lose(why))
 }
 
-// early is a *NotYet if the disk is not to be dropped now, or says why that cannot be
+// early is a *keep.NotYet if the disk is not to be dropped now, or says why that cannot be
 // known.
 func (c *Claim) early(version keep.Version) error {
 	d, r := c.dir, &c.record
@@ -186,7 +177,7 @@ func (c *Claim) early(version keep.Version) error {
 		if _, known := d.server.Age(r); !known {
 			w.Since = d.opts.Clock.Now()
 		}
-		return &NotYet{d.opts.Grace(r.Export), w}
+		return &keep.NotYet{Grace: d.opts.Grace(r.Export), Waits: w}
 	}
 	return nil
 }

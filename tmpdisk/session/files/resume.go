@@ -65,21 +65,9 @@ func (d *Dir) lostWithoutDisk(p *privdir.Dir, key keep.Key, known bool) error {
 	} else if there {
 		return fmt.Errorf("session %s: %w", key.Short(), keep.ErrElsewhere)
 	}
-	lost := &keep.LostError{Key: key, Reason: keep.Damaged, Detail: fmt.Sprintf("%s: there is no such file", p.Join(names.Disk(key)))}
-	switch r, err := record.Load(p, key); {
-	case err == nil && r.Lost != "":
-		return &keep.LostError{Key: key, Reason: r.Lost}
-	case err == nil:
+	lost, noted := record.WithoutDisk(p, key, known, names.Disk(key))
+	if noted {
 		return lost
-	case errors.Is(err, record.ErrDamaged):
-		lost.Detail = err.Error()
-		return lost
-	case !errors.Is(err, unix.ENOENT):
-		return err
-	case !known:
-		return keep.ErrUnknown
-	default:
-		lost.Detail = err.Error()
 	}
 	note := record.Record{Key: key, Lost: keep.Damaged}
 	d.server.Stamp(&note)

@@ -20,20 +20,6 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
 )
 
-// Found is a disk that is there.
-type Found struct {
-	keep.Waiting
-	Grace time.Duration // of its export
-	Here  bool          // nobody has it; else another server does, which may die
-	New   bool          // its client is the first one, and may only look
-}
-
-// Note says since when a session is lost.
-type Note struct {
-	Key   keep.Key
-	Since time.Time
-}
-
 // Look lists what waits, and what is lost, oldest first, but for what the caller knows:
 // of each key, a disk or a note. It removes what servers left that were killed. What it
 // does not understand, or must not touch, it says, once. One look at a time.
@@ -41,7 +27,7 @@ type Note struct {
 // Whose client was connected when its server died has waited for the shortest time,
 // because it worked until then. Notes are not read before somebody asks for them: there
 // may be very many.
-func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []Found, lost []Note, err error) {
+func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []keep.Found, lost []keep.Note, err error) {
 	p, err := d.private(d.opts.AtStart)
 	if errors.Is(err, privdir.ErrNone) {
 		return nil, nil, nil
@@ -66,7 +52,7 @@ func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []Found, los
 		}
 		if !disk {
 			if since, ok := names.Written(p, key); ok {
-				lost = append(lost, Note{key, since})
+				lost = append(lost, keep.Note{Key: key, Since: since})
 			}
 			continue
 		}
@@ -75,7 +61,7 @@ func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []Found, los
 		case err == nil:
 			found = append(found, f)
 		case errors.As(err, new(*keep.LostError)):
-			lost = append(lost, Note{key, d.opts.Clock.Now()})
+			lost = append(lost, keep.Note{Key: key, Since: d.opts.Clock.Now()})
 		case !errors.Is(err, keep.ErrUnknown):
 			alone(string(key), err)
 		}
@@ -90,8 +76,8 @@ func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []Found, los
 		}
 	}
 	d.sweepBases(p, bases)
-	slices.SortFunc(found, func(a, b Found) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key)) })
-	slices.SortFunc(lost, func(a, b Note) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key)) })
+	slices.SortFunc(found, func(a, b keep.Found) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key)) })
+	slices.SortFunc(lost, func(a, b keep.Note) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key)) })
 	return found, lost, nil
 }
 
@@ -112,22 +98,22 @@ func (d *Dir) sweepBases(p *privdir.Dir, bases []string) {
 }
 
 // look finds out what has become of the disk of key. The error is that of a verdict.
-func (d *Dir) look(key keep.Key) (Found, error) {
+func (d *Dir) look(key keep.Key) (keep.Found, error) {
 	c, err := d.claim(context.Background(), key, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT):
-		return Found{}, keep.ErrUnknown
+		return keep.Found{}, keep.ErrUnknown
 	case errors.Is(err, keep.ErrElsewhere):
 		p, err := d.private(false)
 		if err != nil {
-			return Found{}, err
+			return keep.Found{}, err
 		}
 		r, err := record.Load(p, key)
 		w := keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now()}
 		isNew := errors.Is(err, unix.ENOENT) || r.Generation == 1 && r.Connected
-		return Found{Waiting: w, Grace: d.graceOf(&r), New: isNew}, nil
+		return keep.Found{Waiting: w, Grace: d.graceOf(&r), New: isNew}, nil
 	case err != nil:
-		return Found{}, err
+		return keep.Found{}, err
 	}
 	defer c.Close()
 	r := &c.record
@@ -137,20 +123,20 @@ func (d *Dir) look(key keep.Key) (Found, error) {
 	case errors.As(err, &lost) && lost.Kept:
 		// It is there until its grace is over.
 		d.opts.LogError(fmt.Sprintf("session %s: left alone for %v: %s", key.Short(), grace, lost.Detail))
-		return Found{Waiting: keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now(), Version: r.Version()}, Grace: grace, Here: true}, nil
+		return keep.Found{Waiting: keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now(), Version: r.Version()}, Grace: grace, Here: true}, nil
 	case err != nil:
-		return Found{}, err
+		return keep.Found{}, err
 	}
 	age, known := d.server.Age(r)
 	if known && !c.isOrphan() && age > grace {
-		return Found{}, c.lose(keep.Expired)
+		return keep.Found{}, c.lose(keep.Expired)
 	}
 	w := d.server.Waiting(r)
 	if !known || c.isOrphan() {
 		c.begin()
 		w.Version = r.Version()
 	}
-	return Found{Waiting: *w, Grace: grace, Here: true}, nil
+	return keep.Found{Waiting: *w, Grace: grace, Here: true}, nil
 }
 
 // graceOf is how long the disk of r waits, which is empty if there is no good record.

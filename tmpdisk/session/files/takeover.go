@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/adopt"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/names"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
-	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
@@ -102,11 +102,7 @@ func (c *Claim) outwait(ctx context.Context) error {
 // last server had.
 func (c *Claim) goOnWithCopy(ctx context.Context) (copied bool, err error) {
 	d, p := c.dir, c.at
-	f, err := temporary(p, c.Key, func(fd int) error {
-		how, err := sparse.Clone(ctx, fd, c.fd(), sparse.Options{})
-		d.opts.Debug(fmt.Sprintf("session %s: disk copied %s", c.Key.Short(), how))
-		return err
-	})
+	f, err := adopt.Copy(ctx, p, c.Key, c.fd(), d.opts.Debug)
 	if keep.NoRoom(err) {
 		d.opts.LogError(fmt.Sprintf("session %s: goes on with the file of a server that died or was cut off, "+
 			"because there is no room for a copy: what that server has not written yet may come: %v", c.Key.Short(), err))

@@ -90,3 +90,26 @@ func Replace(p *privdir.Dir, r *Record, check func() error) error {
 	}
 	return p.Publish(f, FileName(r.Key), r.Sync)
 }
+
+// WithoutDisk is why key, whose disk is called disk and is not there, has none. It is
+// ErrUnknown if there is no record either, unless the session is known. noted is false if
+// nothing says that it is: a note must.
+func WithoutDisk(p *privdir.Dir, key keep.Key, known bool, disk string) (why error, noted bool) {
+	lost := &keep.LostError{Key: key, Reason: keep.Damaged, Detail: fmt.Sprintf("%s: there is no such file", p.Join(disk))}
+	switch r, err := Load(p, key); {
+	case err == nil && r.Lost != "":
+		return &keep.LostError{Key: key, Reason: r.Lost}, true
+	case err == nil:
+		return lost, true
+	case errors.Is(err, ErrDamaged):
+		lost.Detail = err.Error()
+		return lost, true
+	case !errors.Is(err, unix.ENOENT):
+		return err, true
+	case !known:
+		return keep.ErrUnknown, true
+	default:
+		lost.Detail = err.Error()
+		return lost, false
+	}
+}
