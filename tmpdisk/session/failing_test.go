@@ -20,6 +20,13 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
 )
 
+// impatiently has nobody wait for descriptors in a test.
+func impatiently(t *testing.T) {
+	old := record.Patience
+	record.Patience = 0
+	t.Cleanup(func() { record.Patience = old })
+}
+
 // withoutDescriptors runs f while no file can be opened.
 func withoutDescriptors(t *testing.T, f func()) {
 	t.Helper()
@@ -54,6 +61,7 @@ func TestFlushThatFails(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			impatiently(t)
 			o, _ := options(t)
 			o.Sync = true
 			s := started(t, o)
@@ -80,6 +88,24 @@ func TestFlushThatFails(t *testing.T) {
 			s.Close(c)
 		})
 	}
+}
+
+// A server that is short of descriptors for a moment, as in a burst of connections, has
+// its connected clients' flushes wait.
+func TestFlushInABurst(t *testing.T) {
+	o, _ := options(t)
+	o.Sync = true
+	s := started(t, o)
+	c := written(t, s, keyA)
+	flushed := make(chan error)
+	withoutDescriptors(t, func() {
+		go func() { flushed <- c.Flush() }()
+		time.Sleep(50 * time.Millisecond) // for one that does not wait
+	})
+	if err := <-flushed; err != nil {
+		t.Errorf("got %v, want it to wait", err)
+	}
+	s.Close(c)
 }
 
 // A record that is out of reach for one flush fails that one. Nothing else becomes of the
@@ -121,6 +147,7 @@ func TestFlushWhileTheRecordIsAway(t *testing.T) {
 // A disk that lacks what was written does not come back only because no note
 // could be written when its client left.
 func TestFailedDiskWithoutNote(t *testing.T) {
+	impatiently(t)
 	o, _ := options(t)
 	o.Sync = true
 	s := started(t, o)

@@ -46,7 +46,7 @@ func (c *Claim) Verify() error {
 
 // ours fails if the record is not the one that this server wrote.
 func (c *Claim) ours() error {
-	now, err := record.Load(c.at, c.Key)
+	now, err := record.LoadPatiently(c.at, c.Key)
 	if err != nil {
 		return err
 	}

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // FileName is that of key's record.
@@ -26,6 +28,22 @@ func Load(p *privdir.Dir, key keep.Key) (Record, error) {
 	}
 	defer f.Close()
 	return Read(f, key)
+}
+
+// Patience is how long LoadPatiently waits; less in tests.
+var Patience = 5 * time.Second
+
+// LoadPatiently is Load for whoever has a client, which is to be served while this server
+// is short of descriptors or memory for a moment.
+func LoadPatiently(p *privdir.Dir, key keep.Key) (r Record, err error) {
+	pause := sys.Backoff{First: 10 * time.Millisecond, Last: 500 * time.Millisecond}
+	for until := time.Now().Add(Patience); ; time.Sleep(pause.Next()) {
+		r, err = Load(p, key)
+		short := errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
+		if !short || !time.Now().Before(until) {
+			return r, err
+		}
+	}
 }
 
 // Update changes the record of r's key in place, if check finds nothing wrong with what
