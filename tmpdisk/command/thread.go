@@ -96,8 +96,17 @@ func (t *thread) run(f func(fds []int), files ...*os.File) (err error) {
 	return err
 }
 
-func (t *thread) loop(ready chan<- bool) {
+func (t *thread) loop(ready chan bool) {
 	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		// /proc/self/fd is this thread's table. As long as it is taken, another one runs
+		// what is begun here. Only in tests: nbdkit's first thread is not Go's.
+		defer runtime.UnlockOSThread()
+		another := make(chan bool)
+		go t.loop(another)
+		ready <- <-another
+		return
+	}
 	// What nbdkit inherited without close-on-exec, from a shell that
 	// started it say, must not reach commands. What nbdkit itself opens has
 	// the flag. Needs Linux 5.11; before that such descriptors are passed on.
@@ -107,7 +116,7 @@ func (t *thread) loop(ready chan<- bool) {
 	}
 	own := unix.CloseRange(3, math.MaxUint32, flags) == nil && t.door >= 0
 	if own {
-		t.closeSockets()
+		t.closeFiles()
 	}
 	ready <- own
 	for f := range t.work {
@@ -115,15 +124,16 @@ func (t *thread) loop(ready chan<- bool) {
 	}
 }
 
-// closeSockets closes the thread's copies of nbdkit's, so that whoever is connected to
-// one notices when nbdkit closes it.
-func (t *thread) closeSockets() {
+// closeFiles closes the thread's copies of what is open already, but for pipes and what
+// has no name, which may be Go's. Whoever is connected to a socket notices then when
+// nbdkit closes it, and a file that is removed is gone when the process closes it.
+func (t *thread) closeFiles() {
 	const dir = "/proc/thread-self/fd/"
 	list, _ := os.ReadDir(dir)
 	for _, e := range list {
 		fd, err := strconv.Atoi(e.Name())
 		to, _ := os.Readlink(dir + e.Name())
-		if err == nil && fd > 2 && fd != t.inside && strings.HasPrefix(to, "socket:") {
+		if err == nil && fd > 2 && fd != t.inside && (strings.HasPrefix(to, "socket:") || strings.HasPrefix(to, "/")) {
 			unix.Close(fd)
 		}
 	}

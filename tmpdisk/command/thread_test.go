@@ -94,13 +94,30 @@ func TestThreadHasThePoller(t *testing.T) {
 	}
 }
 
-// Whoever is connected must notice when the server closes the connection.
-func TestThreadKeepsNoSocket(t *testing.T) {
+// The process's first thread has the table that /proc/self/fd shows.
+func TestThreadIsNotTheFirst(t *testing.T) {
+	for range 20 {
+		var th thread
+		th.start()
+		testkit.Must(t, th.run(func([]int) {
+			if unix.Gettid() == unix.Getpid() {
+				t.Error("got the process's first thread, want another one")
+			}
+		}))
+	}
+}
+
+// Whoever is connected must notice when the server closes the connection, and a filesystem
+// must be free to be unmounted.
+func TestThreadKeepsNothingOpen(t *testing.T) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	testkit.Must(t, err)
 	defer unix.Close(pair[1])
+	f, err := os.Open(testkit.FUSE(t)) // which is unmounted after the test
+	testkit.Must(t, err)
 	var th thread
 	th.start()
+	f.Close()
 	unix.Close(pair[0])
 	testkit.Must(t, unix.SetsockoptTimeval(pair[1], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 20}))
 	if th.door < 0 {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
@@ -19,6 +20,13 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/overlay"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
+
+// unwanted is how old a mkfs for which nobody waits must be to be ended when a client
+// leaves: it hangs, and the next client has another chance. A younger one goes on, because
+// a client that has a time limit of its own may come again.
+const unwanted = 5 * time.Minute
+
+var errUnwanted = fmt.Errorf("it has taken %v or more, and nobody waits for it any more", unwanted)
 
 // maxMold is how many bytes of memory a mold may take, and how many may be written for
 // each disk.
@@ -31,8 +39,9 @@ type Caster struct {
 	maker  *Maker
 	turns  *Turns
 	slow   func()
-	ctx    context.Context // of mkfs, which no client's leaving ends
+	ctx    context.Context // of mkfs
 	cancel context.CancelCauseFunc
+	clock  sys.Clock
 
 	ready atomic.Pointer[shape] // nil until mkfs has succeeded
 
@@ -53,6 +62,10 @@ type shape struct {
 type attempt struct {
 	wanted chan struct{} // closed when a client waits for it
 	want   func()        // closes it
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	began  time.Time
+	waits  int           // clients, under the Caster's mu
 	done   chan struct{} // closed when it has ended; then:
 	err    error
 }
@@ -60,13 +73,13 @@ type attempt struct {
 // NewCaster returns a Caster of what m makes. slow is called once if disks are not
 // cast from memory after all.
 func NewCaster(m *Maker, turns *Turns, slow func()) *Caster {
-	c := &Caster{maker: m, turns: turns, slow: slow}
+	c := &Caster{maker: m, turns: turns, slow: slow, clock: sys.ClockOr(nil)}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	return c
 }
 
 // Start runs mkfs in the background if it has not been run.
-func (c *Caster) Start() { c.attempt() }
+func (c *Caster) Start() { c.attempt(0) }
 
 // Stop ends mkfs, for the reason why, and waits until it has ended.
 func (c *Caster) Stop(why error) {
@@ -113,11 +126,20 @@ func (c *Caster) Making() bool {
 
 // Wait waits until mkfs has been run.
 func (c *Caster) Wait(ctx context.Context) error {
-	if c.ready.Load() != nil {
-		return nil
+	for c.ready.Load() == nil {
+		a := c.attempt(1)
+		err := c.await(ctx, a)
+		if !errors.Is(err, errUnwanted) {
+			return err
+		}
+		// It was ending when this client came.
 	}
-	a := c.attempt()
+	return nil
+}
+
+func (c *Caster) await(ctx context.Context, a *attempt) error {
 	a.want()
+	defer c.leave(a)
 	select {
 	case <-a.done:
 		return a.err
@@ -134,14 +156,26 @@ func (c *Caster) Make(ctx context.Context) (disk.Interface, error) {
 	return c.maker.Fresh(ctx)
 }
 
-// attempt is the run of mkfs that goes on, or a new one.
-func (c *Caster) attempt() *attempt {
+// leave ends a's mkfs if it is unwanted without the client that leaves.
+func (c *Caster) leave(a *attempt) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a.waits--; a.waits == 0 && c.clock.Now().Sub(a.began) >= unwanted {
+		a.cancel(errUnwanted)
+	}
+}
+
+// attempt is the run of mkfs that goes on, or a new one, which so many more clients
+// wait for.
+func (c *Caster) attempt(clients int) *attempt {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.making != nil {
+		c.making.waits += clients
 		return c.making
 	}
-	a := &attempt{wanted: make(chan struct{}), done: make(chan struct{})}
+	a := &attempt{wanted: make(chan struct{}), done: make(chan struct{}), began: c.clock.Now(), waits: clients}
+	a.ctx, a.cancel = context.WithCancelCause(c.ctx)
 	a.want = sync.OnceFunc(func() { close(a.wanted) })
 	if c.ready.Load() != nil {
 		close(a.done)
@@ -154,7 +188,8 @@ func (c *Caster) attempt() *attempt {
 
 func (c *Caster) try(a *attempt) {
 	defer close(a.done)
-	shape, err := c.newShape(a.wanted)
+	defer a.cancel(nil)
+	shape, err := c.newShape(a)
 	a.err = err
 	c.mu.Lock()
 	c.making = nil
@@ -171,14 +206,14 @@ func (c *Caster) try(a *attempt) {
 }
 
 // newShape runs mkfs, when it is its turn, and looks at what it wrote.
-func (c *Caster) newShape(wanted <-chan struct{}) (*shape, error) {
-	done, err := c.turns.take(c.ctx, wanted)
+func (c *Caster) newShape(a *attempt) (*shape, error) {
+	done, err := c.turns.take(a.ctx, a.wanted)
 	if err != nil {
 		return nil, fmt.Errorf("wait for mkfs: %w", err)
 	}
 	defer done()
 	cfg := c.maker.opts.Config
-	d, err := c.maker.Fresh(c.ctx)
+	d, err := c.maker.Fresh(a.ctx)
 	if err != nil {
 		return nil, err
 	}

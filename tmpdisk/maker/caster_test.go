@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -75,6 +76,34 @@ func TestMkfsFailsForATime(t *testing.T) {
 	d, err := open(c)
 	testkit.Must(t, err)
 	closeDisk(t, d)
+}
+
+// A mkfs that hangs is ended when its last client leaves, unless it has begun just now.
+func TestMkfsThatNobodyWaitsForEnds(t *testing.T) {
+	hangs := filepath.Join(t.TempDir(), "hangs")
+	testkit.Must(t, os.WriteFile(hangs, nil, 0o600))
+	runs := testkit.Program(t, "mkswap", `[ ! -e `+hangs+` ] || sleep 1000; exec /usr/sbin/mkswap "$@"`)
+	c, clock := casterOf(t, "size", "1M", "type", "swap"), testkit.NewClock()
+	c.clock = clock
+	c.Start()
+	testkit.WaitFor(t, "mkfs", func() bool { return testkit.Runs(t, runs) == 1 })
+	gone, leave := context.WithCancel(context.Background())
+	leave()
+	first := c.making
+	for _, after := range []time.Duration{unwanted - 1, 1} {
+		if err := first.ctx.Err(); err != nil {
+			t.Fatalf("got %v, want a mkfs that goes on", err)
+		}
+		clock.Pass(after)
+		testkit.Contains(t, c.Wait(gone), "wait for mkfs")
+	}
+	testkit.Must(t, os.Remove(hangs))
+	d, err := open(c)
+	testkit.Must(t, err)
+	closeDisk(t, d)
+	if got := testkit.Runs(t, runs); got != 2 {
+		t.Errorf("got %d runs of mkfs, want another one", got)
+	}
 }
 
 // What fails is in the log once, as at the start there is no client to be told,

@@ -6,10 +6,11 @@ package maker
 import (
 	"context"
 	"testing"
+	"time"
 )
 
 func TestTurns(t *testing.T) {
-	turns := &Turns{make(chan struct{}, 1), make(chan struct{}, 1)}
+	turns := &Turns{make(chan struct{}, 1), make(chan struct{}, 1), time.Hour}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	take := func(wanted <-chan struct{}) func() {
 		t.Helper()
@@ -37,6 +38,20 @@ func TestTurns(t *testing.T) {
 	for _, wanted := range []chan struct{}{never, now} {
 		if _, err := turns.take(ctx, wanted); err != errStopped {
 			t.Errorf("got %v, want %v", err, errStopped)
+		}
+	}
+}
+
+// mkfs that hang for other exports, and so keep all turns, are not waited for.
+func TestTurnsStall(t *testing.T) {
+	turns := &Turns{make(chan struct{}, 1), make(chan struct{}, 1), time.Millisecond}
+	now := make(chan struct{})
+	close(now)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for range 5 {
+		if _, err := turns.take(ctx, now); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
