@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -36,6 +37,7 @@ type server struct {
 	socket string // or address and port
 	log    string
 	cmd    *exec.Cmd
+	daemon int // process ID of a server that has gone into the background, else 0
 	ended  chan error
 }
 
@@ -97,30 +99,38 @@ func (l *lab) start(ctx context.Context, name, size string, args ...string) (*se
 			argv = append(argv, "session-grace=1h")
 		}
 	}
+	return s, l.launch(ctx, s, l.nbdkit, argv, func() bool {
+		pid, err := os.ReadFile(base + ".pid")
+		return err == nil && bytes.HasSuffix(pid, []byte("\n"))
+	})
+}
+
+// launch runs program and waits until it is ready.
+func (l *lab) launch(ctx context.Context, s *server, program string, argv []string, ready func() bool) error {
 	log, err := os.Create(s.log)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer log.Close()
-	s.cmd = exec.Command(l.nbdkit, argv...)
+	s.cmd = exec.Command(program, argv...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.Env = append(os.Environ(), "TMPDIR="+l.disks)
 	if err := s.cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
 	go func() { s.ended <- s.cmd.Wait() }()
 	l.servers = append(l.servers, s)
 	for {
-		if pid, err := os.ReadFile(base + ".pid"); err == nil && bytes.HasSuffix(pid, []byte("\n")) {
-			return s, nil
+		if ready() {
+			return nil
 		}
 		select {
 		case err := <-s.ended:
 			s.ended <- err
 			text, _ := os.ReadFile(s.log)
-			return nil, fmt.Errorf("%s: %v: %s", strings.Join(s.cmd.Args, " "), err, text)
+			return fmt.Errorf("%s: %v: %s", strings.Join(s.cmd.Args, " "), err, text)
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return ctx.Err()
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
@@ -151,6 +161,9 @@ func (l *lab) close() error {
 }
 
 func (s *server) stop() error {
+	if s.daemon != 0 {
+		return s.stopDaemon()
+	}
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case err := <-s.ended:
@@ -166,21 +179,44 @@ func (s *server) stop() error {
 	}
 }
 
+func (s *server) stopDaemon() error {
+	for range 3000 {
+		if syscall.Kill(s.daemon, syscall.SIGTERM) != nil {
+			return nil // it has ended
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return errors.Join(fmt.Errorf("%s: did not end on SIGTERM within 30 s", s.name), syscall.Kill(s.daemon, syscall.SIGKILL))
+}
+
 func lastLines(text []byte, n int) []byte {
 	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
 	return bytes.Join(lines[max(0, len(lines)-n):], []byte("\n"))
 }
 
-func (s *server) pid() int { return s.cmd.Process.Pid }
+func (s *server) pid() int {
+	if s.daemon != 0 {
+		return s.daemon
+	}
+	return s.cmd.Process.Pid
+}
 
 // cpu is the time that the server's own threads have used, those that ended
 // included, its children not. The kernel counts it in nanoseconds.
 func (s *server) cpu() (time.Duration, error) {
+	d, err := cpuOf(s.pid())
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", s.name, err)
+	}
+	return d, nil
+}
+
+func cpuOf(pid int) (time.Duration, error) {
 	// What clock_getcpuclockid(3) makes of a pid.
-	clock := int32(^s.pid()<<3 | 2)
+	clock := int32(^pid<<3 | 2)
 	var ts unix.Timespec
 	if err := unix.ClockGettime(clock, &ts); err != nil {
-		return 0, fmt.Errorf("cpu clock of %s: %w", s.name, err)
+		return 0, fmt.Errorf("cpu clock of process %d: %w", pid, err)
 	}
 	return time.Duration(ts.Nano()), nil
 }
@@ -215,10 +251,12 @@ func (s *server) cpuOfAll() (time.Duration, error) {
 // footprint is what the server holds.
 type footprint struct{ rss, pss, threads float64 } // MiB, MiB, count
 
-func (s *server) footprint() (f footprint, err error) {
+func (s *server) footprint() (footprint, error) { return footprintOf(s.pid()) }
+
+func footprintOf(pid int) (f footprint, err error) {
 	fields := map[string]*float64{"Rss:": &f.rss, "Pss:": &f.pss, "Threads:": &f.threads}
 	for _, file := range []string{"smaps_rollup", "status"} {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", s.pid(), file))
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 		if err != nil {
 			return f, err
 		}
@@ -262,14 +300,20 @@ func (s *server) settle(ctx context.Context) error {
 	return nil
 }
 
-func (s *server) hasChild() bool {
+func (s *server) hasChild() bool { return len(s.children()) > 0 }
+
+// children are the processes that the server has started, by their IDs.
+func (s *server) children() (pids []int) {
 	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", s.pid()))
 	for _, list := range lists {
-		if text, _ := os.ReadFile(list); len(bytes.TrimSpace(text)) > 0 {
-			return true
+		text, _ := os.ReadFile(list)
+		for _, word := range strings.Fields(string(text)) {
+			if pid, err := strconv.Atoi(word); err == nil {
+				pids = append(pids, pid)
+			}
 		}
 	}
-	return false
+	return pids
 }
 
 func pause(ctx context.Context, d time.Duration) error {
