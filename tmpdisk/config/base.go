@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
 )
 
 func (c *Config) parseBase(value string) error {
@@ -42,18 +43,25 @@ func (c *Config) replaceInherited() {
 		c.Base = ""
 		delete(c.given, "base")
 	}
+	if c.Base == "" && c.Type == "" { // the base was of all
+		c.Type = mkfs.Default
+	}
 }
 
 // checkBase refuses what would be made instead of what the base has.
 func (c *Config) checkBase() error {
-	if c.Base != "" && c.has("command") {
+	if c.Base == "" {
+		return nil
+	}
+	if c.has("command") {
 		return errors.New("each disk is what is in the image: leave out command=, or base=; a variable of the command needs another name")
 	}
 	for _, name := range []string{"type", "label"} {
-		if c.Base != "" && c.has(name) {
+		if c.has(name) {
 			return fmt.Errorf("each disk is what is in the image: leave out %s=, or base=", name)
 		}
 	}
+	c.Type, c.Label = "", ""
 	return nil
 }
 

@@ -33,7 +33,7 @@ type Host interface {
 // Complete, and do not change it afterwards.
 type Config struct {
 	Size    int64  // bytes; what the command is told, not what it must make
-	Type    string // never ""
+	Type    string // "" with a base only
 	Label   string // "" is none
 	Command string // "" runs mkfs
 	// Base is the image that each disk begins as, an absolute path; "" is none. Then Size

@@ -89,7 +89,7 @@ func (b *Based) look() error {
 			if changed == nil {
 				return nil
 			}
-			b.maker.opts.Error(fmt.Sprintf("base: %s: changed in place, under clients that have disks on it: %v: "+
+			b.maker.opts.Error(fmt.Sprintf("base: %s: changed in place, under whoever has a disk on it: %v: "+
 				"make a new file and rename it over the old one", path, changed))
 		}
 	}

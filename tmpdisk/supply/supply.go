@@ -74,6 +74,9 @@ func New(o Options) *Supply {
 	switch {
 	case cfg.Base != "":
 		s.based = maker.NewBased(s.maker)
+		if cfg.SpareDisks != 0 || cfg.TemplateDir != "" {
+			o.Debug("parameter base: its disks need no spare-disks and no template-dir (ignored)")
+		}
 	case cfg.Builtin():
 		// A cast takes no longer than it takes to fetch a spare disk.
 		s.caster = maker.NewCaster(s.maker, o.Molds, func() { s.pool.Start() })

@@ -94,7 +94,7 @@ func Copy(ctx context.Context, fd int, d disk.Interface) error {
 // Link gives what d stands on, if it does, a name beside d, the disk of key. That it
 // cannot is no error if the base can be found at its path. anchor is "", or a name in p that
 // is no session's, which a server removes in the end.
-func Link(p *privdir.Dir, key keep.Key, d disk.Interface) (anchor string, err error) {
+func Link(p *privdir.Dir, key keep.Key, d disk.Interface, debug func(string)) (anchor string, err error) {
 	over, ok := d.(*overlay.Disk)
 	if !ok {
 		return "", nil
@@ -117,6 +117,9 @@ func Link(p *privdir.Dir, key keep.Key, d disk.Interface) (anchor string, err er
 	}
 	if err != nil && b.Path() == "" {
 		return anchor, fmt.Errorf("session %s: %w", key.Short(), err)
+	}
+	if err != nil {
+		debug(fmt.Sprintf("session %s: %s: %v: the session is lost if another file takes its place (ignored)", key.Short(), b.Path(), err))
 	}
 	return anchor, nil
 }
