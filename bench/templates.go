@@ -16,7 +16,7 @@ import (
 // More kinds of server, all of tmpdisk.so.
 const (
 	running = "command" // runs a command that makes up the data
-	copying = "copy"    // template-dir on TMPDIR's filesystem, which shares no blocks
+	copying = "shared"  // template-dir on TMPDIR's filesystem, which shares no blocks
 	sharing = "reflink" // template-dir and TMPDIR on one xfs
 )
 
