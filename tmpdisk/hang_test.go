@@ -6,9 +6,11 @@ package tmpdisk
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
@@ -104,4 +106,53 @@ func TestTemplateDirThatHangsKeepsNoTurn(t *testing.T) {
 		}
 		return err == nil
 	})
+}
+
+// A server starts, serves those whose disks are elsewhere, and ends, though a directory
+// hangs.
+func TestStartWhileADirectoryHangs(t *testing.T) {
+	for _, parameter := range []string{"session-dir", "template-dir", "metrics-file", "TMPDIR"} {
+		t.Run(parameter, func(t *testing.T) {
+			privateTMPDIR(t)
+			dir, stop, goOn := testkit.HangingFUSE(t)
+			pairs := []string{"size", "1M", "type", "swap", "session-grace", "1h", "session-key", "name"}
+			switch parameter {
+			case "session-dir":
+				pairs = append(pairs, parameter, dir)
+			case "template-dir":
+				pairs = []string{"size", "1M", "command", ":", parameter, dir}
+			case "metrics-file":
+				pairs = append(pairs, parameter, filepath.Join(dir, "x.prom"))
+			case "TMPDIR":
+				t.Setenv("TMPDIR", dir)
+			}
+			host := &errorLog{quietHost: quietHost{testkit.Host{TB: t}}}
+			s := NewServer(testconfig.Of(t, pairs...), host, "1")
+			s.patience, s.startPatience = 500*time.Millisecond, 500*time.Millisecond
+			stop()
+			defer goOn()
+			started := make(chan struct{})
+			go func() {
+				defer close(started)
+				s.Start()
+			}()
+			select {
+			case <-started:
+			case <-time.After(time.Minute):
+				goOn()
+				t.Fatal("the server does not start")
+			}
+			if parameter == "session-dir" || parameter == "metrics-file" {
+				d, err := openNamed(s, "")
+				testkit.Must(t, err)
+				s.Close(d)
+			}
+			if parameter != "metrics-file" {
+				host.want(t, parameter+" "+dir, "does not answer")
+			}
+			wantStopped(t, s, goOn)
+			goOn()
+			s.ending.Wait()
+		})
+	}
 }

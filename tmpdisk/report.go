@@ -109,8 +109,8 @@ func (s *Server) report() {
 // not there.
 func (s *Server) filesystems() []status.Filesystem {
 	list := []status.Filesystem{}
-	if s.filesystem != nil {
-		list = append(list, describeFilesystem("TMPDIR", s.tmpdir, *s.filesystem))
+	if r := s.filesystem.Load(); r != nil {
+		list = append(list, describeFilesystem("TMPDIR", s.tmpdir, *r))
 	}
 	if s.sessions != nil {
 		if r, ok := s.sessions.Filesystem(); ok {

@@ -236,3 +236,28 @@ func TestFilesystemsAreTried(t *testing.T) {
 		})
 	}
 }
+
+// Clients who have each other's disks make room fill no log.
+func TestSessionLinesAreLimited(t *testing.T) {
+	privateTMPDIR(t)
+	host := &errorLog{quietHost: quietHost{testkit.Host{TB: t}}}
+	s := NewServer(testconfig.Of(t, "size", "1M", "type", "swap", "session-grace", "1h", "session-key", "name", "session-max", "1"), host, "1")
+	s.Start()
+	defer s.Stop()
+	lines := func() int {
+		host.mu.Lock()
+		defer host.mu.Unlock()
+		return len(host.lines)
+	}
+	before := lines()
+	for i := range 30 {
+		d, err := openNamed(s, fmt.Sprintf("a/%d", i))
+		testkit.Must(t, err)
+		testkit.Must(t, d.PWrite([]byte{1}, 0))
+		s.Close(d)
+	}
+	testkit.WaitFor(t, "lines", func() bool { return lines() >= before+10 })
+	if n := lines() - before; n != 10 {
+		t.Errorf("got %d lines, want 10", n)
+	}
+}

@@ -51,34 +51,35 @@ type Host interface {
 // Server makes disks for clients, ahead of them where it was told to. Its
 // methods may be called from any goroutine; Start comes first and Stop last.
 type Server struct {
-	cfg        *config.Config // the command line's
-	host       Host
-	version    string
-	tmpdir     string // where disks are made
-	sessionDir string // where those of sessions are kept
-	started    time.Time
-	runner     *command.Runner
-	jobs       *pool.Jobs   // of commands
-	molds      *maker.Turns // a command that takes long holds none up
-	unattended template.Unattended
-	own        *liveExport              // the command line's; nil if it has no disk
-	exports    *export.Dir[*liveExport] // nil if there is no export-dir
-	live       sync.Map                 // the keys are the exports that have not been stopped
-	ending     sync.WaitGroup           // of what goes on in the background
-	stopping   atomic.Bool
-	sessions   *session.Sessions // nil if there are none
-	clients    *clients.Clients
-	register   *register.Register
-	nameless   *register.Tally // of the command line's disk, and of clients that ask for no export there is
-	commands   maker.Counts
-	watches    bool // who clients are
-	log        *logs.Limiter
-	reporter   *status.Reporter // nil if there is no file to write
-	keepalive  *keepalive.Keepalive
-	budget     *descriptors.Budget
-	spaces     *minfree.Spaces
-	filesystem *fsprobe.Result // of TMPDIR; nil if it could not be tried
-	patience   time.Duration   // of Stop; other than stopPatience in tests only
+	cfg           *config.Config // the command line's
+	host          Host
+	version       string
+	tmpdir        string // where disks are made
+	sessionDir    string // where those of sessions are kept
+	started       time.Time
+	runner        *command.Runner
+	jobs          *pool.Jobs   // of commands
+	molds         *maker.Turns // a command that takes long holds none up
+	unattended    template.Unattended
+	own           *liveExport              // the command line's; nil if it has no disk
+	exports       *export.Dir[*liveExport] // nil if there is no export-dir
+	live          sync.Map                 // the keys are the exports that have not been stopped
+	ending        sync.WaitGroup           // of what goes on in the background
+	stopping      atomic.Bool
+	sessions      *session.Sessions // nil if there are none
+	clients       *clients.Clients
+	register      *register.Register
+	nameless      *register.Tally // of the command line's disk, and of clients that ask for no export there is
+	commands      maker.Counts
+	watches       bool // who clients are
+	log           *logs.Limiter
+	reporter      *status.Reporter // nil if there is no file to write
+	keepalive     *keepalive.Keepalive
+	budget        *descriptors.Budget
+	spaces        *minfree.Spaces
+	filesystem    atomic.Pointer[fsprobe.Result] // of TMPDIR; nil if it could not be tried
+	patience      time.Duration                  // of Stop; other than stopPatience in tests only
+	startPatience time.Duration                  // of Start, for each directory; the same
 }
 
 // NewServer returns a server of this version of the plugin for cfg, which must be
@@ -95,7 +96,7 @@ func NewServer(cfg *config.Config, host Host, version string) *Server {
 		keepalive: keepalive.New(cfg.ClientTimeout, host.Debug),
 		budget:    descriptors.New(),
 		spaces:    minfree.New(),
-		patience:  stopPatience,
+		patience:  stopPatience, startPatience: startPatience,
 	}
 	s.sessionDir = cmp.Or(cfg.Session.Dir, s.tmpdir)
 	s.register = register.New(s.clients, cfg.Limits)
@@ -121,6 +122,9 @@ func jobs(cfg *config.Config) int {
 	return n
 }
 
+// startPatience is longer than most directories take that answer.
+const startPatience = 5 * time.Second
+
 // Start removes what dead servers have left and begins to make spare disks
 // (nbdkit's .after_fork).
 func (s *Server) Start() {
@@ -134,27 +138,46 @@ func (s *Server) Start() {
 	if warning := s.runner.Warning(); warning != "" {
 		s.host.Error(warning)
 	}
-	if err := workdir.Sweep(s.tmpdir, s.host.Debug); err != nil {
-		// A missing TMPDIR is told to each client; it may yet appear.
-		s.host.Debug(fmt.Sprintf("%v (ignored)", err))
-	}
-	if r, ok := maker.TryDir(s.tmpdir, s.exports == nil && s.cfg.Builtin(), s.host.Debug, s.host.Error); ok {
-		s.filesystem = &r
-	}
+	s.begin("TMPDIR "+s.tmpdir, s.startTMPDIR)
 	if s.own != nil {
-		s.own.disks.Start()
+		s.begin("template-dir "+s.cfg.TemplateDir, s.own.disks.Start)
 	}
 	if s.exports != nil {
 		s.exports.Start()
 		s.sayMany(mostListed)
 	}
 	if s.sessions != nil {
-		if err := s.sessions.Start(); err != nil {
-			s.host.Error(err.Error()) // as each client will be told
-		}
+		s.begin("session-dir "+s.sessionDir, func() {
+			if err := s.sessions.Start(); err != nil {
+				s.host.Error(err.Error()) // as each client will be told
+			}
+		})
 	}
 	s.keepalive.Start()
 	s.report()
+}
+
+// begin does what the start has to do in a directory. If that hangs, the server serves
+// those who do not need it, and what has begun goes on.
+func (s *Server) begin(what string, f func()) {
+	s.ending.Add(1)
+	begun := begin(func() {
+		defer s.ending.Done()
+		f()
+	})
+	if !within(s.startPatience, begun) {
+		s.host.Error(what + ": does not answer: the server starts all the same, and who needs it waits")
+	}
+}
+
+func (s *Server) startTMPDIR() {
+	if err := workdir.Sweep(s.tmpdir, s.host.Debug); err != nil {
+		// A missing TMPDIR is told to each client; it may yet appear.
+		s.host.Debug(fmt.Sprintf("%v (ignored)", err))
+	}
+	if r, ok := maker.TryDir(s.tmpdir, s.exports == nil && s.cfg.Builtin(), s.host.Debug, s.host.Error); ok {
+		s.filesystem.Store(&r)
+	}
 }
 
 // PreConnect looks after a new connection. An error ends it (nbdkit's .preconnect).

@@ -6,6 +6,7 @@ package tmpdisk
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
@@ -24,7 +25,7 @@ func (s *Server) newSessions() *session.Sessions {
 	return session.New(session.Options{
 		Options: files.Options{
 			Path: s.sessionDir, AtStart: c.Grace != 0 || c.Dir != "", Sync: c.Sync,
-			Grace: s.graceOf, Debug: s.host.Debug, LogError: s.host.Error,
+			Grace: s.graceOf, Debug: s.host.Debug, LogError: s.sessionError,
 		},
 		Max:    c.Max,
 		Waits:  func(k keep.Key) { s.register.Waits(k) },
@@ -37,6 +38,16 @@ func (s *Server) newSessions() *session.Sessions {
 			s.register.Found(w.Key, w.Export, s.lookup(w.Export) != nil, w.Size, w.Since)
 		},
 	})
+}
+
+// sessionError logs a line. Clients can cause any number of those about one session, by
+// having the disks of others make room.
+func (s *Server) sessionError(line string) {
+	if strings.HasPrefix(line, "session ") {
+		s.log.Log("session", line)
+		return
+	}
+	s.host.Error(line)
 }
 
 // policy says how the sessions of the export are. It has none if Grace is 0.

@@ -64,6 +64,9 @@ func (s *Sessions) Start() error {
 	err := s.find()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.stopped { // the directory has hung
+		return err
+	}
 	s.keepTouching()
 	s.keepAsking()
 	pause := lookPause

@@ -28,12 +28,15 @@ type File struct {
 }
 
 // NewFile has no effect on the file at path, a symbolic link included, before Write.
-// It removes unfinished files of servers that died while they wrote.
 func NewFile(path string, mode os.FileMode) *File {
-	f := &File{path: path, mode: mode}
-	dir, err := privdir.Shared(filepath.Dir(path))
+	return &File{path: path, mode: mode}
+}
+
+// Sweep removes unfinished files of servers that died while they wrote.
+func (f *File) Sweep() {
+	dir, err := privdir.Shared(filepath.Dir(f.path))
 	if err != nil {
-		return f // the first Write says so
+		return // the first Write says so
 	}
 	defer dir.Close()
 	names, _ := dir.Names()
@@ -42,7 +45,6 @@ func NewFile(path string, mode os.FileMode) *File {
 			_ = dir.SweepTemp(name) // it harms nobody
 		}
 	}
-	return f
 }
 
 func (f *File) prefix() string { return "." + filepath.Base(f.path) }

@@ -6,6 +6,7 @@ package status
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,22 +78,24 @@ func (r *Reporter) Stop() {
 		select {
 		case <-r.stopped:
 		case <-time.After(r.patience):
-			return
-		}
-		for _, p := range []*report{&r.status, &r.metrics} {
-			if p.file != nil {
-				r.log(p, p.file.Remove())
-			}
 		}
 	})
 }
 
+// run does all I/O, which may hang.
 func (r *Reporter) run() {
 	defer close(r.stopped)
+	files := slices.DeleteFunc([]*report{&r.status, &r.metrics}, func(p *report) bool { return p.file == nil })
+	for _, p := range files {
+		p.file.Sweep()
+	}
 	for {
 		r.look(time.Now())
 		select {
 		case <-r.stop:
+			for _, p := range files {
+				r.log(p, p.file.Remove())
+			}
 			return
 		case <-time.After(tick):
 		}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 // A fake server has a document and metrics, and counts how often it is asked.
@@ -230,4 +232,30 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 	r.Stop()
 	close(answer)
 	<-r.stopped
+}
+
+// The files are removed at the end, unless their directory hangs.
+func TestStopDoesNotWaitForTheDirectory(t *testing.T) {
+	dir, stop, goOn := testkit.HangingFUSE(t)
+	f := newFake(t)
+	o := f.options()
+	o.Status, o.Metrics = nil, NewFile(dir+"/x.prom", 0o644)
+	r := newReporter(o)
+	r.patience = time.Millisecond
+	go r.run()
+	testkit.WaitFor(t, "the file", func() bool { _, err := os.Lstat(dir + "/x.prom"); return err == nil })
+	stop()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		r.Stop()
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(time.Minute):
+		t.Error("still waits after a minute")
+	}
+	goOn()
+	<-r.stopped
+	wantNames(t, dir)
 }

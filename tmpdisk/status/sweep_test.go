@@ -38,7 +38,7 @@ func TestSweepOnlyUnfinishedFiles(t *testing.T) {
 	for _, tt := range tests {
 		dir := t.TempDir()
 		testkit.Must(t, tt.make(filepath.Join(dir, tt.name)))
-		NewFile(dir+"/x", 0o600)
+		NewFile(dir+"/x", 0o600).Sweep()
 		if got := len(testkit.Names(t, dir)) == 0; got != tt.swept {
 			t.Errorf("%s: got swept %v, want %v", tt.name, got, tt.swept)
 		}
@@ -54,7 +54,7 @@ func TestSweptWhileWriting(t *testing.T) {
 	for range 1000 {
 		swept := make(chan struct{})
 		go func() {
-			NewFile(path, 0o600)
+			NewFile(path, 0o600).Sweep()
 			close(swept)
 		}()
 		err := f.Write([]byte("text"))
@@ -84,13 +84,15 @@ func TestKilled(t *testing.T) {
 	defer server.Process.Kill()
 	unfinished := stopWhileItWrites(t, server.Process, path)
 
-	NewFile(path, 0o600)
+	NewFile(path, 0o600).Sweep()
 	if _, err := os.Lstat(unfinished); err != nil {
 		t.Errorf("got %v, want what a living server writes to stay", err)
 	}
 	server.Process.Kill()
 	server.Wait()
-	write(t, NewFile(path, 0o600), "text")
+	again := NewFile(path, 0o600)
+	again.Sweep()
+	write(t, again, "text")
 	wantNames(t, filepath.Dir(path), "x")
 	wantText(t, path, "text")
 }
