@@ -24,8 +24,10 @@ type Based struct {
 	maker *Maker
 	asked sys.Turn // of looking at the image, which may hang
 
-	mu   sync.Mutex
-	base *overlay.Base // the last one; nil before the first disk
+	looking sync.Mutex // one look at a time, so that what is wrong is said once
+	mu      sync.Mutex
+	base    *overlay.Base // the last one; nil before the first disk
+	stopped bool
 }
 
 // NewBased returns a Based. It touches nothing yet.
@@ -34,17 +36,37 @@ func NewBased(m *Maker) *Based { return &Based{maker: m, asked: sys.NewTurn()} }
 // Stop closes the image, which disks that stand on it keep open.
 func (b *Based) Stop() {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.base != nil {
-		b.base.Release()
-		b.base = nil
+	b.stopped = true
+	b.mu.Unlock()
+	b.replace(nil)
+}
+
+// replace has base, which may be nil, take the last one's place.
+func (b *Based) replace(base *overlay.Base) {
+	b.mu.Lock()
+	last := b.base
+	if b.base = base; b.stopped && base != nil {
+		last, b.base = base, nil
 	}
+	b.mu.Unlock()
+	if last != nil {
+		last.Release()
+	}
+}
+
+// AtOnce reports whether Make asks nothing but filesystems of this machine.
+func (b *Based) AtOnce() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.base != nil && b.base.Local()
 }
 
 // Make returns a new disk over the image as it is now.
 func (b *Based) Make(ctx context.Context) (disk.Interface, error) {
 	var err error
-	if hangs := b.asked.Do(ctx, func() { err = b.look() }); hangs != nil {
+	if b.AtOnce() {
+		err = b.look()
+	} else if hangs := b.asked.Do(ctx, func() { err = b.look() }); hangs != nil {
 		return nil, fmt.Errorf("parameter base: %s: %w", b.path(), hangs)
 	}
 	if err != nil {
@@ -81,6 +103,8 @@ func (b *Based) current() *overlay.Base {
 // look opens the image if it is another one than the last time, or if it must not be read
 // any more, which the open says.
 func (b *Based) look() error {
+	b.looking.Lock()
+	defer b.looking.Unlock()
 	path := b.path()
 	if last := b.current(); last != nil {
 		defer last.Release()
@@ -103,12 +127,7 @@ func (b *Based) look() error {
 	if err != nil {
 		return err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.base != nil {
-		b.base.Release()
-	}
-	b.base = fresh
+	b.replace(fresh)
 	return nil
 }
 

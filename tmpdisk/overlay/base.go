@@ -24,6 +24,7 @@ type Base struct {
 	path     string // "" if it never had a name
 	kind     string // "" if its content may change
 	identity string
+	local    bool
 	users    atomic.Int64
 	failed   func(error)
 }
@@ -81,6 +82,8 @@ func newBase(image *disk.Disk, path, kind string, failed func(error)) (*Base, er
 	if b.identity, err = b.look(); err != nil {
 		return nil, errors.Join(err, image.Close())
 	}
+	t, err := sys.FSTypeOf(image.FD())
+	b.local = image.IsDevice() || err == nil && !t.Shared()
 	b.users.Store(1)
 	return b, nil
 }
@@ -90,6 +93,10 @@ func (b *Base) Size() int64 { return b.image.Size() }
 
 // FD is the descriptor of the image, which is closed when nobody needs the base.
 func (b *Base) FD() int { return b.image.FD() }
+
+// Local reports whether the base is known to be this machine's own, and not on a filesystem
+// in user space or on the network.
+func (b *Base) Local() bool { return b.local }
 
 // Path is where the base was found; "" if it never had a name.
 func (b *Base) Path() string { return b.path }

@@ -146,8 +146,10 @@ func (s *Supply) Stop(why error) {
 // disk get it. It may take long.
 func (s *Supply) Retire() { s.pool.Retire() }
 
-// AtOnce reports whether Take needs nothing but memory.
-func (s *Supply) AtOnce() bool { return s.caster != nil && s.caster.Casts() }
+// AtOnce reports whether Take needs nothing but memory and filesystems of this machine.
+func (s *Supply) AtOnce() bool {
+	return s.caster != nil && s.caster.Casts() || s.based != nil && s.based.AtOnce()
+}
 
 // Take returns a disk that no client has used.
 func (s *Supply) Take(ctx context.Context) (*Fresh, error) {
