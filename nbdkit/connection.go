@@ -150,7 +150,7 @@ type DirectFDer interface {
 
 // DirectMapper is for a [DirectFDer] some of whose bytes are those of another file, which
 // is only read, as long as they have not been written: a copy-on-write disk. DirectMap is
-// called once, after DirectFD. Nil bits are no map.
+// called once, after DirectFD, and is about .pread and .pwrite. Nil bits are no map.
 //
 // Bit n%64 of bits[n/64] says whether block n, of block bytes (a power of two), is in the
 // file of DirectFD. If not, it is in base, a descriptor like that one, at the same offset,

@@ -214,7 +214,7 @@ func TestEveryFieldIsSetOrLeftOut(t *testing.T) {
 	}
 	fields := pluginFields(t)
 	for _, field := range fields {
-		set := regexp.MustCompile(`(?m)^\s*\.` + field + ` = |&plugin\.` + field + ` \}`).Match(source)
+		set := regexp.MustCompile(`(?m)^\s*\.` + field + ` = |^\s*TEXT \(` + field + `\)`).Match(source)
 		reason, out := fieldsLeftOut[field]
 		switch {
 		case !set && !out:

@@ -183,6 +183,7 @@ type allConnection struct {
 	Extenter
 	Cacher
 	DirectFDer
+	DirectMapper
 	DirectGater
 	DirectCounter
 }

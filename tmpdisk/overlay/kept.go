@@ -27,8 +27,10 @@ type kept struct {
 	first int64 // where the first map begins in the file
 	size  int64 // of a map, in whole pages
 
+	durable bool // there is a second map
+
 	mu    sync.Mutex
-	dirty map[int64]bool // pages that the second map has not as the first one has; nil if there is none
+	dirty map[int64]bool // pages that the second map has not as the first one has
 	// reserved are pages for which the second map has room.
 	reserved map[int64]bool
 
@@ -36,11 +38,10 @@ type kept struct {
 }
 
 func newKept(file *disk.Disk, size int64, durable bool) *kept {
-	k := &kept{file: file, first: whole(size), size: mapSize(size)}
-	if durable {
-		k.dirty, k.reserved = map[int64]bool{}, map[int64]bool{}
+	return &kept{
+		file: file, first: whole(size), size: mapSize(size), durable: durable,
+		dirty: map[int64]bool{}, reserved: map[int64]bool{},
 	}
-	return k
 }
 
 func whole(n int64) int64 { return (n + page - 1) / page * page }
@@ -75,7 +76,7 @@ func (d *Disk) Keep(durable bool) error {
 // reserve gives the second map room for what is between two of its bytes: a Sync must not
 // fail for that. With mu.
 func (k *kept) reserve(from, to int64) error {
-	for p := from / page; k.dirty != nil && p*page < to; p++ {
+	for p := from / page; k.durable && p*page < to; p++ {
 		if k.reserved[p] {
 			continue
 		}
@@ -125,7 +126,7 @@ func (k *kept) mark(bits Bits, from, to uint64) error {
 			}
 			return fmt.Errorf("write map: %w", err)
 		}
-		if k.dirty != nil {
+		if k.durable {
 			k.dirty[at/page] = true
 			k.dirty[(at+int64(n)-1)/page] = true
 		}
@@ -137,7 +138,7 @@ func (k *kept) mark(bits Bits, from, to uint64) error {
 // the map too.
 func (d *Disk) Sync() error {
 	k := d.kept
-	if k == nil || k.dirty == nil {
+	if k == nil || !k.durable {
 		return d.own.Sync()
 	}
 	// Else the second map could be given an older state after a newer one.
@@ -156,6 +157,10 @@ func (d *Disk) Sync() error {
 	return nil
 }
 
+// ErrMap says that a Sync could not write the second map, for which there may be no room.
+// Nothing is lost: the next Sync may.
+var ErrMap = errors.New("write second map")
+
 // syncFile is for tests, which crash there.
 var syncFile = (*disk.Disk).Sync
 
@@ -171,7 +176,7 @@ func (k *kept) sync(bits Bits, pages []int64) error {
 	}
 	for i, p := range pages {
 		if _, err := sys.Pwrite(k.file.FD(), now[i*page:][:page], k.first+k.size+p*page); err != nil {
-			return fmt.Errorf("write second map: %w", err)
+			return fmt.Errorf("%w: %w", ErrMap, err)
 		}
 	}
 	return syncFile(k.file)

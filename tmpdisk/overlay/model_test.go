@@ -259,7 +259,7 @@ func resumed(t testing.TB, d *Disk, base *Base, crashed bool) *Disk {
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := Resume(fromFD(t, fd), base, d.Size(), crashed, d.kept.dirty != nil)
+	again, err := Resume(fromFD(t, fd), base, d.Size(), crashed, d.kept.durable)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,8 +99,7 @@ func (c *Conn) Do(r disk.Request) error {
 	case c.session.claim.Lease == nil || !r.Op.Modifies():
 		return c.piece(r)
 	case r.Op == disk.Zero && !r.Has(disk.Fast):
-		// Only what is not quick takes more than one system call.
-		quick := r
+		quick := r // takes one system call
 		quick.Flags |= disk.Fast
 		if err := c.pieces(quick, quickPiece); !errors.Is(err, unix.EOPNOTSUPP) {
 			return err
@@ -164,8 +163,9 @@ func (s *session) flush() error {
 		return nil
 	}
 	if err := s.claim.Disk.Sync(); err != nil {
-		// The kernel tells of a page that it could not write only once.
-		s.fail(err)
+		if !errors.Is(err, overlay.ErrMap) { // which the next flush writes
+			s.fail(err) // the kernel tells only once
+		}
 		return err
 	}
 	if err := s.answered(s.claim.Verify()); err != nil {
@@ -177,7 +177,7 @@ func (s *session) flush() error {
 	return nil
 }
 
-// renew looks whether the session is still this server's.
+// renew looks whether the session is this server's.
 func (s *session) renew() error { return s.answered(s.claim.Lease.Renew(s.claim.Verify)) }
 
 // answered ends the session if a look has found that it is another server's, or whoever's

@@ -41,8 +41,7 @@
 //	sessions.go  Close detaches the connection, and closes its gate. After the last one
 //	             the lease ends, and the claim is released, discarded or abandoned.
 //	waiting.go   Waits is called, before anything can happen to the disk.
-//	writeback.go The kernel is asked whether it could write all (package writeback). It
-//	             is asked about the disks of connected clients, too.
+//	writeback.go The kernel is asked, as it is now and then, whether it could write all.
 //	waiting.go   The disk is a waiter, and the key is in nobody's hands. The timer is set
 //	             to the end of its grace, and what is beyond Max is evicted.
 //	sessions.go  find, at the start and every few minutes: what is in the directory and

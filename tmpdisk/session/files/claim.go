@@ -34,15 +34,14 @@ type Claim struct {
 	// since it was opened.
 	Used bool
 
-	dir    *Dir
-	at     *privdir.Dir  // has the files
-	file   *os.File      // the disk, until Disk is there
-	record record.Record // as this server read or wrote it last
-	unread error         // why there is no record; nil if there is
-	others bool          // another server had the session last
-	base   *overlay.Base // what the disk stands on, until stand has put them together; or nil
-	// crashed says that a machine may have crashed since the disk was written to.
-	crashed bool
+	dir     *Dir
+	at      *privdir.Dir  // has the files
+	file    *os.File      // the disk, until Disk is there
+	record  record.Record // as this server read or wrote it last
+	unread  error         // why there is no record; nil if there is
+	others  bool          // another server had the session last
+	base    *overlay.Base // what the disk stands on, until stand has put them together; or nil
+	crashed bool          // a machine may have, since the disk was written to
 
 	changing sync.Mutex // held while the record changes of a session that clients have
 	over     bool       // the claim is being given up. With changing
@@ -149,8 +148,9 @@ func (c *Claim) damaged(why string) error {
 func (c *Claim) take() error {
 	d, r := c.dir, c.record
 	if d.opts.Sync && !r.Sync {
-		if err := basis.Sync(c.fd(), c.base, &c.record, d.opts.Debug); err != nil {
-			// The kernel tells of a page that it could not write only once.
+		if err := basis.Sync(c.fd(), c.base, &c.record, d.opts.Debug); errors.Is(err, overlay.ErrMap) {
+			return err
+		} else if err != nil { // of which the kernel tells only once
 			d.opts.LogError(fmt.Sprintf("sync: %s: %v", c.diskPath(), err))
 			return c.lose(keep.Failed)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/overlay"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 )
 
@@ -34,6 +35,6 @@ func (s *Seen) due(fd int) bool {
 // Missing reports whether an error of a sync says that what was written may be missing,
 // and not only that the filesystem cannot sync, or cannot be reached.
 func Missing(err error) bool {
-	return err != nil && !keep.CutOff(err) && !errors.Is(err, unix.ENOMEM) &&
+	return err != nil && !errors.Is(err, overlay.ErrMap) && !keep.CutOff(err) && !errors.Is(err, unix.ENOMEM) &&
 		!errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EOPNOTSUPP)
 }
