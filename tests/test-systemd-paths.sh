@@ -75,6 +75,12 @@ h.pwrite(b\"x\", 0)" || exit
         case $parameter in
         export-dir) args=(one true "$parameter=$top/Configuration/$name/exports.d") ;;
         session-dir) args=(one/token 'ls "$TMPDIR"/sessions/*/*.disk' session-grace=1h "$parameter=$state/sessions") ;;
+        base)
+            install -D -o "$uid" -g "$uid" -m 644 /dev/stdin "$state/images/a.img" < <(head -c 1M /dev/urandom)
+            echo "base=$state/images/a.img" >"$top/Configuration/$name/exports.d/two.conf"
+            args=(two/token 'ls "$TMPDIR"/sessions/*/*.base' session-grace=1h session-dir="$state/sessions"
+                export-dir="$top/Configuration/$name/exports.d")
+            ;;
         template-dir) args=(one 'ls "$top"/Cache/"$name"/*/*' command=: "$parameter=$cache") ;;
         status-file) args=(one '[ "$(stat -c %a "$top/Runtime/$name/a.json")" = 600 ]' "$parameter=$run/a.json") ;;
         # For node_exporter, which is another user.

@@ -64,7 +64,7 @@ func over(own *disk.Disk, base *Base, size int64) (*Disk, error) {
 // and the first request.
 func (d *Disk) Patch(off int64, data []byte) error {
 	r := disk.Request{Op: disk.Write, Offset: uint64(off), Buf: data}
-	if err := r.Within(d.size); err != nil {
+	if err := r.Within(d.size); err != nil || len(data) == 0 {
 		return err
 	}
 	d.patched = append(d.patched, span{r.Offset / Block, blocks(off + int64(len(data)))})

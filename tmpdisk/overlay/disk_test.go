@@ -376,3 +376,14 @@ func TestSyncWithoutRoom(t *testing.T) {
 		t.Errorf("got %q after a crash, want what was synced", got)
 	}
 }
+
+// What has no length changes nothing, wherever it is.
+func TestRequestsOfNothing(t *testing.T) {
+	path, content := image(t, seeded(t), 4*Block)
+	d := newDisk(t, openBase(t, path), 4*Block)
+	testkit.Must(t, d.Patch(Block+5, nil))
+	for _, op := range []disk.Op{disk.Write, disk.Zero, disk.Trim, disk.Cache, disk.Read} {
+		testkit.Must(t, d.Do(disk.Request{Op: op, Offset: 2*Block + 5, Buf: []byte{}}))
+	}
+	wantContent(t, d, content, "nothing was asked for")
+}
