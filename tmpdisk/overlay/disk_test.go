@@ -387,3 +387,58 @@ func TestRequestsOfNothing(t *testing.T) {
 	}
 	wantContent(t, d, content, "nothing was asked for")
 }
+
+// Blocks that lie side by side become the client's own at the same time, and the maps on
+// storage have all of them: the first at any time, the second after a Sync.
+func TestMarksSideBySide(t *testing.T) {
+	const count, parallel = 8 << 10, 16
+	path := t.TempDir() + "/image"
+	testkit.Must(t, os.WriteFile(path, bytes.Repeat([]byte{1}, count*Block), 0o600))
+	base := openBase(t, path)
+	d := newDisk(t, base, count*Block)
+	testkit.Must(t, d.Keep(true))
+	// Only what is synced, and when, is of interest here.
+	syncFile = func(*disk.Disk) error { return nil }
+	defer func() { syncFile = (*disk.Disk).Sync }()
+	next, stop := make(chan uint64, parallel), make(chan struct{})
+	var clients, syncs sync.WaitGroup
+	for range parallel {
+		clients.Add(1)
+		go func() {
+			defer clients.Done()
+			for n := range next {
+				if err := d.PWrite(make([]byte, Block), n*Block); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	syncs.Add(1)
+	go func() {
+		defer syncs.Done()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				if err := d.Sync(); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}()
+	for n := range uint64(count) {
+		next <- n
+	}
+	close(next)
+	clients.Wait()
+	close(stop)
+	syncs.Wait()
+	testkit.Must(t, d.Sync())
+	for _, crashed := range []bool{false, true} {
+		d = resumed(t, d, base, crashed)
+		if end, own := d.bits.run(0, count); !own || end != count {
+			t.Fatalf("crashed %t: block %d is the base's again", crashed, end)
+		}
+	}
+}

@@ -104,31 +104,39 @@ func (d *Disk) ownSpans() (list []span) {
 	return list
 }
 
-// mark writes to the first map that the blocks from from to to are the client's own.
+// mark makes the blocks from from to to the client's own: in the first map, and then in
+// memory, before another mark looks at the same words. If it fails, nothing has changed.
 func (k *kept) mark(bits Bits, from, to uint64) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var now, old [512]byte
 	if err := k.reserve(int64(from/64*8), int64((to+63)/64*8)); err != nil {
 		return err
 	}
+	if err := k.write(bits, from, to, from, to); err != nil {
+		// What was written of it has room, and is as it was again.
+		_ = k.write(bits, from, to, 0, 0)
+		return fmt.Errorf("write map: %w", err)
+	}
+	bits.set(from, to)
+	if k.durable {
+		for p := int64(from/64*8) / page; p*page < int64((to+63)/64*8); p++ {
+			k.dirty[p] = true
+		}
+	}
+	return nil
+}
+
+// write writes the words of the blocks from from to to to the first map, with the bits
+// from lo to hi set as well. With mu.
+func (k *kept) write(bits Bits, from, to, lo, hi uint64) error {
+	var buf [512]byte
 	for i := from / 64; i*64 < to; {
 		at, n := int64(i*8), 0
-		for ; i*64 < to && n < len(now); i, n = i+1, n+8 {
-			w := bits.word(i)
-			binary.LittleEndian.PutUint64(old[n:], w)
-			binary.LittleEndian.PutUint64(now[n:], w|mask(i, from, to))
+		for ; i*64 < to && n < len(buf); i, n = i+1, n+8 {
+			binary.LittleEndian.PutUint64(buf[n:], bits.word(i)|mask(i, lo, hi))
 		}
-		if done, err := sys.Pwrite(k.file.FD(), now[:n], k.first+at); err != nil {
-			if done > 0 { // for which there is room, as it has just been written
-				_, undo := sys.Pwrite(k.file.FD(), old[:done], k.first+at)
-				err = errors.Join(err, undo)
-			}
-			return fmt.Errorf("write map: %w", err)
-		}
-		if k.durable {
-			k.dirty[at/page] = true
-			k.dirty[(at+int64(n)-1)/page] = true
+		if _, err := sys.Pwrite(k.file.FD(), buf[:n], k.first+at); err != nil {
+			return err
 		}
 	}
 	return nil

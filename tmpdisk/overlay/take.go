@@ -89,9 +89,7 @@ func (d *Disk) merge(r disk.Request) error {
 // mark makes the blocks from first to last the client's own, which they must be fit for.
 func (d *Disk) mark(first, last uint64) error {
 	if d.kept != nil {
-		if err := d.kept.mark(d.bits, first, last); err != nil {
-			return err
-		}
+		return d.kept.mark(d.bits, first, last)
 	}
 	d.bits.set(first, last)
 	return nil
