@@ -26,7 +26,7 @@ traced() {
 
 # traced_later INJECTION: the same, once the server has started.
 traced_later() {
-    serve "${args[@]}"
+    serve -v "${args[@]}"
     : >"stopped.$server" # settled stops it
     trace "$1"
     # It misses threads that are made while it attaches to others.

@@ -166,11 +166,22 @@ func (b *Base) look() (string, error) {
 	case b.image.IsDevice():
 		return b.lookAtDevice()
 	case b.kind != "": // its times are somebody's notes
-		return fmt.Sprintf("%s inode %d size %d", b.kind, st.Ino, st.Size), nil
+		// When it was made tells it from a later one that has its inode.
+		var x unix.Statx_t
+		if err := unix.Statx(b.image.FD(), "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &x); err != nil {
+			return "", fmt.Errorf("statx: %w", err)
+		}
+		return fmt.Sprintf("%s inode %d size %d made %d.%09d", b.kind, st.Ino, st.Size, x.Btime.Sec, x.Btime.Nsec), nil
 	}
 	// Not the time of the last change of the inode: a link that a session makes changes
 	// that. Nor the device's number, which another boot or machine may have another of.
 	return fmt.Sprintf(changeable+" inode %d size %d mtime %d.%09d", st.Ino, st.Size, st.Mtim.Sec, st.Mtim.Nsec), nil
+}
+
+// isShort reports whether the file is shorter than it was when it was opened.
+func (b *Base) isShort() bool {
+	var st unix.Stat_t
+	return !b.image.IsDevice() && unix.Fstat(b.image.FD(), &st) == nil && st.Size < b.Size()
 }
 
 // lookAtDevice reads where partition tables and file systems have what tells them apart.

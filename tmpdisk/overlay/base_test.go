@@ -4,8 +4,10 @@
 package overlay
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,6 +72,12 @@ func TestIdentityOfWhatIsOurs(t *testing.T) {
 	}
 	if err := b.Changed(); err != nil || !b.Is(dir+"/link") {
 		t.Errorf("got %v, want it to be as before", err)
+	}
+	// Not even one with its inode, which a filesystem may give again at once.
+	testkit.Contains(t, errors.New(b.Identity()), "mold inode ", " made ")
+	_, err = Reopen(dir+"/link", strings.Replace(b.Identity(), " made ", " made 1", 1), testkit.Quiet, nil)
+	if !errors.Is(err, ErrOther) {
+		t.Errorf("got %v, want ErrOther for what was made at another time", err)
 	}
 }
 

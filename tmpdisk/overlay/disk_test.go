@@ -260,8 +260,14 @@ func TestBaseBecomesShorter(t *testing.T) {
 			t.Errorf("got %v, want EIO", err)
 		}
 	}
-	if len(told) != 2 {
-		t.Errorf("got %d failures told, want 2", len(told))
+	err = d.Do(disk.Request{Op: disk.Extents, Count: 8 * Block, Add: func(off, n uint64, hole bool) error {
+		if hole && off+n > 5*Block {
+			t.Errorf("got a hole at %d+%d, where the base is missing", off, n)
+		}
+		return nil
+	}})
+	if err != nil || len(told) != 2 {
+		t.Errorf("got %v, and %d failures told, want 2", err, len(told))
 	}
 }
 

@@ -39,6 +39,10 @@ func (d *Disk) extents(r disk.Request) error {
 			err = r.Add(off, next-off, true)
 			continue
 		}
+		if !own && d.base.isShort() {
+			err = r.Add(off, n, false) // what is missing is no hole
+			continue
+		}
 		r.Offset, r.Count = off, uint32(n)
 		err = file.Do(r)
 	}

@@ -253,3 +253,20 @@ func TestSessionsOnAMold(t *testing.T) {
 		})
 	}
 }
+
+// A client whose base has changed gets a fresh disk if its export says so.
+func TestFreshDiskForABaseThatChanged(t *testing.T) {
+	o, _ := options(t)
+	s := started(t, o)
+	path, want := image(t, o.Path)
+	c, err := opens(t, s, over(path, o.Path))
+	testkit.Must(t, err)
+	testkit.Must(t, c.PWrite([]byte("own"), 10, false))
+	s.Close(c)
+	later := time.Now().Add(time.Hour)
+	testkit.Must(t, os.Chtimes(path, later, later))
+	c, err = s.Open(context.Background(), keyA, "export", freshMinute, over(path, o.Path))
+	testkit.Must(t, err)
+	wantBytes(t, c, want)
+	s.Close(c)
+}

@@ -50,14 +50,32 @@ func Keep(fresh disk.Interface, p *privdir.Dir, sync bool) (base *overlay.Base, 
 		return nil, false, nil
 	}
 	base = d.Base()
-	var dir, image unix.Stat_t
-	if err := errors.Join(unix.Fstat(p.FD(), &dir), unix.Fstat(base.FD(), &image)); err != nil {
-		return nil, false, err
+	if base.Path() == "" {
+		if _, err := linkAnchor(p, base); err != nil {
+			return nil, true, nil
+		}
 	}
-	if base.Path() == "" && dir.Dev != image.Dev {
-		return nil, true, nil
+	if sync {
+		// The image may have been made, or copied there, a moment ago.
+		if err := sys.Retry(func() error { return unix.Fdatasync(base.FD()) }); err != nil {
+			return nil, false, fmt.Errorf("sync base: %w", err)
+		}
 	}
 	return base, false, d.Keep(sync)
+}
+
+// linkAnchor gives a base that has no name one that is no session's.
+func linkAnchor(p *privdir.Dir, b *overlay.Base) (anchor string, err error) {
+	h := sys.NewFieldHash()
+	h.AddList("base", b.Identity())
+	anchor = h.String() + "." + kindAnchor
+	if !sys.SameFile(p.FD(), anchor, b.FD()) {
+		err = b.Link(p.FD(), anchor)
+	}
+	if errors.Is(err, unix.EEXIST) && sys.SameFile(p.FD(), anchor, b.FD()) {
+		err = nil // by another client's session
+	}
+	return anchor, err
 }
 
 // Copy makes the empty file fd what d reads as, whatever that stands on.
@@ -101,12 +119,7 @@ func Link(p *privdir.Dir, key keep.Key, d disk.Interface, debug func(string)) (a
 	}
 	b := over.Base()
 	if b.Path() == "" {
-		h := sys.NewFieldHash()
-		h.AddList("base", b.Identity())
-		anchor = h.String() + "." + kindAnchor
-		if !sys.SameFile(p.FD(), anchor, b.FD()) {
-			err = errors.Join(p.Remove(anchor), b.Link(p.FD(), anchor))
-		}
+		anchor, err = linkAnchor(p, b)
 	}
 	name := FileName(key)
 	if err == nil {
@@ -168,8 +181,8 @@ func Stand(own disk.Interface, base *overlay.Base, r *record.Record, crashed, sy
 }
 
 // Sync has all that is in the file fd of r's disk, and its map, stored as if it had always
-// been synced. base may be nil.
-func Sync(fd int, base *overlay.Base, r *record.Record, debug func(string)) error {
+// been synced. base may be nil. crashed is that of [overlay.Resume].
+func Sync(fd int, base *overlay.Base, r *record.Record, crashed bool, debug func(string)) error {
 	again, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("duplicate descriptor: %w", err)
@@ -180,7 +193,7 @@ func Sync(fd int, base *overlay.Base, r *record.Record, debug func(string)) erro
 	}
 	d := disk.Interface(own)
 	if base != nil {
-		if d, err = Stand(own, base, r, false, true); err != nil {
+		if d, err = Stand(own, base, r, crashed, true); err != nil {
 			return err
 		}
 	}

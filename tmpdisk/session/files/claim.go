@@ -148,7 +148,7 @@ func (c *Claim) damaged(why string) error {
 func (c *Claim) take() error {
 	d, r := c.dir, c.record
 	if d.opts.Sync && !r.Sync {
-		if err := basis.Sync(c.fd(), c.base, &c.record, d.opts.Debug); errors.Is(err, overlay.ErrMap) {
+		if err := basis.Sync(c.fd(), c.base, &c.record, c.mayHaveCrashed(), d.opts.Debug); errors.Is(err, overlay.ErrMap) {
 			return err
 		} else if err != nil { // of which the kernel tells only once
 			d.opts.LogError(fmt.Sprintf("sync: %s: %v", c.diskPath(), err))
@@ -234,7 +234,7 @@ func (c *Claim) begin() {
 	} else if r.Used.After(now) {
 		r.Used = now // else it would not age
 	}
-	r.Crashed = c.mayHaveCrashed()
+	r.Crashed = r.BaseIs != "" && c.mayHaveCrashed()
 	r.Boot, r.Uptime, r.Torn = c.dir.server.Boot, c.dir.opts.Clock.SinceBoot(), false
 	if err := record.Update(c.at, &r, c.unchanged); err != nil {
 		c.dir.opts.Debug(fmt.Sprintf("session %s: %v (ignored)", c.Key.Short(), err))

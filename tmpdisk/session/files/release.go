@@ -182,8 +182,7 @@ func (c *Claim) early(version keep.Version) error {
 	return nil
 }
 
-// Replace removes what there is of key, whose disk is lost, so that it can have a fresh
-// one.
+// Replace removes what there is of key, whose disk is lost, to make way for a fresh one.
 func (d *Dir) Replace(ctx context.Context, key keep.Key) error {
 	c, err := d.claim(ctx, key, patience)
 	switch {
@@ -193,8 +192,10 @@ func (d *Dir) Replace(ctx context.Context, key keep.Key) error {
 		return err
 	}
 	defer c.Close()
-	var lost *keep.LostError
-	if err := c.verdict(); !errors.As(err, &lost) {
+	if err = c.verdict(); err == nil {
+		err = c.findBase()
+	}
+	if !errors.As(err, new(*keep.LostError)) {
 		return errors.Join(err, errors.New("its disk is there"))
 	}
 	return c.unpublish()
