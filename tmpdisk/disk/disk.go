@@ -89,9 +89,9 @@ func FromFD(fd int, debug func(string)) (*Disk, error) {
 // FromFile returns the disk that is f, which is closed unless that fails. A lock (flock)
 // of f goes with it.
 func FromFile(f *os.File, debug func(string)) (*Disk, error) {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := sys.Dup(int(f.Fd()))
 	if err != nil {
-		return nil, fmt.Errorf("duplicate descriptor: %w", err)
+		return nil, err
 	}
 	d, err := FromFD(fd, debug)
 	if err == nil {
@@ -223,9 +223,9 @@ func (d *Disk) FD() int { return d.fd }
 // File returns the disk's file once more, with a descriptor of its own, which the
 // caller closes. Both share one position.
 func (d *Disk) File() (*os.File, error) {
-	fd, err := unix.FcntlInt(uintptr(d.fd), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := sys.Dup(d.fd)
 	if err != nil {
-		return nil, fmt.Errorf("duplicate descriptor: %w", err)
+		return nil, err
 	}
 	return os.NewFile(uintptr(fd), "disk"), nil
 }

@@ -51,7 +51,7 @@ func (d *Disk) cache(r Request) error {
 
 // Sync returns when all that was written is on the storage itself.
 func (d *Disk) Sync() error {
-	if err := sys.Retry(func() error { return unix.Fdatasync(d.fd) }); err != nil {
+	if err := sys.Fdatasync(d.fd); err != nil {
 		return fmt.Errorf("fdatasync: %w", err)
 	}
 	return nil

@@ -28,8 +28,8 @@ func unnamed(dir *privdir.Dir, prefix string) error {
 	}
 	defer unix.Close(fd)
 	_ = sys.Flock(fd) // for sweeps, as long as it has a name
-	name, proc := privdir.TempName(prefix), fmt.Sprintf("/proc/self/fd/%d", fd)
-	if err := unix.Linkat(unix.AT_FDCWD, proc, dir.FD(), name, unix.AT_SYMLINK_FOLLOW); err != nil {
+	name := privdir.TempName(prefix)
+	if err := sys.LinkFD(fd, dir.FD(), name); err != nil {
 		return fmt.Errorf("give it a name: %w", err)
 	}
 	return dir.Remove(name)
@@ -126,7 +126,7 @@ func seekAfterWrites(fd int, seek seeker) error {
 }
 
 func truncate(fd int, size int64) error {
-	if err := sys.Retry(func() error { return unix.Ftruncate(fd, size) }); err != nil {
+	if err := sys.Truncate(fd, size); err != nil {
 		return fmt.Errorf("truncate: %w", err)
 	}
 	return nil

@@ -140,7 +140,7 @@ func (m *Maker) Shares(ctx context.Context, src int) (*disk.Disk, error) {
 		sharing = sparse.Reflink(fd, src)
 		return sharing
 	})
-	if sharing != nil && !errors.Is(sharing, unix.ENOSPC) && !errors.Is(sharing, unix.EDQUOT) {
+	if sharing != nil && !sys.NoRoom(sharing) {
 		return nil, nil
 	}
 	return d, err
@@ -154,7 +154,7 @@ func (m *Maker) Over(ctx context.Context, base *overlay.Base) (*overlay.Disk, er
 // over makes a disk of size bytes over base.
 func (m *Maker) over(ctx context.Context, base *overlay.Base, size int64) (*overlay.Disk, error) {
 	own, err := m.unnamed(ctx, true, func(fd int) error {
-		if err := sys.Retry(func() error { return unix.Ftruncate(fd, size) }); err != nil {
+		if err := sys.Truncate(fd, size); err != nil {
 			return fmt.Errorf("truncate: %d bytes: %w", size, err)
 		}
 		return nil

@@ -17,7 +17,7 @@ import (
 // the content of the mold, with the patches, which must be in ascending order
 // and not overlap, in place of its bytes. After an error the file is of no use.
 func (m *Mold) Cast(fd int, patches []stamp.Patch) error {
-	if err := sys.Retry(func() error { return unix.Ftruncate(fd, m.size) }); err != nil {
+	if err := sys.Truncate(fd, m.size); err != nil {
 		return fmt.Errorf("cast: truncate: %d bytes: %w", m.size, err)
 	}
 	if err := m.write(fd, patches); err != nil {

@@ -149,8 +149,7 @@ func (b *Base) Lock() error { return sys.Flock(b.image.FD()) }
 // Link gives the file of the base one more name, in the directory dirfd. The error wraps
 // EXDEV, EPERM or the like where that cannot be.
 func (b *Base) Link(dirfd int, name string) error {
-	proc := fmt.Sprintf("/proc/self/fd/%d", b.image.FD())
-	if err := unix.Linkat(unix.AT_FDCWD, proc, dirfd, name, unix.AT_SYMLINK_FOLLOW); err != nil {
+	if err := sys.LinkFD(b.image.FD(), dirfd, name); err != nil {
 		return fmt.Errorf("link base: %w", err)
 	}
 	return nil

@@ -56,7 +56,7 @@ func FileSize(size int64) int64 { return whole(size) + 2*mapSize(size) }
 // written before a Sync can be had again when the machine has crashed. No request may be in
 // progress.
 func (d *Disk) Keep(durable bool) error {
-	if err := sys.Retry(func() error { return unix.Ftruncate(d.own.FD(), FileSize(d.size)) }); err != nil {
+	if err := sys.Truncate(d.own.FD(), FileSize(d.size)); err != nil {
 		return fmt.Errorf("keep map: %w", err)
 	}
 	k := newKept(d.own, d.size, durable)
@@ -83,7 +83,7 @@ func (k *kept) reserve(from, to int64) error {
 		err := sys.Retry(func() error {
 			return unix.Fallocate(k.file.FD(), unix.FALLOC_FL_KEEP_SIZE, k.first+k.size+p*page, page)
 		})
-		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		if sys.NoRoom(err) {
 			return fmt.Errorf("reserve map: %w", err)
 		}
 		// Another error says that the filesystem cannot.

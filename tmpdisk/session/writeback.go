@@ -12,6 +12,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/writeback"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // askEvery is how often it is asked whether all could be written that clients have
@@ -64,10 +65,7 @@ func (s *session) reopen() int {
 // duplicate returns one more descriptor of the disk's open file, or -1. The disk must not
 // be closed meanwhile.
 func (s *session) duplicate() int {
-	fd, err := unix.FcntlInt(uintptr(s.claim.Disk.FD()), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return -1
-	}
+	fd, _ := sys.Dup(s.claim.Disk.FD())
 	return fd
 }
 

@@ -67,7 +67,7 @@ func cloneBest(ctx context.Context, dst, src int, o Options) (Result, error) {
 		switch {
 		case err == nil:
 			return Result{how: byReflink}, nil
-		case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		case sys.NoRoom(err):
 			return Result{}, err
 		}
 		// What else goes wrong here is not what it seems on every
@@ -80,7 +80,7 @@ func cloneBest(ctx context.Context, dst, src int, o Options) (Result, error) {
 	if err := unix.Fstat(src, &st); err != nil {
 		return Result{}, fmt.Errorf("fstat: %w", err)
 	}
-	if err := sys.Retry(func() error { return unix.Ftruncate(dst, st.Size) }); err != nil {
+	if err := sys.Truncate(dst, st.Size); err != nil {
 		return Result{}, fmt.Errorf("truncate: %d bytes: %w", st.Size, err)
 	}
 	// Some filesystems know of holes but do not tell where they are.
@@ -162,7 +162,7 @@ func (c *copier) step(off, count int64) (int64, error) {
 		case err == nil && n > 0:
 			c.copied += int64(n)
 			return int64(n), nil
-		case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.EIO):
+		case sys.NoRoom(err), errors.Is(err, unix.EIO):
 			return 0, fmt.Errorf("copy: %w", err)
 		}
 		// EXDEV, EINVAL, ENOSYS and EOPNOTSUPP mean that this kernel has

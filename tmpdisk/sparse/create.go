@@ -25,7 +25,7 @@ func Create(path string, size int64, inPlace bool) error {
 	if inPlace {
 		WriteInPlace(fd)
 	}
-	err = sys.Retry(func() error { return unix.Ftruncate(fd, size) })
+	err = sys.Truncate(fd, size)
 	if closeErr := unix.Close(fd); err == nil {
 		err = closeErr
 	}

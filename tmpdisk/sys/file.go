@@ -5,6 +5,7 @@ package sys
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -49,6 +50,32 @@ func OpenBeneath(dirfd int, name string) (int, error) {
 // error is EWOULDBLOCK if somebody else has the lock.
 func Flock(fd int) error {
 	return Retry(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+}
+
+// Dup is one more descriptor of what fd is open on. Both share one position, and a lock.
+func Dup(fd int) (int, error) {
+	again, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("duplicate descriptor: %w", err)
+	}
+	return again, nil
+}
+
+// Fdatasync is fdatasync(2) without EINTR.
+func Fdatasync(fd int) error {
+	return Retry(func() error { return unix.Fdatasync(fd) })
+}
+
+// Truncate is ftruncate(2) without EINTR.
+func Truncate(fd int, size int64) error {
+	return Retry(func() error { return unix.Ftruncate(fd, size) })
+}
+
+// LinkFD gives the file that fd is open on one more name, in dirfd. A file that had its
+// last name removed can have none again, but one that never had a name can.
+func LinkFD(fd, dirfd int, name string) error {
+	proc := fmt.Sprintf("/proc/self/fd/%d", fd)
+	return unix.Linkat(unix.AT_FDCWD, proc, dirfd, name, unix.AT_SYMLINK_FOLLOW)
 }
 
 // SameFile reports whether name in dirfd is the very file that fd is open on.

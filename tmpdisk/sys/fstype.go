@@ -99,7 +99,7 @@ func SettleHoles(fd int) error {
 	if t, err := FSTypeOf(fd); err == nil && t.TellsHoles() {
 		return nil
 	}
-	if err := Retry(func() error { return unix.Fdatasync(fd) }); err != nil {
+	if err := Fdatasync(fd); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
 	return nil

@@ -32,6 +32,9 @@ func Retry2[T any](call func() (T, error)) (T, error) {
 	}
 }
 
+// NoRoom reports whether err says that a filesystem has no room, or no quota.
+func NoRoom(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
+
 // Cause is the error number in err, without what was tried; err itself if it has none.
 func Cause(err error) error {
 	var errno unix.Errno

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // A miss is what is known of the last build that left no template: because the
@@ -41,7 +43,7 @@ func (t *Templates) missed(key string, pause time.Duration) {
 // lacksRoom reports whether err says that nothing can be written to
 // template-dir, which is no reason to turn a client away.
 func lacksRoom(err error) bool {
-	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EROFS)
+	return sys.NoRoom(err) || errors.Is(err, unix.EROFS)
 }
 
 // notKept notes that no template of key could be kept. Keeping one is tried again

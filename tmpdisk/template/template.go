@@ -13,8 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
 	"nbdkit-tmpdisk-plugin/tmpdisk/overlay"
@@ -196,9 +194,9 @@ func (t *Templates) baseOf(f *os.File, key string) (*overlay.Base, error) {
 		return last, nil
 	}
 	t.mu.Unlock()
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := sys.Dup(int(f.Fd()))
 	if err != nil {
-		return nil, fmt.Errorf("duplicate descriptor: %w", err)
+		return nil, err
 	}
 	image, err := disk.FromFD(fd, t.opts.Debug)
 	if err != nil {

@@ -57,7 +57,7 @@ func Keep(fresh disk.Interface, p *privdir.Dir, sync bool) (base *overlay.Base, 
 	}
 	if sync {
 		// The image may have been made, or copied there, a moment ago.
-		if err := sys.Retry(func() error { return unix.Fdatasync(base.FD()) }); err != nil {
+		if err := sys.Fdatasync(base.FD()); err != nil {
 			return nil, false, fmt.Errorf("sync base: %w", err)
 		}
 	}
@@ -80,7 +80,7 @@ func linkAnchor(p *privdir.Dir, b *overlay.Base) (anchor string, err error) {
 
 // Copy makes the empty file fd what d reads as, whatever that stands on.
 func Copy(ctx context.Context, fd int, d disk.Interface) error {
-	if err := sys.Retry(func() error { return unix.Ftruncate(fd, d.Size()) }); err != nil {
+	if err := sys.Truncate(fd, d.Size()); err != nil {
 		return fmt.Errorf("truncate: %w", err)
 	}
 	buf, size := make([]byte, 1<<20), uint64(d.Size())
@@ -183,9 +183,9 @@ func Stand(own disk.Interface, base *overlay.Base, r *record.Record, crashed, sy
 // Sync has all that is in the file fd of r's disk, and its map, stored as if it had always
 // been synced. base may be nil. crashed is that of [overlay.Resume].
 func Sync(fd int, base *overlay.Base, r *record.Record, crashed bool, debug func(string)) error {
-	again, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	again, err := sys.Dup(fd)
 	if err != nil {
-		return fmt.Errorf("duplicate descriptor: %w", err)
+		return err
 	}
 	own, err := disk.FromFD(again, debug)
 	if err != nil {

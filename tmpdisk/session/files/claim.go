@@ -168,7 +168,7 @@ func (c *Claim) take() error {
 	r.Connected, r.Orphaned = true, false
 	d.server.Stamp(&r)
 	err = record.Update(c.at, &r, c.unchanged)
-	if keep.NoRoom(err) && !d.shared.Load() && before.Sync == r.Sync && (c.base == nil || !c.crashed) {
+	if sys.NoRoom(err) && !d.shared.Load() && before.Sync == r.Sync && (c.base == nil || !c.crashed) {
 		// It waits as far as others see, but nobody gets its lock.
 		d.opts.LogError(fmt.Sprintf("session %s: resumed without a note, for which there is no room: if this server is killed, "+
 			"the disk has waited since its client left before: %v", c.Key.Short(), err))
@@ -269,12 +269,12 @@ func (c *Claim) lose(why keep.Reason) error {
 		if err = c.still(); err == nil {
 			err = record.Update(c.at, &note, c.unchanged)
 		}
-		if late = keep.NoRoom(err); late { // a record without a disk is as good
+		if late = sys.NoRoom(err); late { // a record without a disk is as good
 			err = nil
 		}
 	default:
 		err = record.Replace(c.at, &note, c.still)
-		if keep.NoRoom(err) {
+		if sys.NoRoom(err) {
 			// The disk that is to go has all the room that its note needs.
 			if err = c.still(); err == nil {
 				err = unix.Ftruncate(c.fd(), 0)

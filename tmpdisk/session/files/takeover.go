@@ -63,7 +63,7 @@ func (c *Claim) settle(ctx context.Context) error {
 		// A late change of the record, too, is to go to a file that has no name.
 		err = record.Replace(c.at, &r, c.Verify)
 	}
-	if !copied || keep.NoRoom(err) {
+	if !copied || sys.NoRoom(err) {
 		err = record.Update(c.at, &r, c.isOurs)
 	}
 	if err != nil {
@@ -102,7 +102,7 @@ func (c *Claim) outwait(ctx context.Context) error {
 func (c *Claim) goOnWithCopy(ctx context.Context) (copied bool, err error) {
 	d, p := c.dir, c.at
 	f, err := adopt.Copy(ctx, p, c.Key, c.fd(), d.opts.Debug)
-	if keep.NoRoom(err) && c.base == nil { // else its map could lose what is written to it
+	if sys.NoRoom(err) && c.base == nil { // else its map could lose what is written to it
 		d.opts.LogError(fmt.Sprintf("session %s: goes on with the file of a server that died or was cut off, "+
 			"because there is no room for a copy: what that server has not written yet may come: %v", c.Key.Short(), err))
 		return false, nil

@@ -119,6 +119,3 @@ func CutOff(err error) bool {
 	return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.EBADFD) ||
 		errors.Is(err, unix.ETIMEDOUT) || errors.Is(err, unix.EHOSTUNREACH)
 }
-
-// NoRoom reports whether the filesystem has no room, or no quota.
-func NoRoom(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }

@@ -195,7 +195,7 @@ func Change(f *os.File, r *Record, check func(now Record) error) error {
 		_, err = sys.Pwrite(int(f.Fd()), text, int64(other)*s.half)
 	}
 	if err == nil && (r.Sync || now.Sync) {
-		err = sys.Retry(func() error { return unix.Fdatasync(int(f.Fd())) })
+		err = sys.Fdatasync(int(f.Fd()))
 	}
 	if err != nil {
 		return fmt.Errorf("write: %s: %w", f.Name(), err)

@@ -48,7 +48,7 @@ type Queue struct {
 // tests.
 func New(ask func(fd int) error, debug func(string)) *Queue {
 	if ask == nil {
-		ask = func(fd int) error { return sys.Retry(func() error { return unix.Fdatasync(fd) }) }
+		ask = sys.Fdatasync
 	}
 	return &Queue{ask: ask, debug: debug}
 }

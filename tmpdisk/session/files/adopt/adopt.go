@@ -34,8 +34,7 @@ func Name(ctx context.Context, p *privdir.Dir, key keep.Key, fresh disk.Interfac
 		return "", nil, fmt.Errorf("lock: %w", err)
 	}
 	name = privdir.TempName(string(key))
-	proc := fmt.Sprintf("/proc/self/fd/%d", fresh.FD())
-	if !whole && int(st.Uid) == os.Geteuid() && unix.Linkat(unix.AT_FDCWD, proc, p.FD(), name, unix.AT_SYMLINK_FOLLOW) == nil {
+	if !whole && int(st.Uid) == os.Geteuid() && sys.LinkFD(fresh.FD(), p.FD(), name) == nil {
 		if err := unix.Fchmod(fresh.FD(), 0o600); err != nil {
 			p.Remove(name)
 			return "", nil, fmt.Errorf("chmod: %s: %w", p.Join(name), err)
