@@ -13,15 +13,6 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
 )
 
-func (c *Config) parseBase(value string) error {
-	c.Base = ""
-	if value == "" {
-		return c.withdraw("base", "empty: name an image, or leave it out to make disks by mkfs or a command")
-	}
-	c.Base = c.host.AbsolutePath(value)
-	return nil
-}
-
 // replaceInherited has what an export's file says of its disk replace what the command
 // line says for all: a base all that would make one, and these a base.
 func (c *Config) replaceInherited() {

@@ -48,7 +48,8 @@ var parameters = []parameter{
 	{name: "command", form: "COMMAND", help: "shell script to make $disk, instead of mkfs",
 		parse: (*Config).parseCommand},
 	{name: "base", form: "FILE", help: "image that each disk begins as, shared and never changed",
-		parse: (*Config).parseBase, check: (*Config).checkBase},
+		parse: ownPath("base", func(c *Config) *string { return &c.Base },
+			"name an image, or leave it out to make disks by mkfs or a command"), check: (*Config).checkBase},
 	{name: "command-timeout", form: "DURATION", help: "how long the command may run (default: for ever)",
 		parse: into("command-timeout", parseDuration, func(c *Config) *time.Duration { return &c.CommandTimeout })},
 	{name: "command-user", form: "USER|LOW-HIGH", help: "who commands run as, or one each of a range (root only)",
@@ -60,7 +61,8 @@ var parameters = []parameter{
 	{name: "make-jobs", form: "N", help: "commands to run at the same time (default: one per CPU)",
 		parse: into("make-jobs", count(1, maxMakeJobs), func(c *Config) *int { return &c.MakeJobs }), server: true},
 	{name: "template-dir", form: "DIR", help: "run the command once, keep its disk in DIR, and clone it",
-		parse: (*Config).parseTemplateDir, check: (*Config).checkTemplateDir},
+		parse: ownPath("template-dir", func(c *Config) *string { return &c.TemplateDir },
+			"name a directory, or leave it out to use no templates"), check: (*Config).checkTemplateDir},
 	{name: "session-grace", form: "DURATION", help: "how long the disk of EXPORT/TOKEN waits for its client (default: 0)",
 		parse: into("session-grace", parseDays, func(c *Config) *time.Duration { return &c.Session.Grace }), check: (*Config).checkSession},
 	{name: "session-key", form: "peer|name", help: "whether a session is its client's or the name's (default: peer)",
@@ -183,15 +185,6 @@ const (
 	maxSpareDisks = 10000
 	maxMakeJobs   = 1000
 )
-
-func (c *Config) parseTemplateDir(value string) error {
-	c.TemplateDir = ""
-	if value == "" {
-		return c.withdraw("template-dir", "empty: name a directory, or leave it out to use no templates")
-	}
-	c.TemplateDir = c.host.AbsolutePath(value)
-	return nil
-}
 
 func (c *Config) checkTemplateDir() error {
 	if c.TemplateDir == "" {

@@ -90,6 +90,18 @@ func path(field func(*Config) *string, remedy string) func(*Config, string) erro
 	}
 }
 
+// ownPath is path for the parameter called name, which an export may do without what the
+// command line has for all: see withdraw.
+func ownPath(name string, field func(*Config) *string, remedy string) func(*Config, string) error {
+	parse := path(field, remedy)
+	return func(c *Config, value string) error {
+		if *field(c) = ""; value == "" {
+			return c.withdraw(name, "empty: "+remedy)
+		}
+		return parse(c, value)
+	}
+}
+
 // either reads a value that must be first or second, and returns whether it is second.
 func either(first, second string) func(name, value string) (bool, error) {
 	return func(_, value string) (bool, error) {
