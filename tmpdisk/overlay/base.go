@@ -21,8 +21,9 @@ import (
 // any number of goroutines.
 type Base struct {
 	image    *disk.Disk
-	path     string // "" if it never had a name
-	kind     string // "" if its content may change
+	path     string      // "" if it never had a name
+	kind     string      // "" if its content may change
+	opened   unix.Stat_t // what it was then
 	identity string
 	local    bool
 	users    atomic.Int64
@@ -78,6 +79,9 @@ const changeable = "file"
 
 func newBase(image *disk.Disk, path, kind string, failed func(error)) (*Base, error) {
 	b := &Base{image: image, path: path, kind: kind, failed: failed}
+	if err := unix.Fstat(image.FD(), &b.opened); err != nil {
+		return nil, errors.Join(fmt.Errorf("fstat: %w", err), image.Close())
+	}
 	var err error
 	if b.identity, err = b.look(); err != nil {
 		return nil, errors.Join(err, image.Close())
@@ -132,10 +136,7 @@ func (b *Base) IsOpenOn(fd int) bool {
 }
 
 func (b *Base) is(st *unix.Stat_t) bool {
-	var own unix.Stat_t
-	if unix.Fstat(b.image.FD(), &own) != nil {
-		return false
-	}
+	own := &b.opened
 	if st.Mode&unix.S_IFMT == unix.S_IFBLK {
 		return b.image.IsDevice() && st.Rdev == own.Rdev
 	}

@@ -39,7 +39,7 @@
 // # Concurrency
 //
 // The methods of a [Disk] may be called from any number of goroutines, but Keep must come
-// before the first request and Close after the last. Requests wait for each other only
+// while none is in progress and Close after the last. Requests wait for each other only
 // where they make the same block the client's own. [Bits] may be read at any time, by C
 // as well.
 //

@@ -162,17 +162,19 @@ func (t *Templates) clone(ctx context.Context, dir dir, key string, f *os.File) 
 	if err := dir.touch(key); err != nil {
 		t.debugf(key, "note use: %v (ignored)", err)
 	}
-	shares, err := t.maker.Shares(ctx, int(f.Fd()))
-	if err != nil {
-		return nil, fmt.Errorf("clone: %w", err)
-	}
-	if shares != nil {
-		t.debugf(key, "hit, cloned by reflink, ready in %s", short(time.Since(began)))
-		return shares, nil
-	}
-	base, err := t.baseOf(f, key)
-	if err != nil {
-		return nil, err
+	base := t.standing(f)
+	if base == nil {
+		shares, err := t.maker.Shares(ctx, int(f.Fd()))
+		if err != nil {
+			return nil, fmt.Errorf("clone: %w", err)
+		}
+		if shares != nil {
+			t.debugf(key, "hit, cloned by reflink, ready in %s", short(time.Since(began)))
+			return shares, nil
+		}
+		if base, err = t.newBase(f, key); err != nil {
+			return nil, err
+		}
 	}
 	defer base.Release()
 	d, err := t.maker.Over(ctx, base)
@@ -183,17 +185,20 @@ func (t *Templates) clone(ctx context.Context, dir dir, key string, f *os.File) 
 	return d, nil
 }
 
-// baseOf is the template that f is open on, which the caller releases. All disks share one
-// descriptor.
-func (t *Templates) baseOf(f *os.File, key string) (*overlay.Base, error) {
+// standing is the template that f is open on if disks stand on it already, or nil: then
+// its blocks cannot be shared. All such disks share one descriptor. The caller releases it.
+func (t *Templates) standing(f *os.File) *overlay.Base {
 	t.mu.Lock()
-	last := t.base
-	if last != nil && last.IsOpenOn(int(f.Fd())) {
-		last.Hold()
-		t.mu.Unlock()
-		return last, nil
+	defer t.mu.Unlock()
+	if t.base == nil || !t.base.IsOpenOn(int(f.Fd())) {
+		return nil
 	}
-	t.mu.Unlock()
+	t.base.Hold()
+	return t.base
+}
+
+// newBase has disks stand on the template that f is open on. The caller releases it.
+func (t *Templates) newBase(f *os.File, key string) (*overlay.Base, error) {
 	fd, err := sys.Dup(int(f.Fd()))
 	if err != nil {
 		return nil, err
