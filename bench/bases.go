@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -195,20 +194,8 @@ func (b *based) settled(s *server) error {
 
 // rush connects n clients at once, each of which then does something.
 func (b *based) rush(s *server, n int, do func(c *overlaid) error) ([]*overlaid, time.Duration, error) {
-	clients, errs := make([]*overlaid, n), make([]error, n)
-	var all sync.WaitGroup
-	began := time.Now()
-	for i := range n {
-		all.Add(1)
-		go func() {
-			defer all.Done()
-			if clients[i], errs[i] = b.client(s); errs[i] == nil {
-				errs[i] = do(clients[i])
-			}
-		}()
-	}
-	all.Wait()
-	return clients, time.Since(began), errors.Join(errs...)
+	clients, took, errs := together(n, func() (*overlaid, error) { return b.client(s) }, do)
+	return clients, took, errors.Join(errs...)
 }
 
 func part(clients []*overlaid) (err error) {

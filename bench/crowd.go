@@ -13,23 +13,29 @@ import (
 // mkfsCommand is what type=ext4 would run.
 const mkfsCommand = `truncate -s "$size" "$disk" && mkfs.ext4 -qF "$disk"`
 
-// rush connects n clients at once, each of which reads once.
-func rush(socket string, n int) (clients []*client, took time.Duration, err error) {
-	clients = make([]*client, n)
-	errs := make([]error, n)
+// together connects n clients at once, each of which then does something. The error of
+// each is in errs.
+func together[C any](n int, connect func() (C, error), do func(C) error) (clients []C, took time.Duration, errs []error) {
+	clients, errs = make([]C, n), make([]error, n)
 	var all sync.WaitGroup
 	began := time.Now()
 	for i := range n {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			if clients[i], errs[i] = connect(socket); errs[i] == nil {
-				errs[i] = clients[i].do(cmdRead, 0, maxSize)
+			if clients[i], errs[i] = connect(); errs[i] == nil {
+				errs[i] = do(clients[i])
 			}
 		}()
 	}
 	all.Wait()
-	took = time.Since(began)
+	return clients, time.Since(began), errs
+}
+
+// rush connects n clients at once, each of which reads once.
+func rush(socket string, n int) (clients []*client, took time.Duration, err error) {
+	clients, took, errs := together(n, func() (*client, error) { return connect(socket) },
+		func(c *client) error { return c.do(cmdRead, 0, maxSize) })
 	failed := 0
 	for _, e := range errs {
 		if e != nil {
