@@ -315,6 +315,26 @@ else:
 PYTHON
 }
 
+# rejected TEXT ARGUMENTS...: nbdkit with the plugin and these ends before it forks, with
+# status 1, no pid file, and an error that has TEXT, a pattern, in it: in the foreground and
+# in the background. What hangs is ended after five minutes.
+rejected() {
+    local text=$1 mode status
+    shift
+    for mode in -f ''; do
+        status=0
+        # shellcheck disable=SC2086 # no argument if empty
+        timeout 300 nbdkit $mode -U "$work/sock" -P "$work/pid" "$plugin" "$@" \
+            2>err.log || status=$?
+        [ "$status" -eq 1 ] || fail "status $status, want 1: nbdkit $mode $*"
+        grep -q "error: .*$text" err.log || {
+            cat err.log
+            fail "not in the error: $text: nbdkit $mode $*"
+        }
+        [ ! -e pid ] || fail "it wrote a pid file: nbdkit $mode $*"
+    done
+}
+
 # exercise: two clients, one after the other, each use a fresh disk at $uri.
 exercise() {
     uri=$uri nbdsh -c - <"$top_srcdir/tests/exercise.py"

@@ -8,23 +8,6 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# rejected TEXT ARGUMENTS...: with this error, in the foreground and in the background.
-rejected() {
-    local text=$1 mode status
-    shift
-    for mode in -f ''; do
-        status=0
-        # shellcheck disable=SC2086 # no argument if empty
-        timeout 20 nbdkit $mode -U "$work/sock" -P "$work/pid" "$plugin" "$@" \
-            2>err.log || status=$?
-        [ "$status" -eq 1 ] || fail "status $status, want 1: nbdkit $mode $*"
-        grep -q "error: .*$text" err.log || {
-            cat err.log
-            fail "not in the error: $text: nbdkit $mode $*"
-        }
-        [ ! -e pid ] || fail "it wrote a pid file: nbdkit $mode $*"
-    done
-}
 truncate -s 1M base.img
 mkdir directory
 mkfifo fifo

@@ -8,23 +8,6 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# rejected WORD ARGUMENTS...: in the foreground and in the background.
-rejected() {
-    local word=$1 mode status
-    shift
-    for mode in -f ''; do
-        status=0
-        # shellcheck disable=SC2086 # no argument if empty
-        timeout 300 nbdkit $mode -U "$work/sock" -P "$work/pid" "$plugin" "$@" \
-            2>err.log || status=$?
-        [ "$status" -eq 1 ] || fail "status $status, want 1: nbdkit $mode $*"
-        grep -q "error: .*$word" err.log || {
-            cat err.log
-            fail "the error does not name $word: nbdkit $mode $*"
-        }
-        [ ! -e pid ] || fail "it wrote a pid file: nbdkit $mode $*"
-    done
-}
 rejected size
 rejected size size=large
 rejected size size=-1
