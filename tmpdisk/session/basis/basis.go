@@ -164,13 +164,13 @@ func Find(p *privdir.Dir, r *record.Record, debug, logError func(string)) (*over
 }
 
 // Stand puts the disk of r together: own is its file, which is closed after an error, and
-// base what it stands on. crashed and sync are those of [overlay.Resume].
-func Stand(own disk.Interface, base *overlay.Base, r *record.Record, crashed, sync bool) (disk.Interface, error) {
+// base what it stands on. sync is that of [overlay.Resume].
+func Stand(own disk.Interface, base *overlay.Base, r *record.Record, sync bool) (disk.Interface, error) {
 	file, ok := own.(*disk.Disk)
 	if !ok {
 		return nil, errors.Join(errors.New("a disk of another kind"), own.Close())
 	}
-	d, err := overlay.Resume(file, base, r.Size, crashed, sync)
+	d, err := overlay.Resume(file, base, r.Size, r.Crashed, sync)
 	switch {
 	case errors.Is(err, overlay.ErrDamaged):
 		return nil, &keep.LostError{Key: r.Key, Reason: keep.Damaged, Detail: err.Error(), Kept: true}
@@ -181,8 +181,8 @@ func Stand(own disk.Interface, base *overlay.Base, r *record.Record, crashed, sy
 }
 
 // Sync has all that is in the file fd of r's disk, and its map, stored as if it had always
-// been synced. base may be nil. crashed is that of [overlay.Resume].
-func Sync(fd int, base *overlay.Base, r *record.Record, crashed bool, debug func(string)) error {
+// been synced. base may be nil.
+func Sync(fd int, base *overlay.Base, r *record.Record, debug func(string)) error {
 	again, err := sys.Dup(fd)
 	if err != nil {
 		return err
@@ -193,7 +193,7 @@ func Sync(fd int, base *overlay.Base, r *record.Record, crashed bool, debug func
 	}
 	d := disk.Interface(own)
 	if base != nil {
-		if d, err = Stand(own, base, r, crashed, true); err != nil {
+		if d, err = Stand(own, base, r, true); err != nil {
 			return err
 		}
 	}

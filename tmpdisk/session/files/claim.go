@@ -34,14 +34,13 @@ type Claim struct {
 	// since it was opened.
 	Used bool
 
-	dir     *Dir
-	at      *privdir.Dir  // has the files
-	file    *os.File      // the disk, until Disk is there
-	record  record.Record // as this server read or wrote it last
-	unread  error         // why there is no record; nil if there is
-	others  bool          // another server had the session last
-	base    *overlay.Base // what the disk stands on, until stand has put them together; or nil
-	crashed bool          // a machine may have, since the disk was written to
+	dir    *Dir
+	at     *privdir.Dir  // has the files
+	file   *os.File      // the disk, until Disk is there
+	record record.Record // as this server read or wrote it last
+	unread error         // why there is no record; nil if there is
+	others bool          // another server had the session last
+	base   *overlay.Base // what the disk stands on, until stand has put them together; or nil
 
 	changing sync.Mutex // held while the record changes of a session that clients have
 	over     bool       // the claim is being given up. With changing
@@ -147,8 +146,9 @@ func (c *Claim) damaged(why string) error {
 // take makes the session this server's.
 func (c *Claim) take() error {
 	d, r := c.dir, c.record
+	r.Crashed = c.base != nil && c.mayHaveCrashed() // until stand has put that right
 	if d.opts.Sync && !r.Sync {
-		if err := basis.Sync(c.fd(), c.base, &c.record, c.mayHaveCrashed(), d.opts.Debug); errors.Is(err, overlay.ErrMap) {
+		if err := basis.Sync(c.fd(), c.base, &r, d.opts.Debug); errors.Is(err, overlay.ErrMap) {
 			return err
 		} else if err != nil { // of which the kernel tells only once
 			d.opts.LogError(fmt.Sprintf("sync: %s: %v", c.diskPath(), err))
@@ -160,15 +160,13 @@ func (c *Claim) take() error {
 		return err
 	}
 	before := c.record
-	c.crashed = c.mayHaveCrashed()
-	r.Crashed = c.crashed && c.base != nil // until stand has put that right
 	c.Disk, c.Used, c.others = opened, true, before.Server != d.server.Name
 	r.Unsettled = d.shared.Load() && (r.Unsettled || r.Connected)
 	r.Generation++
 	r.Connected, r.Orphaned = true, false
 	d.server.Stamp(&r)
 	err = record.Update(c.at, &r, c.unchanged)
-	if sys.NoRoom(err) && !d.shared.Load() && before.Sync == r.Sync && (c.base == nil || !c.crashed) {
+	if sys.NoRoom(err) && !d.shared.Load() && before.Sync == r.Sync && !r.Crashed {
 		// It waits as far as others see, but nobody gets its lock.
 		d.opts.LogError(fmt.Sprintf("session %s: resumed without a note, for which there is no room: if this server is killed, "+
 			"the disk has waited since its client left before: %v", c.Key.Short(), err))
@@ -195,7 +193,7 @@ func (c *Claim) findBase() (err error) {
 func (c *Claim) stand() (err error) {
 	if c.base != nil {
 		defer c.release()
-		c.Disk, err = basis.Stand(c.Disk, c.base, &c.record, c.crashed, c.dir.opts.Sync)
+		c.Disk, err = basis.Stand(c.Disk, c.base, &c.record, c.dir.opts.Sync)
 	}
 	if err == nil && c.record.Crashed {
 		r := c.record

@@ -12,6 +12,8 @@
 //	lock            empty, where other machines have the directory as well: its
 //	                lock is the directory's
 //
+// and those of what it stands on, which package basis has.
+//
 // # Concurrency
 //
 // All functions and methods may be called from any number of goroutines.
