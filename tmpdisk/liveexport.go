@@ -99,9 +99,9 @@ func (x *liveExport) isRetired() bool {
 
 // inBackground runs f, for the end of which Stop waits.
 func (s *Server) inBackground(f func()) {
-	s.ending.Add(1)
+	s.ending.begins()
 	go func() {
-		defer s.ending.Done()
+		defer s.ending.ends()
 		f()
 	}()
 }

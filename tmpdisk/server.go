@@ -64,7 +64,7 @@ type Server struct {
 	own           *liveExport              // the command line's; nil if it has no disk
 	exports       *export.Dir[*liveExport] // nil if there is no export-dir
 	live          sync.Map                 // the keys are the exports that have not been stopped
-	ending        sync.WaitGroup           // of what goes on in the background
+	ending        background               // what goes on in the background
 	stopping      atomic.Bool
 	sessions      *session.Sessions // nil if there are none
 	clients       *clients.Clients
@@ -160,9 +160,9 @@ func (s *Server) Start() {
 // begin does what the start has to do in a directory. If that hangs, the server serves
 // those who do not need it, and what has begun goes on.
 func (s *Server) begin(what string, f func()) {
-	s.ending.Add(1)
+	s.ending.begins()
 	begun := begin(func() {
-		defer s.ending.Done()
+		defer s.ending.ends()
 		f()
 	})
 	if !within(s.startPatience, begun) {
