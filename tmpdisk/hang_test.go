@@ -152,7 +152,7 @@ func TestStartWhileADirectoryHangs(t *testing.T) {
 			}
 			wantStopped(t, s, goOn)
 			goOn()
-			s.ending.wait()
+			s.ending.Wait()
 		})
 	}
 }

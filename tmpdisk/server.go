@@ -31,6 +31,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 	"nbdkit-tmpdisk-plugin/tmpdisk/template"
 	"nbdkit-tmpdisk-plugin/tmpdisk/workdir"
 )
@@ -64,7 +65,7 @@ type Server struct {
 	own           *liveExport              // the command line's; nil if it has no disk
 	exports       *export.Dir[*liveExport] // nil if there is no export-dir
 	live          sync.Map                 // the keys are the exports that have not been stopped
-	ending        background               // what goes on in the background
+	ending        sys.Background           // what goes on in the background
 	stopping      atomic.Bool
 	sessions      *session.Sessions // nil if there are none
 	clients       *clients.Clients
@@ -160,9 +161,9 @@ func (s *Server) Start() {
 // begin does what the start has to do in a directory. If that hangs, the server serves
 // those who do not need it, and what has begun goes on.
 func (s *Server) begin(what string, f func()) {
-	s.ending.begins()
+	s.ending.Begins()
 	begun := begin(func() {
-		defer s.ending.ends()
+		defer s.ending.Ends()
 		f()
 	})
 	if !within(s.startPatience, begun) {
