@@ -6,9 +6,12 @@ package tmpdisk
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
@@ -78,6 +81,47 @@ func TestTemplateDirThatHangs(t *testing.T) {
 		x, _ := s.exports.Find("a")
 		return x != nil && x.cfg.Size == 2<<20
 	})
+}
+
+// While export-dir hangs, or a file in it, clients of the exports that it had are served,
+// and those that ask for another are told why it is not known.
+func TestExportDirThatHangs(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		begin func(t *testing.T, s *Server, dir, away string)
+	}{
+		{"the directory", func(*testing.T, *Server, string, string) {}},
+		{"a template-dir", func(t *testing.T, s *Server, dir, away string) {
+			testkit.Must(t, os.WriteFile(filepath.Join(dir, "x.conf"), []byte("size=1M\ncommand=:\ntemplate-dir="+away+"\n"), 0o644))
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			privateTMPDIR(t)
+			away, stop, goOn := testkit.HangingFUSE(t)
+			dir := away
+			if tt.name != "the directory" {
+				dir = t.TempDir()
+				testkit.Must(t, os.Chmod(dir, 0o700))
+			}
+			testkit.Must(t, os.WriteFile(filepath.Join(dir, "a.conf"), []byte("size=1M\ncommand=:\n"), 0o644))
+			s := NewServer(testconfig.Of(t, "export-dir", dir), quietHost{testkit.Host{TB: t}}, "1")
+			s.Start()
+			defer s.Stop()
+			defer goOn()
+			stop()
+			tt.begin(t, s, dir, away)
+			for range 3 {
+				_, err := openNamed(s, "x")
+				testkit.Contains(t, err, `export "x": `, "does not answer", "there are a")
+				if errors.Is(err, unix.ENOENT) {
+					t.Errorf("got %v, want no word that there is none", err)
+				}
+				d, err := openNamed(s, "a")
+				testkit.Must(t, err)
+				s.Close(d)
+			}
+		})
+	}
 }
 
 // Those who wait for a template-dir that hangs do not keep the turns of others, who
