@@ -155,13 +155,13 @@ func TestTemplateDirThatHangsKeepsNoTurn(t *testing.T) {
 // A server starts, serves those whose disks are elsewhere, and ends, though a directory
 // hangs.
 func TestStartWhileADirectoryHangs(t *testing.T) {
-	for _, parameter := range []string{"session-dir", "template-dir", "metrics-file", "TMPDIR"} {
+	for _, parameter := range []string{"session-dir", "template-dir", "export-dir", "metrics-file", "TMPDIR"} {
 		t.Run(parameter, func(t *testing.T) {
 			privateTMPDIR(t)
 			dir, stop, goOn := testkit.HangingFUSE(t)
 			pairs := []string{"size", "1M", "type", "swap", "session-grace", "1h", "session-key", "name"}
 			switch parameter {
-			case "session-dir":
+			case "session-dir", "export-dir":
 				pairs = append(pairs, parameter, dir)
 			case "template-dir":
 				pairs = []string{"size", "1M", "command", ":", parameter, dir}
@@ -186,7 +186,7 @@ func TestStartWhileADirectoryHangs(t *testing.T) {
 				goOn()
 				t.Fatal("the server does not start")
 			}
-			if parameter == "session-dir" || parameter == "metrics-file" {
+			if parameter == "session-dir" || parameter == "export-dir" || parameter == "metrics-file" {
 				d, err := openNamed(s, "")
 				testkit.Must(t, err)
 				s.Close(d)
@@ -199,4 +199,27 @@ func TestStartWhileADirectoryHangs(t *testing.T) {
 			s.ending.Wait()
 		})
 	}
+}
+
+// While one directory hangs, the start goes on in the others.
+func TestStartsSideBySide(t *testing.T) {
+	privateTMPDIR(t)
+	dir, stop, goOn := testkit.HangingFUSE(t)
+	exports, sessions := t.TempDir(), t.TempDir()
+	testkit.Must(t, os.Chmod(exports, 0o700))
+	testkit.Must(t, os.WriteFile(filepath.Join(exports, "a.conf"), []byte("template-dir="+t.TempDir()+"\n"), 0o600))
+	s := NewServer(testconfig.Of(t, "size", "1M", "command", ":", "template-dir", dir,
+		"export-dir", exports, "session-grace", "1h", "session-dir", sessions), quietHost{testkit.Host{TB: t}}, "1")
+	s.startPatience = time.Hour
+	stop()
+	defer goOn()
+	started := begin(s.Start)
+	testkit.WaitFor(t, "session-dir", func() bool { return len(testkit.Names(t, sessions)) == 1 })
+	testkit.WaitFor(t, "export-dir", func() bool { return len(s.liveExports()) == 2 })
+	if !started.goesOn() {
+		t.Error("got a start that has ended, want it to wait for template-dir")
+	}
+	goOn()
+	<-started
+	s.Stop()
 }
