@@ -127,14 +127,12 @@ func (c *Claim) verdict() error {
 // withoutRecord is the verdict on a disk that has none. If its temporary name is still
 // there, its maker died before anybody was told.
 func (c *Claim) withoutRecord() error {
-	temps, err := names.Temps(c.at, c.Key)
+	temp, err := names.TempOf(c.at, c.Key, c.fd())
 	if err != nil {
 		return err
 	}
-	for _, name := range temps {
-		if sys.SameFile(c.at.FD(), name, c.fd()) {
-			return errors.Join(keep.ErrUnknown, names.Remove(c.at, c.Key), c.at.Remove(name))
-		}
+	if temp != "" {
+		return errors.Join(keep.ErrUnknown, names.Remove(c.at, c.Key), c.at.Remove(temp))
 	}
 	return c.damaged(c.unread.Error())
 }

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
-	"nbdkit-tmpdisk-plugin/tmpdisk/session/basis"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/names"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
@@ -75,26 +74,10 @@ func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []keep.Found
 			alone(name, err)
 		}
 	}
-	d.sweepBases(p, bases)
+	d.naming.SweepBases(p, d.shared.Load(), bases, d.opts.Debug)
 	slices.SortFunc(found, func(a, b keep.Found) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key)) })
 	slices.SortFunc(lost, func(a, b keep.Note) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key)) })
 	return found, lost, nil
-}
-
-// sweepBases removes what sessions stood on that are gone, and what a dead server has left.
-func (d *Dir) sweepBases(p *privdir.Dir, bases []string) {
-	for _, name := range bases {
-		key, kind, _ := privdir.SplitName(name)
-		err := d.naming.With(context.Background(), p, d.shared.Load(), func() error {
-			if there, err := names.Exists(p, names.Disk(keep.Key(key))); there || err != nil {
-				return err
-			}
-			return basis.Sweep(p, name, keep.Key(key), kind)
-		})
-		if err != nil && !errors.Is(err, unix.ENOENT) {
-			d.opts.Debug(fmt.Sprintf("session-dir: %s: %v (ignored)", name, err))
-		}
-	}
 }
 
 // look finds out what has become of the disk of key. The error is that of a verdict.

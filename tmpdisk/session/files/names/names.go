@@ -106,6 +106,30 @@ func Temps(p *privdir.Dir, key keep.Key) (temps []string, err error) {
 	return temps, nil
 }
 
+// TempOf is the temporary name of the disk of key that fd is open on; "" if it has none.
+func TempOf(p *privdir.Dir, key keep.Key, fd int) (name string, err error) {
+	temps, err := Temps(p, key)
+	i := slices.IndexFunc(temps, func(name string) bool { return sys.SameFile(p.FD(), name, fd) })
+	if err != nil || i < 0 {
+		return "", err
+	}
+	return temps[i], nil
+}
+
+// InPlace fails with ENOENT if the disk of key is not what fd is open on: all that would be
+// written there is lost. The kernel may remember a name, and asks for one that it opens.
+func InPlace(p *privdir.Dir, key keep.Key, fd int) error {
+	f, err := p.Open(Disk(key), unix.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	if !sys.SameFile(p.FD(), Disk(key), fd) {
+		return fmt.Errorf("%s: removed or replaced: %w", p.Join(Disk(key)), unix.ENOENT)
+	}
+	return nil
+}
+
 // RemoveTemps removes what other servers were about to rename to the disk or the record
 // of key: their kernels could do it still. That such a file is locked says nothing,
 // because its server does not know yet that it has lost the session.
