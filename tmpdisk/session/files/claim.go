@@ -174,6 +174,7 @@ func (c *Claim) take() error {
 		return err
 	}
 	c.record = r
+	names.Mended(c.at, c.Key)
 	if r.Unsettled {
 		d.tookOver(&r, &before)
 	}

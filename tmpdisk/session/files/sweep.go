@@ -104,12 +104,19 @@ func (d *Dir) look(key keep.Key) (keep.Found, error) {
 	var lost *keep.LostError
 	switch err = c.verdict(); {
 	case errors.As(err, &lost) && lost.Kept:
-		// It is there until its grace is over.
+		// It is there until its grace is over, which does not begin anew.
+		age, _, err := names.Damaged(c.at, key, c.fd(), &d.server)
+		if err != nil {
+			d.opts.Debug(fmt.Sprintf("session %s: %v (ignored)", key.Short(), err))
+		} else if age > grace {
+			return keep.Found{}, c.lose(keep.Expired)
+		}
 		d.opts.LogError(fmt.Sprintf("session %s: left alone for %v: %s", key.Short(), grace, lost.Detail))
 		return keep.Found{Waiting: keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now(), Version: r.Version()}, Grace: grace, Here: true}, nil
 	case err != nil:
 		return keep.Found{}, err
 	}
+	names.Mended(c.at, key)
 	age, known := d.server.Age(r)
 	if known && !c.isOrphan() && age > grace {
 		return keep.Found{}, c.lose(keep.Expired)

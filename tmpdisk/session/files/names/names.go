@@ -21,11 +21,12 @@ import (
 // Disk is what the disk of key is called.
 func Disk(key keep.Key) string { return string(key) + ".disk" }
 
-// Remove removes the disk of key, and the link to what it stands on.
+// Remove removes the disk of key, its mark, and the link to what it stands on.
 func Remove(p *privdir.Dir, key keep.Key) error {
 	err := p.Remove(Disk(key))
 	if err == nil {
 		basis.Remove(p, key) // else the next sweep does
+		Mended(p, key)       // else the next list does
 	}
 	return err
 }
@@ -41,13 +42,15 @@ func Exists(p *privdir.Dir, name string) (bool, error) {
 }
 
 // List has the keys in p, and whether there is a disk of them or only a record; what is
-// temporary, or stands for a removed file; and what package basis may have to sweep.
+// temporary, or stands for a removed file; and what package basis may have to sweep. It
+// removes marks without a disk.
 func List(p *privdir.Dir) (hasDisk map[keep.Key]bool, temps, bases []string, err error) {
 	all, err := p.Names()
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("list: %s: %w", p.Path(), err)
 	}
 	hasDisk = map[keep.Key]bool{}
+	var marked []keep.Key
 	for _, name := range all {
 		key, kind, ok := privdir.SplitName(name)
 		switch {
@@ -55,8 +58,15 @@ func List(p *privdir.Dir) (hasDisk map[keep.Key]bool, temps, bases []string, err
 			temps = append(temps, name)
 		case ok && basis.Sweepable(kind, false):
 			bases = append(bases, name)
+		case ok && kind == kindMark:
+			marked = append(marked, keep.Key(key))
 		case ok && (kind == "disk" || kind == "json"):
 			hasDisk[keep.Key(key)] = hasDisk[keep.Key(key)] || kind == "disk"
+		}
+	}
+	for _, key := range marked {
+		if !hasDisk[key] {
+			Mended(p, key)
 		}
 	}
 	bases = slices.DeleteFunc(bases, func(name string) bool {
