@@ -50,7 +50,7 @@ func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []keep.Found
 			continue
 		}
 		if !disk {
-			if since, ok := names.Written(p, key); ok {
+			if since, ok := names.Noted(p, key, d.opts.Clock); ok {
 				lost = append(lost, keep.Note{Key: key, Since: since})
 			}
 			continue

@@ -85,8 +85,32 @@ func Space(p *privdir.Dir, key keep.Key) (allocated uint64, ok bool) {
 	return uint64(st.Blocks) * 512, true
 }
 
-// Written is when the record of key was changed last, which needs no reading.
-func Written(p *privdir.Dir, key keep.Key) (t time.Time, ok bool) {
+// Noted is since when there is a note of key, by the time of its file: it is not read,
+// because there may be very many. A file from before this boot, whose time another clock
+// may have given it, gets this time.
+func Noted(p *privdir.Dir, key keep.Key, clock sys.Clock) (since time.Time, ok bool) {
+	since, ok = written(p, key)
+	now := clock.Now()
+	if age := now.Sub(since); ok && (age < 0 || age > clock.SinceBoot()) {
+		since = now
+		at := unix.NsecToTimespec(now.UnixNano())
+		// If that fails, the next server does it.
+		unix.UtimesNanoAt(p.FD(), record.FileName(key), []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	return since, ok
+}
+
+// NotedAt is since when there is the note r, by what it says, or else as Noted.
+func NotedAt(p *privdir.Dir, key keep.Key, r *record.Record, s *record.Server) time.Time {
+	if age, ok := s.Age(r); ok {
+		return s.Clock.Now().Add(-age)
+	}
+	since, _ := written(p, key)
+	return since
+}
+
+// written is when the record of key was changed last.
+func written(p *privdir.Dir, key keep.Key) (t time.Time, ok bool) {
 	var st unix.Stat_t
 	err := unix.Fstatat(p.FD(), record.FileName(key), &st, unix.AT_SYMLINK_NOFOLLOW)
 	return time.Unix(st.Mtim.Unix()), err == nil
