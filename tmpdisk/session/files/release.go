@@ -213,6 +213,7 @@ func (d *Dir) Forget(ctx context.Context, key keep.Key, before time.Time) (since
 	if err != nil {
 		return since, err
 	}
+	defer p.Close()
 	err = d.naming.With(ctx, p, d.shared.Load(), func() error {
 		if there, err := names.Exists(p, names.Disk(key)); err != nil || there {
 			return err // the session is there again

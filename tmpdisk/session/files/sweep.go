@@ -34,6 +34,7 @@ func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []keep.Found
 	if err != nil {
 		return nil, nil, err
 	}
+	defer p.Close()
 	hasDisk, temps, bases, err := names.List(p)
 	if err != nil {
 		return nil, nil, Directories.Named(err)
@@ -91,6 +92,7 @@ func (d *Dir) look(key keep.Key) (keep.Found, error) {
 		if err != nil {
 			return keep.Found{}, err
 		}
+		defer p.Close()
 		r, err := record.Load(p, key)
 		w := keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now()}
 		isNew := errors.Is(err, unix.ENOENT) || r.Generation == 1 && r.Connected

@@ -34,6 +34,12 @@ func (s *Server) Age(r *Record) (age time.Duration, ok bool) {
 	return max(min(s.Clock.SinceBoot()-r.Uptime, s.Clock.Now().Sub(r.Used)), 0), true
 }
 
+// MayHaveCrashed reports whether the machine that the disk of r was written on last may have
+// crashed since.
+func (s *Server) MayHaveCrashed(r *Record) bool {
+	return r.Crashed || r.Boot != s.Boot || s.Boot == ""
+}
+
 // Left is when the client of r left, as this server's clock has it: now, if it may not
 // have left. Where the age is not known it is good for an order only.
 func (s *Server) Left(r *Record) time.Time {
