@@ -65,7 +65,7 @@ func (c *Claim) ours() error {
 		if c.noted {
 			r.Lost = keep.Failed
 		}
-		return record.Update(c.at, &r, c.isOurs)
+		return record.Patiently(func() error { return record.Update(c.at, &r, c.isOurs) })
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func (c *Claim) relock() error {
 	err := privdir.UntilFree(context.Background(), patience, func() error {
 		err := sys.Flock(c.fd())
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			if now, err := record.Load(c.at, c.Key); err != nil {
+			if now, err := record.LoadPatiently(c.at, c.Key); err != nil {
 				return err
 			} else if err := c.isOurs(now); err != nil {
 				return err

@@ -153,11 +153,14 @@ func TempOf(p *privdir.Dir, key keep.Key, fd int) (name string, err error) {
 // InPlace fails with ENOENT if the disk of key is not what fd is open on: all that would be
 // written there is lost. The kernel may remember a name, and asks for one that it opens.
 func InPlace(p *privdir.Dir, key keep.Key, fd int) error {
-	f, err := p.Open(Disk(key), unix.O_RDONLY)
+	err := record.Patiently(func() error {
+		f, err := p.Open(Disk(key), unix.O_RDONLY)
+		f.Close()
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	f.Close()
 	if !sys.SameFile(p.FD(), Disk(key), fd) {
 		return fmt.Errorf("%s: removed or replaced: %w", p.Join(Disk(key)), unix.ENOENT)
 	}
