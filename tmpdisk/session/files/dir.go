@@ -34,9 +34,9 @@ type Options struct {
 	// with it is said then.
 	AtStart bool
 	Sync    bool // flush and FUA are real
-	// Grace is how long a disk of export waits that another server had last. It is
-	// called from any number of goroutines, and for exports that are there no longer
-	// as well, and for Unknown: 0 is no grace.
+	// Grace is how long a disk of export waits that another server had last: longer, if
+	// that one's is longer. It is called from any number of goroutines, and for exports
+	// that are there no longer as well, and for Unknown: 0 is no grace.
 	Grace    func(export string) time.Duration
 	Debug    func(string) // a line for nbdkit -v
 	LogError func(string) // a line for the log
@@ -81,7 +81,7 @@ var bootFile = "/proc/sys/kernel/random/boot_id"
 func New(o Options) *Dir {
 	o.Clock = sys.ClockOr(o.Clock)
 	return &Dir{
-		opts: o, server: record.Server{Name: sys.RandomName(), Sync: o.Sync, Clock: o.Clock},
+		opts: o, server: record.Server{Name: sys.RandomName(), Sync: o.Sync, Clock: o.Clock, Grace: o.Grace},
 		naming: names.NewLock(),
 	}
 }

@@ -177,7 +177,7 @@ func (c *Claim) early(version keep.Version) error {
 		if _, known := d.server.Age(r); !known {
 			w.Since = d.opts.Clock.Now()
 		}
-		return &keep.NotYet{Grace: d.opts.Grace(r.Export), Waits: w}
+		return &keep.NotYet{Grace: d.graceOf(r), Waits: w}
 	}
 	return nil
 }

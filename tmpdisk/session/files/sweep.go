@@ -136,5 +136,5 @@ func (d *Dir) graceOf(r *record.Record) time.Duration {
 	if r.Key == "" {
 		return d.opts.Grace(Unknown)
 	}
-	return d.opts.Grace(r.Export)
+	return max(r.Grace, d.opts.Grace(r.Export))
 }

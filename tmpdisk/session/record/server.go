@@ -15,12 +15,16 @@ type Server struct {
 	Name, Host, Boot string
 	Sync             bool
 	Clock            sys.Clock
+	Grace            func(export string) time.Duration // or nil
 }
 
 // Stamp makes r what this server says now.
 func (s *Server) Stamp(r *Record) {
 	r.Used, r.Uptime = s.Clock.Now().UTC(), s.Clock.SinceBoot()
 	r.Boot, r.Host, r.Server, r.Sync, r.Torn = s.Boot, s.Host, s.Name, s.Sync, false
+	if r.Lost == "" && s.Grace != nil {
+		r.Grace = s.Grace(r.Export)
+	}
 }
 
 // Age is how long ago r was stamped. ok is false if nobody can know: what was stamped
