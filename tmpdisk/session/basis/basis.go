@@ -38,6 +38,14 @@ func FileSize(r *record.Record) int64 {
 	return overlay.FileSize(r.Size)
 }
 
+// Maps are where in that file a map begins: see [overlay.Maps].
+func Maps(r *record.Record) []int64 {
+	if r.BaseIs == "" {
+		return nil
+	}
+	return overlay.Maps(r.Size)
+}
+
 // Describe writes into r what its disk stands on.
 func Describe(r *record.Record, b *overlay.Base) { r.Base, r.BaseIs = b.Path(), b.Identity() }
 
