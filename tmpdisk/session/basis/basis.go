@@ -4,6 +4,7 @@
 package basis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,9 +146,10 @@ func Link(p *privdir.Dir, key keep.Key, d disk.Interface, debug func(string)) (a
 	return anchor, nil
 }
 
-// Find opens what the disk of r stands on, at its link, or else at its path. Both results
-// are nil if it stands on nothing. The error is a *keep.LostError if that is not what it
-// was. logError is told, once, if it cannot be read later.
+// Find opens what the disk of r stands on, at its link or at its path, wherever it is what
+// it was. Both results are nil if it stands on nothing. The error is a *keep.LostError if
+// there is another one, and neither place could not be read: that one may be right. logError
+// is told, once, if the base cannot be read later.
 func Find(p *privdir.Dir, r *record.Record, debug, logError func(string)) (*overlay.Base, error) {
 	if r.BaseIs == "" {
 		return nil, nil
@@ -156,19 +158,28 @@ func Find(p *privdir.Dir, r *record.Record, debug, logError func(string)) (*over
 	failed := func(err error) {
 		once.Do(func() { logError(fmt.Sprintf("session %s: %v", r.Key.Short(), err)) })
 	}
-	path := p.Join(FileName(r.Key))
-	b, err := overlay.Reopen(path, r.BaseIs, debug, failed)
-	if errors.Is(err, unix.ENOENT) && r.Base != "" {
-		path = r.Base
-		b, err = overlay.Reopen(path, r.BaseIs, debug, failed)
+	places := []string{p.Join(FileName(r.Key))}
+	if r.Base != "" {
+		places = append(places, r.Base)
 	}
-	switch {
-	case errors.Is(err, overlay.ErrOther), errors.Is(err, unix.ENOENT) && r.Base == "":
-		return nil, &keep.LostError{Key: r.Key, Reason: keep.BaseGone, Detail: fmt.Sprintf("%s: %v", path, err), Kept: true}
-	case err != nil:
-		return nil, fmt.Errorf("session %s: base: %w", r.Key.Short(), err)
+	var other, absent, unread error // the last of each
+	for _, path := range places {
+		b, err := overlay.Reopen(path, r.BaseIs, debug, failed)
+		switch {
+		case err == nil:
+			return b, nil
+		case errors.Is(err, overlay.ErrOther):
+			other = fmt.Errorf("%s: %w", path, err)
+		case errors.Is(err, unix.ENOENT):
+			absent = err
+		default:
+			unread = err
+		}
 	}
-	return b, nil
+	if unread == nil && (other != nil || r.Base == "") {
+		return nil, &keep.LostError{Key: r.Key, Reason: keep.BaseGone, Detail: cmp.Or(other, absent).Error(), Kept: true}
+	}
+	return nil, fmt.Errorf("session %s: base: %w", r.Key.Short(), cmp.Or(unread, absent))
 }
 
 // Stand puts the disk of r together: own is its file, which is closed after an error, and
