@@ -21,8 +21,8 @@
 //
 // # Concurrency
 //
-// [Link] and [Sweep] are called with the lock of the directory, and the others by whoever
-// has the claim of the session. Nothing keeps state.
+// [Link], [Sweep] and [Remove] are called with the lock of the directory, and the others by
+// whoever has the claim of the session. Nothing keeps state.
 //
 // # What it does not do
 //

@@ -104,8 +104,8 @@ func (c *Claim) publish(ctx context.Context, temp string) error {
 		if err == nil {
 			err = p.Publish(note, record.FileName(c.Key), false)
 		}
-		if err != nil {
-			names.Remove(c.at, c.Key)
+		if err != nil && p.Remove(names.Disk(c.Key)) == nil {
+			basis.Remove(p, c.Key)
 		}
 		return err
 	})
@@ -132,7 +132,7 @@ func (c *Claim) unpublish() error {
 	}
 	err := c.at.Remove(record.FileName(c.Key))
 	if err == nil {
-		err = names.Remove(c.at, c.Key)
+		err = c.dir.naming.Remove(c.at, c.dir.shared.Load(), c.Key)
 	}
 	if err == nil {
 		err = c.at.Remove(temp)

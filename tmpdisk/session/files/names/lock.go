@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/basis"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
@@ -62,4 +64,28 @@ func (l Lock) With(ctx context.Context, p *privdir.Dir, shared bool, f func() er
 	}
 	defer unix.Flock(fd, unix.LOCK_UN)
 	return f()
+}
+
+// briefly is how long Remove waits for the lock.
+const briefly = time.Second
+
+// Remove removes the disk of key, which needs no lock, and the link to what it stands on.
+// Another server may begin a session of key as soon as the disk is gone: then the link is
+// that one's. Where the lock is not to be had the link stays, and the next sweep finds it.
+func (l Lock) Remove(p *privdir.Dir, shared bool, key keep.Key) error {
+	if err := p.Remove(Disk(key)); err != nil {
+		return err
+	}
+	if linked, err := Exists(p, basis.FileName(key)); err == nil && !linked {
+		return nil
+	}
+	ctx, stop := context.WithTimeout(context.Background(), briefly)
+	defer stop()
+	l.With(ctx, p, shared, func() error {
+		if there, err := Exists(p, Disk(key)); there || err != nil {
+			return err
+		}
+		return basis.Remove(p, key)
+	})
+	return nil
 }
