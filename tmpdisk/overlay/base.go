@@ -111,10 +111,14 @@ func (b *Base) Path() string { return b.path }
 func (b *Base) Identity() string { return b.identity }
 
 // Changed returns an error if the file is not any more what it was when it was opened. Of
-// a device that is not known.
+// a device only its size is known.
 func (b *Base) Changed() error {
-	if b.image.IsDevice() {
-		return nil // it would have to be read
+	if b.image.IsDevice() { // the rest would have to be read
+		size, err := sys.Seek(b.image.FD(), 0, unix.SEEK_END)
+		if err == nil && size != b.Size() {
+			err = fmt.Errorf("it had %d bytes, and has %d", b.Size(), size)
+		}
+		return err
 	}
 	now, err := b.look()
 	if err == nil && now != b.identity {

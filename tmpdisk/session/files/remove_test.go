@@ -8,10 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
 )
 
 // A session that another server begins, as soon as its disk before is gone, keeps what it
@@ -21,12 +24,15 @@ func TestRemoveWhileASessionBegins(t *testing.T) {
 	a, b := begun(t, o), begun(t, o)
 	onMold := func() *Claim { // a base without a name
 		t.Helper()
-		plain := kit.Blank(o.Path, kit.Size)
-		fresh := made(t, func(ctx context.Context) (disk.Interface, error) {
-			mold, err := plain(ctx)
+		plain := func(context.Context) (disk.Interface, error) {
+			fd, err := sparse.Unnamed(o.Path, true)
 			testkit.Must(t, err)
-			return kit.Over(ctx, mold, plain)
-		})
+			testkit.Must(t, unix.Ftruncate(fd, kit.Size))
+			return disk.FromFD(fd, testkit.Quiet)
+		}
+		mold, err := plain(ctx)
+		testkit.Must(t, err)
+		fresh := made(t, func(ctx context.Context) (disk.Interface, error) { return kit.Over(ctx, mold, plain) })
 		c, err := b.Create(ctx, kit.A, "export", fresh)
 		testkit.Must(t, err)
 		return c
