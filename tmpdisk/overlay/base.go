@@ -27,6 +27,7 @@ type Base struct {
 	identity string
 	local    bool
 	users    atomic.Int64
+	unlinked atomic.Bool
 	failed   func(error)
 }
 
@@ -159,6 +160,9 @@ func (b *Base) Link(dirfd int, name string) error {
 	}
 	return nil
 }
+
+// Unlinked notes that the file can have no other name, and reports whether that is news.
+func (b *Base) Unlinked() (news bool) { return !b.unlinked.Swap(true) }
 
 // look returns the identity as it is now.
 func (b *Base) look() (string, error) {

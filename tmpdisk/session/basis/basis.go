@@ -119,9 +119,10 @@ func Copy(ctx context.Context, fd int, d disk.Interface) error {
 }
 
 // Link gives what d stands on, if it does, a name beside d, the disk of key. That it
-// cannot is no error if the base can be found at its path. anchor is "", or a name in p that
-// is no session's, which a server removes in the end.
-func Link(p *privdir.Dir, key keep.Key, d disk.Interface, debug func(string)) (anchor string, err error) {
+// cannot is no error if the base can be found at its path: logError is told, once for each
+// base, if somebody can do something about it. anchor is "", or a name in p that is no
+// session's, which a server removes in the end.
+func Link(p *privdir.Dir, key keep.Key, d disk.Interface, debug, logError func(string)) (anchor string, err error) {
 	over, ok := d.(*overlay.Disk)
 	if !ok {
 		return "", nil
@@ -140,7 +141,12 @@ func Link(p *privdir.Dir, key keep.Key, d disk.Interface, debug func(string)) (a
 	if err != nil && b.Path() == "" {
 		return anchor, fmt.Errorf("session %s: %w", key.Short(), err)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, unix.EPERM) && b.Unlinked():
+		logError(fmt.Sprintf("base: %s: sessions have no link to it, and are lost when another file takes its place: %v: "+
+			"let the user that the server runs as own the file, or set sysctl fs.protected_hardlinks=0", b.Path(), err))
+	default:
 		debug(fmt.Sprintf("session %s: %s: %v: the session is lost if another file takes its place (ignored)", key.Short(), b.Path(), err))
 	}
 	return anchor, nil

@@ -97,7 +97,7 @@ func (c *Claim) publish(ctx context.Context, temp string) error {
 			}
 			return fmt.Errorf("%s: %w", c.diskPath(), err)
 		}
-		anchor, err := basis.Link(p, c.Key, c.Disk, d.opts.Debug)
+		anchor, err := basis.Link(p, c.Key, c.Disk, d.opts.Debug, d.opts.LogError)
 		if anchor != "" {
 			d.anchors.Store(anchor, nil)
 		}
