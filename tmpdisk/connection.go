@@ -59,7 +59,7 @@ func (c *Connection) Failed() bool      { return c.session != nil && c.session.F
 func (c *Connection) Allocated() uint64 { return c.file.Space() }
 
 // Description is the export's.
-func (c *Connection) Description() string { return c.export.cfg.Description }
+func (c *Connection) Description() string { return c.export.cfg.Described() }
 
 // Size, BlockSize and ReadOnly are the file's.
 func (c *Connection) Size() int64                                     { return c.file.Size() }

@@ -33,6 +33,7 @@ type Host interface {
 // Complete, and do not change it afterwards.
 type Config struct {
 	Size    int64  // bytes; what the command is told, not what it must make
+	SizeMax int64  // bytes that clients may name; 0 lets them name none
 	Type    string // "" with a base only
 	Label   string // "" is none
 	Command string // "" runs mkfs

@@ -41,6 +41,8 @@ type parameter struct {
 var parameters = []parameter{
 	{name: "size", form: "SIZE", help: "size of each disk, for example 1G (required without export-dir, base)",
 		parse: (*Config).parseSize, check: (*Config).checkSize},
+	{name: "size-max", form: "SIZE", help: "let clients ask for EXPORT:SIZE, as in scratch:4G, up to this",
+		parse: (*Config).parseSizeMax, check: (*Config).checkSizeMax},
 	{name: "type", form: "TYPE", help: "filesystem: ext4 (default), xfs, vfat, swap, ...",
 		parse: (*Config).parseType, check: (*Config).checkType},
 	{name: "label", form: "LABEL", help: "filesystem label (default: none)",
