@@ -146,6 +146,10 @@ func (s *Server) unknown(name string) error {
 	if name == "" {
 		return &noExport{"the client names no export, and the server has no size= for that: " + there}
 	}
+	if s.exports.Hangs(name) {
+		return fmt.Errorf("export %.100q: export-dir, or a file or directory that this export names, does not answer, "+
+			"so it is not known if there is such an export: %s: %w", name, there, unix.EAGAIN)
+	}
 	return &noExport{fmt.Sprintf("export %.100q: there is no such export: %s", name, there)}
 }
 

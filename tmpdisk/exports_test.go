@@ -4,6 +4,7 @@
 package tmpdisk
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -300,4 +301,38 @@ func TestSizeThatClientNamesWithoutExports(t *testing.T) {
 	testkit.Contains(t, err, `export "host:port": "port" is no size`)
 	s.Stop()
 	testkit.WantEmpty(t, parent)
+}
+
+// What a session's record says that its disk is to wait for is its export's session-grace,
+// for servers that have others.
+func TestRecordsSayTheGrace(t *testing.T) {
+	sessions := t.TempDir()
+	record := func(want string) {
+		t.Helper()
+		files, err := filepath.Glob(filepath.Join(sessions, files.Directories.Name+"-*", "*.json"))
+		testkit.Must(t, err)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			testkit.Must(t, errors.Join(err, os.Remove(file)))
+			if strings.Count(string(text), `"grace":`+want+`,`) != 2 {
+				t.Errorf("got %s, want twice the grace %s", text, want)
+			}
+		}
+		if len(files) != 1 {
+			t.Errorf("got %q, want one record", files)
+		}
+	}
+	use := func(s *Server, name string) {
+		t.Helper()
+		d, err := openNamed(s, name)
+		testkit.Must(t, err)
+		testkit.Must(t, d.PWrite([]byte("x"), 0))
+		s.Close(d)
+	}
+	use(startServer(t, "session-grace", "2h", "session-key", "name", "session-dir", sessions), "any/one")
+	record("7200000000000")
+	s, write := exportServer(t, "session-grace", "2h", "session-key", "name", "session-dir", sessions)
+	write("a", "size=1M\ncommand=:\nsession-grace=3h\n")
+	use(s, "a/one")
+	record("10800000000000")
 }

@@ -6,9 +6,12 @@ package tmpdisk
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
@@ -80,6 +83,47 @@ func TestTemplateDirThatHangs(t *testing.T) {
 	})
 }
 
+// While export-dir hangs, or a file in it, clients of the exports that it had are served,
+// and those that ask for another are told why it is not known.
+func TestExportDirThatHangs(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		begin func(t *testing.T, s *Server, dir, away string)
+	}{
+		{"the directory", func(*testing.T, *Server, string, string) {}},
+		{"a template-dir", func(t *testing.T, s *Server, dir, away string) {
+			testkit.Must(t, os.WriteFile(filepath.Join(dir, "x.conf"), []byte("size=1M\ncommand=:\ntemplate-dir="+away+"\n"), 0o644))
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			privateTMPDIR(t)
+			away, stop, goOn := testkit.HangingFUSE(t)
+			dir := away
+			if tt.name != "the directory" {
+				dir = t.TempDir()
+				testkit.Must(t, os.Chmod(dir, 0o700))
+			}
+			testkit.Must(t, os.WriteFile(filepath.Join(dir, "a.conf"), []byte("size=1M\ncommand=:\n"), 0o644))
+			s := NewServer(testconfig.Of(t, "export-dir", dir), quietHost{testkit.Host{TB: t}}, "1")
+			s.Start()
+			defer s.Stop()
+			defer goOn()
+			stop()
+			tt.begin(t, s, dir, away)
+			for range 3 {
+				_, err := openNamed(s, "x")
+				testkit.Contains(t, err, `export "x": `, "does not answer", "there are a")
+				if errors.Is(err, unix.ENOENT) {
+					t.Errorf("got %v, want no word that there is none", err)
+				}
+				d, err := openNamed(s, "a")
+				testkit.Must(t, err)
+				s.Close(d)
+			}
+		})
+	}
+}
+
 // Those who wait for a template-dir that hangs do not keep the turns of others, who
 // have their disks made by a command as well.
 func TestTemplateDirThatHangsKeepsNoTurn(t *testing.T) {
@@ -111,13 +155,13 @@ func TestTemplateDirThatHangsKeepsNoTurn(t *testing.T) {
 // A server starts, serves those whose disks are elsewhere, and ends, though a directory
 // hangs.
 func TestStartWhileADirectoryHangs(t *testing.T) {
-	for _, parameter := range []string{"session-dir", "template-dir", "metrics-file", "TMPDIR"} {
+	for _, parameter := range []string{"session-dir", "template-dir", "export-dir", "metrics-file", "TMPDIR"} {
 		t.Run(parameter, func(t *testing.T) {
 			privateTMPDIR(t)
 			dir, stop, goOn := testkit.HangingFUSE(t)
 			pairs := []string{"size", "1M", "type", "swap", "session-grace", "1h", "session-key", "name"}
 			switch parameter {
-			case "session-dir":
+			case "session-dir", "export-dir":
 				pairs = append(pairs, parameter, dir)
 			case "template-dir":
 				pairs = []string{"size", "1M", "command", ":", parameter, dir}
@@ -142,7 +186,7 @@ func TestStartWhileADirectoryHangs(t *testing.T) {
 				goOn()
 				t.Fatal("the server does not start")
 			}
-			if parameter == "session-dir" || parameter == "metrics-file" {
+			if parameter == "session-dir" || parameter == "export-dir" || parameter == "metrics-file" {
 				d, err := openNamed(s, "")
 				testkit.Must(t, err)
 				s.Close(d)
@@ -152,7 +196,30 @@ func TestStartWhileADirectoryHangs(t *testing.T) {
 			}
 			wantStopped(t, s, goOn)
 			goOn()
-			s.ending.wait()
+			s.ending.Wait()
 		})
 	}
+}
+
+// While one directory hangs, the start goes on in the others.
+func TestStartsSideBySide(t *testing.T) {
+	privateTMPDIR(t)
+	dir, stop, goOn := testkit.HangingFUSE(t)
+	exports, sessions := t.TempDir(), t.TempDir()
+	testkit.Must(t, os.Chmod(exports, 0o700))
+	testkit.Must(t, os.WriteFile(filepath.Join(exports, "a.conf"), []byte("template-dir="+t.TempDir()+"\n"), 0o600))
+	s := NewServer(testconfig.Of(t, "size", "1M", "command", ":", "template-dir", dir,
+		"export-dir", exports, "session-grace", "1h", "session-dir", sessions), quietHost{testkit.Host{TB: t}}, "1")
+	s.startPatience = time.Hour
+	stop()
+	defer goOn()
+	started := begin(s.Start)
+	testkit.WaitFor(t, "session-dir", func() bool { return len(testkit.Names(t, sessions)) == 1 })
+	testkit.WaitFor(t, "export-dir", func() bool { return len(s.liveExports()) == 2 })
+	if !started.goesOn() {
+		t.Error("got a start that has ended, want it to wait for template-dir")
+	}
+	goOn()
+	<-started
+	s.Stop()
 }

@@ -166,6 +166,45 @@ func TestTooManyDisks(t *testing.T) {
 	}
 }
 
+// A client has no more disks for having another one connect to those that it has.
+func TestHelpersGiveNoMoreDisks(t *testing.T) {
+	s := startServer(t, "client-disks", "2", "session-grace", "1h", "session-key", "name", "session-dir", t.TempDir())
+	helper := func() (clients.Peer, error) { return clients.Peer{Address: "user 2"}, nil }
+	var all []*Connection
+	refused := func(who func() (clients.Peer, error), name string) {
+		t.Helper()
+		if d, err := openAs(s, name, who); !errors.Is(err, clients.ErrTooMany) {
+			t.Errorf("%s: got %v, want ErrTooMany", name, err)
+			if err == nil {
+				all = append(all, d)
+			}
+		}
+	}
+	connect := func(who func() (clients.Peer, error), name string) *Connection {
+		t.Helper()
+		d, err := openAs(s, name, who)
+		testkit.Must(t, err)
+		testkit.Must(t, d.PWrite([]byte("x"), 0))
+		all = append(all, d)
+		return d
+	}
+	one, _ := connect(somebody, "x/1"), connect(somebody, "x/2")
+	again := connect(helper, "x/1")
+	connect(helper, "x/2")
+	refused(somebody, "x/3")
+	refused(helper, "x/4")
+	connect(somebody, "x/1") // as often as it likes
+	s.Close(one)
+	s.Close(again)
+	refused(somebody, "x/3")
+	connect(helper, "x/4")
+	for _, d := range all {
+		if d != one && d != again {
+			s.Close(d)
+		}
+	}
+}
+
 // inDir lets dir be the working directory until the test has ended.
 func inDir(t *testing.T, dir string) {
 	t.Helper()

@@ -99,9 +99,9 @@ func (x *liveExport) isRetired() bool {
 
 // inBackground runs f, for the end of which Stop waits.
 func (s *Server) inBackground(f func()) {
-	s.ending.begins()
+	s.ending.Begins()
 	go func() {
-		defer s.ending.ends()
+		defer s.ending.Ends()
 		f()
 	}()
 }

@@ -169,10 +169,15 @@ func TestMetricsNameExportsThatThereAre(t *testing.T) {
 // debuggingHost keeps what nbdkit -v would show.
 type debuggingHost struct {
 	testkit.Host
-	lines *[]string
+	mu    sync.Mutex
+	lines []string
 }
 
-func (h debuggingHost) Debug(msg string) { *h.lines = append(*h.lines, msg) }
+func (h *debuggingHost) Debug(msg string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lines = append(h.lines, msg)
+}
 
 func TestFilesystemsAreTried(t *testing.T) {
 	cases := []struct {
@@ -199,9 +204,10 @@ func TestFilesystemsAreTried(t *testing.T) {
 				pairs = append(pairs, "session-grace", "1h", "session-dir", t.TempDir())
 			}
 			cfg := testconfig.Of(t, pairs...)
-			var lines []string
-			s := NewServer(cfg, debuggingHost{testkit.Host{TB: t}, &lines}, "1")
+			host := &debuggingHost{Host: testkit.Host{TB: t}}
+			s := NewServer(cfg, host, "1")
 			s.Start()
+			lines := host.lines
 			defer s.Stop()
 			list := s.document().Server.Filesystems
 			got := []string{}

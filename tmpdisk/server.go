@@ -31,6 +31,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 	"nbdkit-tmpdisk-plugin/tmpdisk/template"
 	"nbdkit-tmpdisk-plugin/tmpdisk/workdir"
 )
@@ -64,7 +65,7 @@ type Server struct {
 	own           *liveExport              // the command line's; nil if it has no disk
 	exports       *export.Dir[*liveExport] // nil if there is no export-dir
 	live          sync.Map                 // the keys are the exports that have not been stopped
-	ending        background               // what goes on in the background
+	ending        sys.Background           // what goes on in the background
 	stopping      atomic.Bool
 	sessions      *session.Sessions // nil if there are none
 	clients       *clients.Clients
@@ -79,7 +80,7 @@ type Server struct {
 	spaces        *minfree.Spaces
 	filesystem    atomic.Pointer[fsprobe.Result] // of TMPDIR; nil if it could not be tried
 	patience      time.Duration                  // of Stop; other than stopPatience in tests only
-	startPatience time.Duration                  // of Start, for each directory; the same
+	startPatience time.Duration                  // of Start, for TMPDIR and for all others; the same
 }
 
 // NewServer returns a server of this version of the plugin for cfg, which must be
@@ -138,36 +139,61 @@ func (s *Server) Start() {
 	if warning := s.runner.Warning(); warning != "" {
 		s.host.Error(warning)
 	}
-	s.begin("TMPDIR "+s.tmpdir, s.startTMPDIR)
+	// First, because what is found out there counts for the making of disks. The others
+	// are begun side by side, so that it is waited once, however many hang.
+	s.await(s.begin("TMPDIR "+s.tmpdir, s.startTMPDIR))
+	var starts []start
 	if s.own != nil {
-		s.begin("template-dir "+s.cfg.TemplateDir, s.own.disks.Start)
+		starts = append(starts, s.begin("template-dir "+s.cfg.TemplateDir, s.own.disks.Start))
 	}
 	if s.exports != nil {
-		s.exports.Start()
-		s.sayMany(mostListed)
+		starts = append(starts, s.begin("export-dir "+s.cfg.ExportDir, s.startExports))
 	}
 	if s.sessions != nil {
-		s.begin("session-dir "+s.sessionDir, func() {
+		starts = append(starts, s.begin("session-dir "+s.sessionDir, func() {
 			if err := s.sessions.Start(); err != nil {
 				s.host.Error(err.Error()) // as each client will be told
 			}
-		})
+		}))
 	}
+	s.await(starts...)
 	s.keepalive.Start()
 	s.report()
 }
 
-// begin does what the start has to do in a directory. If that hangs, the server serves
-// those who do not need it, and what has begun goes on.
-func (s *Server) begin(what string, f func()) {
-	s.ending.begins()
-	begun := begin(func() {
-		defer s.ending.ends()
+// A start is what the start has to do in a directory.
+type start struct {
+	what string
+	ending
+}
+
+// begin begins a start.
+func (s *Server) begin(what string, f func()) start {
+	s.ending.Begins()
+	return start{what, begin(func() {
+		defer s.ending.Ends()
 		f()
-	})
-	if !within(s.startPatience, begun) {
-		s.host.Error(what + ": does not answer: the server starts all the same, and who needs it waits")
+	})}
+}
+
+// await waits for the starts. If one hangs, the server serves those who do not need its
+// directory, and what has begun goes on.
+func (s *Server) await(starts ...start) {
+	var all []ending
+	for _, b := range starts {
+		all = append(all, b.ending)
 	}
+	within(s.startPatience, all...)
+	for _, b := range starts {
+		if b.goesOn() {
+			s.host.Error(b.what + ": does not answer: the server starts all the same, and who needs it waits")
+		}
+	}
+}
+
+func (s *Server) startExports() {
+	s.exports.Start()
+	s.sayMany(mostListed)
 }
 
 func (s *Server) startTMPDIR() {

@@ -6,7 +6,6 @@ package tmpdisk
 import (
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
@@ -33,7 +32,7 @@ func (s *Server) Stop() {
 		if s.exports != nil {
 			s.exports.Stop()
 		}
-		s.ending.wait()
+		s.ending.Wait()
 	})
 	if !within(s.patience, sessions, own, exports) {
 		s.sayLeft(sessions, own)
@@ -62,43 +61,6 @@ func (s *Server) sayLeft(sessions, own ending) {
 		left = append(left, fmt.Sprintf("%d commands", n))
 	}
 	s.host.Error(fmt.Sprintf("the server ends after %v, and leaves behind what hangs: %s", s.patience, strings.Join(left, "; ")))
-}
-
-// background counts what goes on. It is not a sync.WaitGroup, because something may begin
-// though nothing else goes on while Stop waits, or after that: a client whose disk was made
-// where nothing answered ends its export late.
-type background struct {
-	mu   sync.Mutex
-	n    int
-	idle chan struct{} // closed when n becomes 0; nil if nobody waits
-}
-
-func (b *background) begins() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.n++
-}
-
-func (b *background) ends() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.n--; b.n == 0 && b.idle != nil {
-		close(b.idle)
-		b.idle = nil
-	}
-}
-
-// wait returns when nothing goes on. One goroutine calls it.
-func (b *background) wait() {
-	b.mu.Lock()
-	if b.n == 0 {
-		b.mu.Unlock()
-		return
-	}
-	idle := make(chan struct{})
-	b.idle = idle
-	b.mu.Unlock()
-	<-idle
 }
 
 // An ending is closed when something has ended. nil is for what there was not.

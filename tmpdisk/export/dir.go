@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -65,8 +66,11 @@ func patience() (context.Context, context.CancelFunc) {
 }
 
 // Start loads all exports. An error is logged; the export does not exist until
-// its file is mended.
-func (d *Dir[T]) Start() { d.All() }
+// its file is mended. While files hang it takes as long as many of them do.
+func (d *Dir[T]) Start() { d.values(mostHang) }
+
+// mostHang is how many files Start leaves hanging, each of which takes a thread.
+const mostHang = 200
 
 // Find looks whether the directory, or the file of the export that is called
 // name, has changed. It loads that file anew if it has, and returns what was made
@@ -75,7 +79,18 @@ func (d *Dir[T]) Start() { d.All() }
 func (d *Dir[T]) Find(name string) (value T, ok bool) {
 	defer d.retire()
 	current, _ := d.look()
-	return d.served(d.file(name), current)
+	f := d.file(name)
+	if f != nil && current {
+		d.update(f)
+	}
+	return d.served(f)
+}
+
+// Hangs reports whether it is not known if there is an export of that name, because the
+// directory or its file does not answer.
+func (d *Dir[T]) Hangs(name string) bool {
+	f := d.file(name)
+	return d.asker.Hangs() || f != nil && f.asker.Hangs()
 }
 
 // file is that of an export, or nil.
@@ -85,14 +100,10 @@ func (d *Dir[T]) file(name string) *file[T] {
 	return d.files[name]
 }
 
-// served is what has been made of a file, which may be nil, and which it looks at first
-// if update is set.
-func (d *Dir[T]) served(f *file[T], update bool) (value T, ok bool) {
+// served is what has been made of a file, which may be nil.
+func (d *Dir[T]) served(f *file[T]) (value T, ok bool) {
 	if f == nil {
 		return value, false
-	}
-	if update {
-		d.update(f)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -102,18 +113,57 @@ func (d *Dir[T]) served(f *file[T], update bool) (value T, ok bool) {
 // All looks at all files, as Find does at one, and returns what was made of them, in
 // the order of the exports' names. Because any client can ask for that, files are not
 // looked at again within a second if the directory is the same.
-func (d *Dir[T]) All() []T {
+func (d *Dir[T]) All() []T { return d.values(1) }
+
+// values is All, which looks at no further file once most have been found to hang.
+func (d *Dir[T]) values(most int64) (values []T) {
 	defer d.retire()
 	now := d.opts.clock.Now()
 	current, changed := d.look()
 	files, due := d.all(now, changed)
-	var values []T
+	if current && due {
+		d.updateAll(files, most)
+	}
 	for _, f := range files {
-		if v, ok := d.served(f, current && due); ok {
+		if v, ok := d.served(f); ok {
 			values = append(values, v)
 		}
 	}
 	return values
+}
+
+// together is how many files are looked at side by side.
+const together = 20
+
+// updateAll looks at files, until most are found to hang.
+func (d *Dir[T]) updateAll(files []*file[T], most int64) {
+	var next, hang atomic.Int64
+	var panicked atomic.Pointer[any]
+	var done sync.WaitGroup
+	for range min(together, len(files)) {
+		done.Add(1)
+		go func() {
+			defer done.Done()
+			defer func() {
+				if p := recover(); p != nil {
+					panicked.CompareAndSwap(nil, &p)
+				}
+			}()
+			for hang.Load() < most {
+				i := int(next.Add(1)) - 1
+				if i >= len(files) {
+					return
+				}
+				if d.update(files[i]) {
+					hang.Add(1)
+				}
+			}
+		}()
+	}
+	done.Wait()
+	if p := panicked.Load(); p != nil {
+		panic(*p)
+	}
 }
 
 // all are the files in the order of their names. due says that All must look at them.
@@ -135,11 +185,19 @@ func (d *Dir[T]) Some(most int) (names []string, count int) {
 	defer d.retire()
 	current, _ := d.look()
 	d.mu.Lock()
-	first := d.names[:min(most, len(d.names))]
+	var first []*file[T]
+	for _, name := range d.names[:min(most, len(d.names))] {
+		if f := d.files[name]; f != nil {
+			first = append(first, f)
+		}
+	}
 	d.mu.Unlock()
-	for _, name := range first {
-		if _, ok := d.served(d.file(name), current); ok {
-			names = append(names, name)
+	if current {
+		d.updateAll(first, 1)
+	}
+	for _, f := range first {
+		if _, ok := d.served(f); ok {
+			names = append(names, f.name)
 		}
 	}
 	d.mu.Lock()

@@ -19,6 +19,8 @@ func TestDir(t *testing.T) {
 	dir := newDir(t, "b.conf", "k=1\n", "a.conf", "k=2\n")
 	d, j := watch(t, dir)
 	d.Start()
+	slices.Sort(j.loads) // they are loaded side by side
+	slices.Sort(j.debug)
 	want(t, "loads", &j.loads, "a k=2;", "b k=1;")
 	want(t, "debug", &j.debug, "export a: loaded from "+dir+"/a.conf", "export b: loaded from "+dir+"/b.conf")
 	wantFind(t, d, "a", "k=2;")

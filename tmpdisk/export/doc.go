@@ -20,9 +20,11 @@
 //
 // # What hangs
 //
-// Whoever asks waits for a second at most until the directory, the file and Load have
-// answered. If they have not by then, the last good version stays in force as well, and
-// nobody waits any more until they do. Other exports are not held up.
+// Whoever asks waits for a second at most until the directory has answered, and for one
+// more until the files and Load have, however many hang: they are looked at side by side.
+// If they have not by then, the last good version stays in force as well, and
+// nobody waits any more until they do. Other exports are not held up. [Dir.Hangs] tells
+// an export that there is not from one of which that is not known.
 //
 // # Concurrency
 //

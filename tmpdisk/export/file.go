@@ -39,13 +39,15 @@ type file[T any] struct {
 // pause is how long a version that cannot be loaded is left alone.
 const pause = time.Second
 
-// update reads a file if it may have changed since, and loads it if it has.
-func (d *Dir[T]) update(f *file[T]) {
+// update reads a file if it may have changed since, and loads it if it has. It reports
+// whether it has waited for that in vain.
+func (d *Dir[T]) update(f *file[T]) (hangs bool) {
 	ctx, cancel := d.opts.patience()
 	defer cancel()
-	f.asker.Ask(ctx, func() { d.updateInTurn(f) }, func() {
+	answered := f.asker.Ask(ctx, func() { d.updateInTurn(f) }, func() {
 		d.opts.LogError("export-dir: " + f.path + ": it, or a file or directory that it names, does not answer: " + d.state(f))
 	})
+	return !answered && ctx.Err() != nil
 }
 
 func (d *Dir[T]) updateInTurn(f *file[T]) {
@@ -130,7 +132,7 @@ func sameSettings(a, b []Setting) bool {
 }
 
 func (d *Dir[T]) isLoaded(f *file[T]) bool {
-	_, ok := d.served(f, false)
+	_, ok := d.served(f)
 	return ok
 }
 

@@ -5,7 +5,9 @@ package export
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
@@ -110,4 +112,78 @@ func TestDirectoryThatHangs(t *testing.T) {
 	want(t, "errors", &j.errors, "export-dir: "+dir+": does not answer: exports stay as they were")
 	write(t, dir+"/b.conf", "k=2\n")
 	testkit.WaitFor(t, "the answer", func() bool { _, ok := d.Find("b"); return ok })
+}
+
+// However many files hang, whoever asks for the list, or for an export that there is not,
+// waits once; and the start comes by all of them.
+func TestManyFilesThatHang(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		ask  func(d *Dir[*made])
+		most int // files that are asked for at most
+	}{
+		{"start", (*Dir[*made]).Start, 50},
+		{"list", func(d *Dir[*made]) { d.All() }, together},
+		{"unknown", func(d *Dir[*made]) { d.Some(9) }, 9},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var files []string
+			for i := range 50 {
+				files = append(files, fmt.Sprintf("e%02d.conf", i), "k=1\n")
+			}
+			d, j := watch(t, newDir(t, files...))
+			ctx, tired := context.WithCancel(context.Background())
+			d.opts.patience = func() (context.Context, context.CancelFunc) {
+				if ctx.Err() != nil {
+					return patience()
+				}
+				return ctx, func() {}
+			}
+			var hang atomic.Int64
+			goOn, load := make(chan struct{}), d.opts.Load
+			d.opts.Load = func(n string, s []Setting) (*made, error) {
+				hang.Add(1)
+				<-goOn
+				return load(n, s)
+			}
+			asked := make(chan struct{})
+			go func() {
+				defer close(asked)
+				tt.ask(d)
+			}()
+			atOnce := int64(min(tt.most, together))
+			testkit.WaitFor(t, "files that hang together", func() bool { return hang.Load() == atOnce })
+			tired()
+			<-asked
+			if got := hang.Load(); got != int64(tt.most) {
+				t.Errorf("got %d files looked at, want %d", got, tt.most)
+			}
+			if len(j.errors) != tt.most {
+				t.Errorf("got %d errors, want one for each of these", len(j.errors))
+			}
+			close(goOn)
+			testkit.WaitFor(t, "the answers", func() bool { return len(d.All()) == 50 })
+		})
+	}
+}
+
+// A Load that panics while others are loaded ends the caller, and nobody else.
+func TestLoadThatPanicsAmongOthers(t *testing.T) {
+	d, j := watch(t, newDir(t, "a.conf", "k=1\n", "b.conf", "k=2\n"))
+	load := d.opts.Load
+	d.opts.Load = func(name string, s []Setting) (*made, error) {
+		if name == "a" {
+			panic("oops")
+		}
+		return load(name, s)
+	}
+	func() {
+		defer func() {
+			if got := recover(); got != "oops" {
+				t.Errorf("got %v, want the panic", got)
+			}
+		}()
+		d.All()
+	}()
+	want(t, "loads", &j.loads, "b k=2;")
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -143,7 +144,7 @@ func (k Kind) openIn(pfd int, parent, name string, uid int) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &Dir{fd: fd, path: path, prefix: k.prefix(), uid: uid}, nil
+	return newDir(&Dir{fd: fd, path: path, prefix: k.prefix(), uid: uid}), nil
 }
 
 // Shared opens a directory that others may read, and add files to if it is sticky, for
@@ -154,7 +155,7 @@ func Shared(path string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Dir{fd: fd, path: path, uid: anyUID}, nil
+	return newDir(&Dir{fd: fd, path: path, uid: anyUID}), nil
 }
 
 // A Dir is such a directory, open.
@@ -163,6 +164,12 @@ type Dir struct {
 	path   string
 	prefix string // of errors
 	uid    int    // whose alone what is in it must be, or anyUID
+	users  atomic.Int64
+}
+
+func newDir(d *Dir) *Dir {
+	d.users.Store(1)
+	return d
 }
 
 // FD is the open directory's descriptor, until Close.
@@ -173,8 +180,12 @@ func (d *Dir) Path() string { return d.path }
 
 func (d *Dir) Join(name string) string { return filepath.Join(d.path, name) }
 
-// Close frees the descriptor.
-func (d *Dir) Close() { unix.Close(d.fd) }
+// Close frees the descriptor, if nobody else has d of an [Opened].
+func (d *Dir) Close() {
+	if d.users.Add(-1) == 0 {
+		unix.Close(d.fd)
+	}
+}
 
 // Open opens a regular file in d, and checks that it is this user's alone. A new
 // file has mode 0600. The error wraps ENOENT if there is none, and names the

@@ -14,8 +14,8 @@
 //
 // The disk of a session is one disk, whoever has it: [Register.Waits] says that it
 // waits, [Register.Gone] that it is there no longer, and [Register.Found] that an
-// earlier server has left it. A disk takes a slot of its client's; whoever connects
-// to another's disk takes it over.
+// earlier server has left it. A disk takes a slot of each client that has it, whoever's it
+// was before, and of whoever had it last while it waits.
 //
 // What is counted for an export is known until the export has gone ([Register.Release])
 // and all its disks. Until then no number of a [Snapshot] that counts is ever less than in

@@ -50,9 +50,9 @@ type Register struct {
 type entry struct {
 	number int64
 	export string
-	key    Key           // nil if it is no session's
-	tally  *Tally        // of that export, or of the others
-	slot   *clients.Slot // nil if it is not known whose it is
+	key    Key    // nil if it is no session's
+	tally  *Tally // of that export, or of the others
+	holds  holds  // of those who have it, or of who had it last
 
 	peer    clients.Peer // who got it last
 	since   time.Time    // it waits
@@ -74,8 +74,6 @@ type Client struct {
 	register *Register
 	entry    *entry
 	peer     clients.Peer
-	// slot is for a disk that is another client's up to now; or nil.
-	slot *clients.Slot
 
 	conn  Connection // these two: from Connect on
 	since time.Time
@@ -155,16 +153,10 @@ func (r *Register) Open(export string, key Key, peer clients.Peer) (*Client, err
 		e.tally = r.use(export)
 	}
 	c := &Client{register: r, entry: e, peer: peer}
-	if r.limits.Disks > 0 && (e.slot == nil || e.slot.Owner() != peer.Owner()) {
-		slot, err := r.clients.Enter(peer.Owner(), r.limits)
-		if err != nil {
+	if r.limits.Disks > 0 {
+		if err := e.holds.take(r.clients, peer.Owner(), r.limits); err != nil {
 			r.drop(e)
 			return nil, err
-		}
-		if e.slot == nil {
-			e.slot = slot
-		} else {
-			c.slot = slot
 		}
 	}
 	e.opening++
@@ -174,7 +166,7 @@ func (r *Register) Open(export string, key Key, peer clients.Peer) (*Client, err
 // add books a disk of an export, in the tally of that name. With r.mu.
 func (r *Register) add(export, tally string, key Key) *entry {
 	r.last++
-	e := &entry{number: r.last, export: export, key: key, tally: r.use(tally)}
+	e := &entry{number: r.last, export: export, key: key, tally: r.use(tally), holds: holds{}}
 	r.entries[e] = struct{}{}
 	if key != nil {
 		r.sessions[key] = e
@@ -191,9 +183,7 @@ func (r *Register) drop(e *entry) {
 	if e.key != nil {
 		delete(r.sessions, e.key)
 	}
-	if e.slot != nil {
-		e.slot.Leave()
-	}
+	e.holds.forget(true)
 	e.tally.past.Add(e.past)
 	r.release(e.tally)
 }
@@ -209,9 +199,7 @@ func (c *Client) Fail() {
 	r := c.register
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if c.slot != nil {
-		c.slot.Leave()
-	}
+	c.entry.holds.end(c.peer.Owner(), false)
 	c.entry.opening--
 	r.drop(c.entry)
 }
@@ -221,10 +209,7 @@ func (c *Client) Connect(conn Connection, size int64) {
 	r, e := c.register, c.entry
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if c.slot != nil {
-		e.slot.Leave()
-		e.slot, c.slot = c.slot, nil
-	}
+	e.holds.forget(false)
 	c.conn, c.since = conn, time.Now()
 	e.opening--
 	e.waiting = false
@@ -245,7 +230,7 @@ func (e *entry) newest() (newest *Client, fenced bool) {
 	return newest, fenced
 }
 
-// Disconnect books that c has gone. If others have the disk still, it is theirs. What
+// Disconnect books that c has gone. If others have the disk still, it is theirs alone. What
 // else becomes of it is known when the caller calls Done.
 func (c *Client) Disconnect() {
 	r, e := c.register, c.entry
@@ -255,13 +240,7 @@ func (c *Client) Disconnect() {
 	e.clients = slices.DeleteFunc(e.clients, func(other *Client) bool { return other == c })
 	e.past.Add(c.conn.Numbers())
 	r.times.Add(c.conn.Times())
-	now, _ := e.newest()
-	if now != nil && now.peer != c.peer && e.slot != nil && e.slot.Owner() == c.peer.Owner() {
-		if slot, err := r.clients.Enter(now.peer.Owner(), clients.Limits{}); err == nil {
-			e.slot.Leave()
-			e.slot = slot
-		}
-	}
+	e.holds.end(c.peer.Owner(), len(e.clients) == 0)
 }
 
 // Done ends what Disconnect has begun.

@@ -25,7 +25,6 @@ type ledger struct {
 	last     int64
 	entries  map[int64]*page // by number
 	sessions map[Key]*page
-	slots    map[string]int          // of each owner
 	counted  map[string]status.Count // by export
 }
 
@@ -46,7 +45,7 @@ type opening struct {
 type page struct {
 	entry   *entry
 	key     Key
-	owner   string // of the slot, "" without one
+	last    string // who had it last, if nobody has it
 	opens   []opening
 	conns   []link
 	waiting bool
@@ -55,7 +54,7 @@ type page struct {
 func newLedger(t *testing.T, seed uint64) *ledger {
 	l := &ledger{
 		T: t, rng: rand.New(rand.NewPCG(seed, 0)), register: newRegister(),
-		entries: map[int64]*page{}, sessions: map[Key]*page{}, slots: map[string]int{}, counted: map[string]status.Count{},
+		entries: map[int64]*page{}, sessions: map[Key]*page{}, counted: map[string]status.Count{},
 	}
 	l.register.Tally("export0") // they stay
 	l.register.Tally("export1")
@@ -83,9 +82,6 @@ func (l *ledger) settle() {
 		if p.key != nil {
 			delete(l.sessions, p.key)
 		}
-		if p.owner != "" {
-			l.slots[p.owner]--
-		}
 	}
 }
 
@@ -104,7 +100,7 @@ func (l *ledger) open(key Key) {
 		p = l.newPage(key)
 	}
 	c, err := l.register.Open(export, key, clients.Peer{Address: owner})
-	full := p.owner != owner && l.slots[owner] >= slotsEach
+	full := !p.isOf(owner) && l.slots(owner) >= slotsEach
 	if errors.Is(err, clients.ErrTooMany) != full || (err != nil) != full {
 		l.Fatalf("open: got %v, want refused: %v", err, full)
 	}
@@ -114,17 +110,25 @@ func (l *ledger) open(key Key) {
 	if p.entry != nil && p.entry != c.entry {
 		l.Fatalf("open: got disk %d, want %d", c.Number(), p.entry.number)
 	}
-	if (c.slot != nil) != (p.owner != "" && p.owner != owner) {
-		l.Fatalf("open: got slot %v for %s, the disk is %q's", c.slot, owner, p.owner)
-	}
-	if p.owner != owner {
-		l.slots[owner]++
-	}
-	if p.owner == "" {
-		p.owner = owner
-	}
 	p.entry = c.entry
 	p.opens = append(p.opens, opening{owner, c})
+}
+
+// isOf is whether the disk takes a slot of owner's.
+func (p *page) isOf(owner string) bool {
+	return p.last == owner ||
+		slices.ContainsFunc(p.opens, func(o opening) bool { return o.owner == owner }) ||
+		slices.ContainsFunc(p.conns, func(c link) bool { return c.owner == owner })
+}
+
+// slots is how many disks are owner's.
+func (l *ledger) slots(owner string) (n int) {
+	for _, p := range l.entries {
+		if p.isOf(owner) {
+			n++
+		}
+	}
+	return n
 }
 
 // pick is one that a condition holds for, or nil.
@@ -145,12 +149,8 @@ func (l *ledger) connect() {
 	conn := &fakeConn{}
 	o := p.opens[0]
 	p.opens = p.opens[1:]
-	takesOver := o.client.slot != nil
 	o.client.Connect(conn, 1<<20)
-	if takesOver {
-		l.slots[p.owner]--
-		p.owner = o.owner
-	}
+	p.last = ""
 	p.waiting = false
 	p.conns = append(p.conns, link{o.client, conn, o.owner})
 }
@@ -171,9 +171,6 @@ func (l *ledger) fail() {
 	if p := l.pick(func(p *page) bool { return len(p.opens) > 0 }); p != nil {
 		o := p.opens[0]
 		p.opens = p.opens[1:]
-		if o.client.slot != nil {
-			l.slots[o.owner]--
-		}
 		o.client.Fail()
 	}
 }
@@ -188,10 +185,8 @@ func (l *ledger) close() {
 	c, left := p.conns[i].client, p.conns[i].owner
 	c.Disconnect()
 	p.conns = slices.Delete(p.conns, i, i+1)
-	if n := len(p.conns); n > 0 && p.owner == left && p.conns[n-1].owner != left {
-		l.slots[left]--
-		p.owner = p.conns[n-1].owner
-		l.slots[p.owner]++
+	if len(p.conns) == 0 {
+		p.last = left
 	}
 	if p.key != nil && len(p.conns) == 0 && l.rng.IntN(4) > 0 {
 		l.register.Waits(p.key)

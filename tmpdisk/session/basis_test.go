@@ -235,7 +235,8 @@ func TestSessionsOnAMold(t *testing.T) {
 				s.Close(c)
 				now.Pass(2 * time.Minute) // its grace
 				wantLost(t, s, keep.Expired, keyA)
-				testkit.Must(t, s.dir.Forget(context.Background(), keyA, time.Time{}))
+				_, err = s.dir.Forget(context.Background(), keyA, time.Time{})
+				testkit.Must(t, err)
 				s.mu.Lock()
 				s.lost.Remove(keyA)
 				s.mu.Unlock()

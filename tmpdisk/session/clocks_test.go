@@ -4,10 +4,12 @@
 package session
 
 import (
+	"os"
 	"testing"
 	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
 )
@@ -102,4 +104,72 @@ func TestTimeNamespaces(t *testing.T) {
 			wantLost(t, s, keep.Expired, keyA)
 		})
 	}
+}
+
+// booted is the clock of a machine that was started then, and whose clock somebody has set.
+type booted struct {
+	*testkit.Clock
+	at time.Time
+	by time.Duration
+}
+
+func (c booted) Now() time.Time           { return c.Clock.Now().Add(c.by) }
+func (c booted) SinceBoot() time.Duration { return c.Clock.Now().Sub(c.at) }
+
+// A note lasts for a day, whatever the clock says: after a boot it lasts for a day from
+// then, however many servers start meanwhile.
+func TestNotesAndClocks(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, tt := range map[string]struct {
+		boot   string
+		uptime time.Duration // at the start, or before it
+		by     time.Duration // the clock is ahead
+	}{
+		"a boot":                       {"another-boot", time.Minute, 0},
+		"a boot, a day ahead":          {"another-boot", time.Minute, day + time.Hour},
+		"a boot, a year ahead":         {"another-boot", time.Minute, 365 * day},
+		"a boot, a day behind":         {"another-boot", time.Minute, -day},
+		"set a day ahead in this boot": {"this-boot", 365 * day, day + time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, now := options(t)
+			base := now.Now()
+			o.Clock = booted{now, base.Add(-365 * day), 0}
+			s := started(t, o)
+			used(t, s, keyA)
+			if _, ok := s.DropOldest(0); !ok {
+				t.Fatal("got nothing dropped")
+			}
+			dies(s)
+			o.Boot, o.Clock = tt.boot, booted{now, base.Add(-tt.uptime), tt.by}
+			for range 3 {
+				s = started(t, o)
+				now.Pass(7 * time.Hour)
+				wantLost(t, s, keep.Evicted, keyA)
+				dies(s)
+			}
+			s = started(t, o)
+			now.Pass(4 * time.Hour)
+			wantDisks(t, s, nil)
+		})
+	}
+}
+
+// The record of a disk that somebody has moved away for a time is not forgotten, however
+// long the disk had waited.
+func TestRecordOfADiskThatIsAway(t *testing.T) {
+	week := Policy{Grace: 7 * 24 * time.Hour}
+	o, now := options(t)
+	o.Grace = func(string) time.Duration { return week.Grace }
+	s := started(t, o)
+	usedAs(t, s, keyA, "export", week)
+	dies(s)
+	now.Pass(3 * 24 * time.Hour)
+	away := o.Path + "/away"
+	testkit.Must(t, os.Rename(kit.Path(o.Path, kit.DiskOf(keyA)), away))
+	s = started(t, o)
+	now.Pass(2 * forgetAfter)
+	wantLost(t, s, keep.Damaged, keyA)
+	testkit.Must(t, os.Rename(away, kit.Path(o.Path, kit.DiskOf(keyA))))
+	wantResumed(t, s, keyA)
 }

@@ -186,5 +186,5 @@ func (s *session) answered(err error) error {
 	if errors.Is(err, keep.ErrOvertaken) || s.claim.Lease != nil && keep.CutOff(err) {
 		s.fail(err)
 	}
-	return known(err)
+	return keep.Known(err)
 }

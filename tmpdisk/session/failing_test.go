@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -93,19 +95,43 @@ func TestFlushThatFails(t *testing.T) {
 // A server that is short of descriptors for a moment, as in a burst of connections, has
 // its connected clients' flushes wait.
 func TestFlushInABurst(t *testing.T) {
-	o, _ := options(t)
-	o.Sync = true
-	s := started(t, o)
-	c := written(t, s, keyA)
-	flushed := make(chan error)
-	withoutDescriptors(t, func() {
-		go func() { flushed <- c.Flush() }()
-		time.Sleep(50 * time.Millisecond) // for one that does not wait
-	})
-	if err := <-flushed; err != nil {
-		t.Errorf("got %v, want it to wait", err)
+	for name, shared := range map[string]bool{"": false, "where others have it": true} {
+		t.Run(name, func(t *testing.T) {
+			o, now := options(t)
+			o.Sync, o.Shared = true, shared
+			s := started(t, o)
+			d := watch(t, s)
+			c := openAs(t, s, keyA, "export", minute, fresh(d))
+			var all sync.WaitGroup
+			var over atomic.Bool
+			spawn(&all, func() {
+				for flushed := 0; !over.Load() || flushed == 0; flushed++ {
+					before := d.synced.Load()
+					if err := c.Flush(); err != nil || d.synced.Load() == before || c.session.broken.Load() {
+						t.Errorf("got %v, synced %v, want it to wait", err, d.synced.Load() != before)
+						return
+					}
+				}
+			})
+			// Each flush opens files, one after the other.
+			for range 200_000 {
+				withoutDescriptors(t, func() {})
+			}
+			over.Store(true)
+			all.Wait()
+			put(t, c, 1, 1, 0)
+			impatiently(t)
+			withoutDescriptors(t, func() {
+				if err := c.Flush(); !errors.Is(err, unix.EMFILE) || c.session.broken.Load() {
+					t.Errorf("a long one: got %v, cut off %v, want EMFILE", err, c.session.broken.Load())
+				}
+				s.Close(c)
+			})
+			c = taken(t, s, now)
+			wantBlock(t, c, 1, 1, 0)
+			s.Close(c)
+		})
 	}
-	s.Close(c)
 }
 
 // A record that is out of reach for one flush fails that one. Nothing else becomes of the

@@ -149,7 +149,7 @@ func (v *survivor) check() {
 			s.Close(c)
 		case errors.As(err, &lost) && lost.Reason == keep.Evicted && v.dropped:
 			v.lost++
-			if err := s.dir.Forget(context.Background(), key, time.Time{}); err != nil {
+			if _, err := s.dir.Forget(context.Background(), key, time.Time{}); err != nil {
 				v.t.Error(err)
 			}
 			v.blocks[k] = [childBlocks]promised{}

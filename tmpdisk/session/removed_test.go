@@ -6,12 +6,16 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
 	kit "nbdkit-tmpdisk-plugin/tmpdisk/session/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
@@ -209,5 +213,79 @@ func TestBackupByHardLinks(t *testing.T) {
 				t.Error("got the disk removed")
 			}
 		})
+	}
+}
+
+// A private directory that was renamed is closed once nobody has a disk in it.
+func TestRenamedDirectoriesAreClosed(t *testing.T) {
+	o, _ := options(t)
+	o.Sync = true // so that there are requests that look at the record
+	s := started(t, o)
+	open := func() (n int) {
+		for _, fd := range testkit.Names(t, "/proc/self/fd") {
+			to, err := os.Stat(filepath.Join("/proc/self/fd", fd))
+			name, _ := os.Readlink(filepath.Join("/proc/self/fd", fd))
+			if err == nil && to.IsDir() && strings.HasPrefix(name, o.Path) {
+				n++
+			}
+		}
+		return n
+	}
+	c := written(t, s, keyA)
+	for i := range 5 {
+		testkit.Must(t, os.Rename(kit.Path(o.Path, ""), fmt.Sprintf("%s/away%d", o.Path, i)))
+		used(t, s, keep.NewKey("e", fmt.Sprint(i), ""))
+		put(t, c, 1, 2+i, 0)
+		testkit.Must(t, c.Flush())
+	}
+	if got := open(); got != 2 {
+		t.Errorf("got %d directories open, want the one that is there, and the client's", got)
+	}
+	s.Close(c)
+	if got := open(); got != 1 {
+		t.Errorf("after the client: got %d directories open, want one", got)
+	}
+	testkit.Must(t, os.Rename(kit.Path(o.Path, ""), o.Path+"/away"))
+	testkit.Must(t, os.Rename(o.Path+"/away0", kit.Path(o.Path, "")))
+	c = resume(t, s, keyA)
+	wantBlock(t, c, 1, 6, 0)
+	s.Close(c)
+}
+
+// While a private directory is renamed again and again, nothing goes to a descriptor that
+// is something else's by then.
+func TestRenamedWhileInUse(t *testing.T) {
+	o, _ := options(t)
+	s := started(t, o)
+	var all sync.WaitGroup
+	var stop atomic.Bool
+	for i := range 4 {
+		spawn(&all, func() {
+			for n := 0; !stop.Load(); n++ {
+				c, err := s.Open(context.Background(), keep.NewKey("e", fmt.Sprint(i, " ", n), ""), "export", minute, blank(s))
+				if err != nil {
+					continue // it was renamed in the middle
+				}
+				put(t, c, 1, 1, 0)
+				s.Space(c.Key())
+				s.dir.Touch(c.Key())
+				s.Close(c)
+			}
+		})
+	}
+	for i := range 50 {
+		if err := os.Rename(kit.Path(o.Path, ""), fmt.Sprintf("%s/away%d", o.Path, i)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Error(err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	stop.Store(true)
+	all.Wait()
+	used(t, s, keyA) // has it look where the directory is
+	eventually(t, "the end of asking", s.writeback.Idle)
+	for _, fd := range testkit.Names(t, "/proc/self/fd") {
+		if to, _ := os.Readlink(filepath.Join("/proc/self/fd", fd)); strings.HasPrefix(to, o.Path+"/away") {
+			t.Errorf("%s is still open", to)
+		}
 	}
 }

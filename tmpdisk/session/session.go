@@ -155,11 +155,3 @@ func (s *session) fail(why error) {
 		}
 	}()
 }
-
-// known makes an error that clients know of one that nbdkit would call EINVAL.
-func known(err error) error {
-	if keep.CutOff(err) {
-		return fmt.Errorf("%v: %w", err, unix.EIO)
-	}
-	return err
-}

@@ -150,6 +150,66 @@ func (b spoilt) test(t *testing.T, file string, start bool) {
 	testkit.Contains(t, refused(t, s, keyA), b.says)
 }
 
+// However often servers start, a damaged disk waits for its grace, and no longer.
+func TestGraceOfDamagedAndRestarts(t *testing.T) {
+	note := record.Record{Key: keyA, Lost: keep.Damaged, Used: time.Now(), Uptime: time.Second, Boot: "this-boot"}
+	for _, tt := range []struct {
+		name, file string
+		spoil      func(string) error
+	}{
+		{"no record", kit.RecordOf(keyA), os.Remove},
+		{"a damaged record", kit.RecordOf(keyA), content("")},
+		{"a note of long ago", kit.RecordOf(keyA), asRecord(note)},
+		{"a shorter disk", kit.DiskOf(keyA), size(kit.Size - 1)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o, now := options(t)
+			o.Sync = true // so that another boot does not matter
+			s := started(t, o)
+			used(t, s, keyA)
+			restart := func(by time.Duration) {
+				dies(s)
+				now.Pass(by)
+				s = started(t, o)
+			}
+			there := func(want bool, when string) {
+				t.Helper()
+				if got := kit.Exists(o.Path, kit.DiskOf(keyA)); got != want {
+					t.Errorf("%s: got the disk there %v, want %v", when, got, want)
+				}
+			}
+			now.Pass(minute.Grace / 2)
+			path := kit.Path(o.Path, tt.file)
+			was, err := os.ReadFile(path)
+			testkit.Must(t, err)
+			testkit.Must(t, tt.spoil(path))
+			for range 10 {
+				restart(minute.Grace / 10)
+				there(true, "within its grace")
+			}
+			// Mended, and spoilt again: that is another grace.
+			testkit.Must(t, os.WriteFile(path, was, 0o600))
+			wantResumed(t, s, keyA)
+			testkit.Must(t, tt.spoil(path))
+			for range 10 {
+				restart(minute.Grace / 10)
+				there(true, "within its second grace")
+			}
+			o.Boot = "another-boot" // no clock tells of the time before
+			for range 10 {
+				restart(minute.Grace / 10)
+				there(true, "within its grace after a boot")
+			}
+			for range 20 {
+				restart(minute.Grace / 10)
+			}
+			there(false, "after 50 restarts")
+			wantLost(t, s, keep.Expired, keyA)
+			wantDisks(t, s, nil, keyA)
+		})
+	}
+}
+
 // session-lost=fresh puts a fresh disk in place of a damaged one at once.
 func TestFreshInPlaceOfDamaged(t *testing.T) {
 	for name, file := range map[string]string{"record": kit.RecordOf(keyA), "disk": kit.DiskOf(keyA)} {

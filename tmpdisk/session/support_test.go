@@ -306,6 +306,7 @@ type watched struct {
 	disk.Interface
 	journal *journal
 	syncErr error
+	synced  atomic.Int64
 	closed  atomic.Bool
 }
 
@@ -326,7 +327,10 @@ func (d *watched) Close() error {
 	return d.Interface.Close()
 }
 
-func (d *watched) Sync() error { return errors.Join(d.syncErr, d.Interface.Sync()) }
+func (d *watched) Sync() error {
+	d.synced.Add(1)
+	return errors.Join(d.syncErr, d.Interface.Sync())
+}
 
 func (d *watched) Do(r disk.Request) error {
 	if d.closed.Load() {

@@ -122,6 +122,57 @@ func TestGraceOfTwo(t *testing.T) {
 	wantLost(t, a, keep.Expired, keyA)
 }
 
+// A server whose exports are others, or that has none, removes no disk before the grace is
+// over that it has with the server of its client.
+func TestGraceOfAnotherConfiguration(t *testing.T) {
+	const week = 7 * 24 * time.Hour
+	for name, other := range map[string]time.Duration{
+		"without export-dir: a short one":          minute.Grace,
+		"with export-dir, for an unknown export":   24 * time.Hour,
+		"with export-dir, for one without session": 0,
+	} {
+		for when, first := range map[string]bool{", which is there first": true, ", which comes later": false} {
+			t.Run(name+when, func(t *testing.T) {
+				o, now := options(t)
+				o.Sync = true
+				theirs := o
+				o.Grace = func(string) time.Duration { return week }
+				theirs.Grace = func(string) time.Duration { return other }
+				a := started(t, o)
+				b := started(t, theirs)
+				restart := func() {
+					dies(b)
+					b = started(t, theirs)
+				}
+				if !first {
+					dies(b)
+				}
+				usedAs(t, a, keyA, "export", Policy{Grace: week})
+				c := openAs(t, a, keyB, "export", Policy{Grace: week}, blank(a))
+				put(t, c, 1, 1, 0)
+				if !first {
+					b = started(t, theirs)
+				}
+				for range 6 {
+					now.Pass(week / 7)
+					wantDisks(t, a, keys{keyA, keyB})
+					restart()
+				}
+				wantResumed(t, a, keyA)
+				dies(a) // so b finds the other one without a server
+				restart()
+				for range 6 {
+					now.Pass(week / 7)
+					wantDisks(t, b, keys{keyA, keyB})
+					restart()
+				}
+				now.Pass(2 * week)
+				wantDisks(t, b, nil, keyA, keyB)
+			})
+		}
+	}
+}
+
 // One forgets no note that another has just made anew.
 func TestForgetOfTwo(t *testing.T) {
 	a, b, now := two(t, false)

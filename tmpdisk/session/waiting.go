@@ -219,7 +219,7 @@ func (s *Sessions) forgetBeyond() {
 }
 
 // forgetIf forgets the oldest losses as long as the condition, which is called with mu,
-// holds. A note that is from after before is another server's, and stays.
+// holds. A note that is from after before stays.
 func (s *Sessions) forgetIf(before time.Time, condition func(since time.Time) bool) {
 	for {
 		s.mu.Lock()
@@ -236,9 +236,15 @@ func (s *Sessions) forgetIf(before time.Time, condition func(since time.Time) bo
 		s.lost.Remove(key)
 		mine := s.takeIdle(key)
 		s.mu.Unlock()
-		if err := s.dir.Forget(context.Background(), key, before); err != nil {
+		since, err := s.dir.Forget(context.Background(), key, before)
+		if err != nil {
 			s.debugf(key, "%v (ignored)", err)
 		}
+		s.mu.Lock()
+		if !since.IsZero() { // it was made later
+			s.lost.Push(key, since)
+		}
+		s.mu.Unlock()
 		s.giveBack(mine)
 	}
 }

@@ -90,6 +90,9 @@ func (a *Asker) Ask(ctx context.Context, f, hangs func()) bool {
 	return err == nil
 }
 
+// Hangs reports whether what was asked last has not been answered in time, nor since.
+func (a *Asker) Hangs() bool { return a.hangs.Load() }
+
 // ContextError is ctx.Err with the cause that was given to cancel, if there
 // is one: `the client has gone: context canceled`. nil if ctx has not ended.
 func ContextError(ctx context.Context) error {

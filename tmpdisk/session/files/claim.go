@@ -35,7 +35,8 @@ type Claim struct {
 	Used bool
 
 	dir    *Dir
-	at     *privdir.Dir  // has the files
+	at     *privdir.Dir  // has the files; until:
+	leave  sync.Once     // by Close
 	file   *os.File      // the disk, until Disk is there
 	record record.Record // as this server read or wrote it last
 	unread error         // why there is no record; nil if there is
@@ -60,10 +61,11 @@ func (d *Dir) claim(ctx context.Context, key keep.Key, patience time.Duration) (
 		c.file, err = p.Lock(names.Disk(key), unix.O_RDWR)
 		return err
 	})
-	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, privdir.ErrReplaced) {
-		return nil, fmt.Errorf("session %s: %w, and nobody can take it from a client that is connected there", key.Short(), keep.ErrElsewhere)
-	}
 	if err != nil {
+		p.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, privdir.ErrReplaced) {
+			err = fmt.Errorf("session %s: %w, and nobody can take it from a client that is connected there", key.Short(), keep.ErrElsewhere)
+		}
 		return nil, err
 	}
 	c.record, c.unread = record.Load(p, key)
@@ -75,6 +77,7 @@ func (c *Claim) Close() error {
 	// The caller may have duplicates of the descriptor, which would keep the lock.
 	unix.Flock(c.fd(), unix.LOCK_UN)
 	c.release()
+	defer c.leave.Do(c.at.Close)
 	if c.Disk != nil {
 		return c.Disk.Close()
 	}
@@ -127,14 +130,12 @@ func (c *Claim) verdict() error {
 // withoutRecord is the verdict on a disk that has none. If its temporary name is still
 // there, its maker died before anybody was told.
 func (c *Claim) withoutRecord() error {
-	temps, err := names.Temps(c.at, c.Key)
+	temp, err := names.TempOf(c.at, c.Key, c.fd())
 	if err != nil {
 		return err
 	}
-	for _, name := range temps {
-		if sys.SameFile(c.at.FD(), name, c.fd()) {
-			return errors.Join(keep.ErrUnknown, names.Remove(c.at, c.Key), c.at.Remove(name))
-		}
+	if temp != "" {
+		return errors.Join(keep.ErrUnknown, names.Remove(c.at, c.Key), c.at.Remove(temp))
 	}
 	return c.damaged(c.unread.Error())
 }
@@ -146,7 +147,7 @@ func (c *Claim) damaged(why string) error {
 // take makes the session this server's.
 func (c *Claim) take() error {
 	d, r := c.dir, c.record
-	r.Crashed = c.base != nil && c.mayHaveCrashed() // until stand has put that right
+	r.Crashed = c.base != nil && c.dir.server.MayHaveCrashed(&c.record) // until stand has put that right
 	if d.opts.Sync && !r.Sync {
 		if err := basis.Sync(c.fd(), c.base, &r, d.opts.Debug); errors.Is(err, overlay.ErrMap) {
 			return err
@@ -176,6 +177,7 @@ func (c *Claim) take() error {
 		return err
 	}
 	c.record = r
+	names.Mended(c.at, c.Key)
 	if r.Unsettled {
 		d.tookOver(&r, &before)
 	}
@@ -232,19 +234,13 @@ func (c *Claim) begin() {
 	} else if r.Used.After(now) {
 		r.Used = now // else it would not age
 	}
-	r.Crashed = r.BaseIs != "" && c.mayHaveCrashed()
+	r.Crashed = r.BaseIs != "" && c.dir.server.MayHaveCrashed(&c.record)
 	r.Boot, r.Uptime, r.Torn = c.dir.server.Boot, c.dir.opts.Clock.SinceBoot(), false
 	if err := record.Update(c.at, &r, c.unchanged); err != nil {
 		c.dir.opts.Debug(fmt.Sprintf("session %s: %v (ignored)", c.Key.Short(), err))
 		return
 	}
 	c.record = r
-}
-
-// mayHaveCrashed reports whether the machine that the disk was written on last may have
-// crashed since.
-func (c *Claim) mayHaveCrashed() bool {
-	return c.record.Crashed || c.record.Boot != c.dir.server.Boot || c.dir.server.Boot == ""
 }
 
 // isOrphan reports whether a client had the disk when its server died, and nobody has

@@ -33,11 +33,16 @@ func (d *Dir) Create(ctx context.Context, key keep.Key, export string, fresh dis
 	return c, nil
 }
 
-func (d *Dir) adopt(ctx context.Context, key keep.Key, export string, fresh disk.Interface) (*Claim, error) {
+func (d *Dir) adopt(ctx context.Context, key keep.Key, export string, fresh disk.Interface) (_ *Claim, err error) {
 	p, err := d.private(true)
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			p.Close()
+		}
+	}()
 	base, whole, err := basis.Keep(fresh, p, d.opts.Sync)
 	if err != nil {
 		return nil, err

@@ -209,9 +209,12 @@ func TestLockThatIsHeld(t *testing.T) {
 			}
 			// Whoever waits behind somebody of this server is not stuck either.
 			first := make(chan error)
-			go func() { first <- d.Forget(ctx, kit.C, time.Time{}) }()
+			go func() {
+				_, err := d.Forget(ctx, kit.C, time.Time{})
+				first <- err
+			}()
 			time.Sleep(10 * time.Millisecond)
-			if err := d.Forget(short(t), kit.C, time.Time{}); err == nil {
+			if _, err := d.Forget(short(t), kit.C, time.Time{}); err == nil {
 				t.Error("a note is forgotten without the lock")
 			}
 			wantDisk(t, d, kit.B) // no lock is needed for what is there

@@ -34,9 +34,9 @@ type Options struct {
 	// with it is said then.
 	AtStart bool
 	Sync    bool // flush and FUA are real
-	// Grace is how long a disk of export waits that another server had last. It is
-	// called from any number of goroutines, and for exports that are there no longer
-	// as well, and for Unknown: 0 is no grace.
+	// Grace is how long a disk of export waits that another server had last: longer, if
+	// that one's is longer. It is called from any number of goroutines, and for exports
+	// that are there no longer as well, and for Unknown: 0 is no grace.
 	Grace    func(export string) time.Duration
 	Debug    func(string) // a line for nbdkit -v
 	LogError func(string) // a line for the log
@@ -52,8 +52,8 @@ const Unknown = "\x00"
 // Dir has the disks of sessions, and notes of those that are gone.
 type Dir struct {
 	opts Options
-	mu   sync.Mutex                  // of whoever opens the directory, for which others must wait as well
-	open atomic.Pointer[privdir.Dir] // nil until it could be opened
+	mu   sync.Mutex // of whoever opens the directory, for which others must wait as well
+	open privdir.Opened
 	// server is what this one writes into records; its Boot and Host are known once the
 	// directory is open.
 	server record.Server
@@ -81,22 +81,23 @@ var bootFile = "/proc/sys/kernel/random/boot_id"
 func New(o Options) *Dir {
 	o.Clock = sys.ClockOr(o.Clock)
 	return &Dir{
-		opts: o, server: record.Server{Name: sys.RandomName(), Sync: o.Sync, Clock: o.Clock},
+		opts: o, server: record.Server{Name: sys.RandomName(), Sync: o.Sync, Clock: o.Clock, Grace: o.Grace},
 		naming: names.NewLock(),
 	}
 }
 
-// private returns the directory. The error is privdir.ErrNone if there is none and it
-// is not to be made. A directory that was removed or renamed is opened anew.
+// private returns the directory, which the caller closes. The error is privdir.ErrNone if
+// there is none and it is not to be made. A directory that was removed or renamed is opened
+// anew, and the old one is closed once no claim is in it.
 func (d *Dir) private(make bool) (*privdir.Dir, error) {
-	was := d.open.Load()
-	if was != nil && was.InPlace() { // without mu: it may hang
-		return was, nil
+	if p, _ := d.open.Get(); p != nil {
+		return p, nil
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if now := d.open.Load(); now != was { // another caller has opened it meanwhile
-		return now, nil
+	p, was := d.open.Get()
+	if p != nil { // another caller has opened it meanwhile
+		return p, nil
 	}
 	boot, err := []byte(d.opts.Boot), error(nil)
 	if d.opts.Boot == "" {
@@ -106,7 +107,7 @@ func (d *Dir) private(make bool) (*privdir.Dir, error) {
 	if err != nil && !(none && d.opts.Sync) {
 		return nil, fmt.Errorf("find out whether the machine has crashed: %w: mount /proc, or give session-sync=yes", err)
 	}
-	p, err := Directories.Open(d.opts.Path, make)
+	p, err = Directories.Open(d.opts.Path, make)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +127,7 @@ func (d *Dir) private(make bool) (*privdir.Dir, error) {
 		d.server.Boot = strings.TrimSpace(string(boot))
 		d.server.Host, _ = os.Hostname()
 	}
-	d.open.Store(p)
+	d.open.Set(p)
 	return p, nil
 }
 
@@ -143,6 +144,7 @@ func (d *Dir) tryFilesystem(p *privdir.Dir) error {
 // Close removes the directory if nothing is in it.
 func (d *Dir) Close() {
 	if p, err := d.private(false); err == nil {
+		defer p.Close()
 		d.anchors.Range(func(name, _ any) bool {
 			p.Remove(name.(string))
 			return true
@@ -161,6 +163,7 @@ func (d *Dir) Space(key keep.Key) (allocated uint64, ok bool) {
 	if err != nil {
 		return 0, false
 	}
+	defer p.Close()
 	return names.Space(p, key)
 }
 
@@ -171,6 +174,7 @@ func (d *Dir) Touch(key keep.Key) error {
 	if err != nil {
 		return err
 	}
+	defer p.Close()
 	return errors.Join(names.Touch(p, key), basis.Touch(p, key))
 }
 

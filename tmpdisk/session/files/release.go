@@ -177,7 +177,7 @@ func (c *Claim) early(version keep.Version) error {
 		if _, known := d.server.Age(r); !known {
 			w.Since = d.opts.Clock.Now()
 		}
-		return &keep.NotYet{Grace: d.opts.Grace(r.Export), Waits: w}
+		return &keep.NotYet{Grace: d.graceOf(r), Waits: w}
 	}
 	return nil
 }
@@ -187,7 +187,8 @@ func (d *Dir) Replace(ctx context.Context, key keep.Key) error {
 	c, err := d.claim(ctx, key, patience)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, privdir.ErrNone):
-		return d.Forget(ctx, key, time.Time{})
+		_, err = d.Forget(ctx, key, time.Time{})
+		return err
 	case err != nil:
 		return err
 	}
@@ -201,25 +202,36 @@ func (d *Dir) Replace(ctx context.Context, key keep.Key) error {
 	return c.unpublish()
 }
 
-// Forget removes the note of key, unless it was made after before, if that is not zero.
-func (d *Dir) Forget(ctx context.Context, key keep.Key, before time.Time) error {
+// Forget removes the note of key. If before is not zero and the note was made later, as far
+// as that is known, or is none, because a disk may come back, it stays, and since is when
+// it may be forgotten for.
+func (d *Dir) Forget(ctx context.Context, key keep.Key, before time.Time) (since time.Time, err error) {
 	p, err := d.private(false)
 	if errors.Is(err, privdir.ErrNone) {
-		return nil
+		return since, nil
 	}
 	if err != nil {
-		return err
+		return since, err
 	}
-	return d.naming.With(ctx, p, d.shared.Load(), func() error {
+	defer p.Close()
+	err = d.naming.With(ctx, p, d.shared.Load(), func() error {
 		if there, err := names.Exists(p, names.Disk(key)); err != nil || there {
 			return err // the session is there again
 		}
-		if _, err := record.Load(p, key); errors.Is(err, record.ErrNewer) {
+		r, err := record.Load(p, key)
+		if errors.Is(err, record.ErrNewer) {
 			return err
 		}
-		if since, ok := names.Written(p, key); ok && !before.IsZero() && since.After(before) {
-			return nil // another server has lost it once more
+		if !before.IsZero() && err == nil {
+			if since = d.opts.Clock.Now(); r.Lost != "" {
+				since = names.NotedAt(p, key, &r, &d.server)
+			}
+			if since.After(before) {
+				return nil
+			}
 		}
+		since = time.Time{}
 		return p.Remove(record.FileName(key))
 	})
+	return since, err
 }

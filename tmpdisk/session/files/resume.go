@@ -48,6 +48,7 @@ func (d *Dir) withoutDisk(ctx context.Context, key keep.Key, known bool) error {
 	if err != nil {
 		return err
 	}
+	defer p.Close()
 	if r, err := record.Load(p, key); err == nil && r.Lost != "" {
 		return &keep.LostError{Key: key, Reason: r.Lost}
 	} else if errors.Is(err, unix.ENOENT) && !known {

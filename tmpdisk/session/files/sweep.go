@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
-	"nbdkit-tmpdisk-plugin/tmpdisk/session/basis"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/names"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/record"
@@ -35,6 +34,7 @@ func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []keep.Found
 	if err != nil {
 		return nil, nil, err
 	}
+	defer p.Close()
 	hasDisk, temps, bases, err := names.List(p)
 	if err != nil {
 		return nil, nil, Directories.Named(err)
@@ -51,7 +51,7 @@ func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []keep.Found
 			continue
 		}
 		if !disk {
-			if since, ok := names.Written(p, key); ok {
+			if since, ok := names.Noted(p, key, d.opts.Clock); ok {
 				lost = append(lost, keep.Note{Key: key, Since: since})
 			}
 			continue
@@ -75,26 +75,10 @@ func (d *Dir) Look(knows func(key keep.Key, disk bool) bool) (found []keep.Found
 			alone(name, err)
 		}
 	}
-	d.sweepBases(p, bases)
+	d.naming.SweepBases(p, d.shared.Load(), bases, d.opts.Debug)
 	slices.SortFunc(found, func(a, b keep.Found) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key)) })
 	slices.SortFunc(lost, func(a, b keep.Note) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key)) })
 	return found, lost, nil
-}
-
-// sweepBases removes what sessions stood on that are gone, and what a dead server has left.
-func (d *Dir) sweepBases(p *privdir.Dir, bases []string) {
-	for _, name := range bases {
-		key, kind, _ := privdir.SplitName(name)
-		err := d.naming.With(context.Background(), p, d.shared.Load(), func() error {
-			if there, err := names.Exists(p, names.Disk(keep.Key(key))); there || err != nil {
-				return err
-			}
-			return basis.Sweep(p, name, keep.Key(key), kind)
-		})
-		if err != nil && !errors.Is(err, unix.ENOENT) {
-			d.opts.Debug(fmt.Sprintf("session-dir: %s: %v (ignored)", name, err))
-		}
-	}
 }
 
 // look finds out what has become of the disk of key. The error is that of a verdict.
@@ -108,6 +92,7 @@ func (d *Dir) look(key keep.Key) (keep.Found, error) {
 		if err != nil {
 			return keep.Found{}, err
 		}
+		defer p.Close()
 		r, err := record.Load(p, key)
 		w := keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now()}
 		isNew := errors.Is(err, unix.ENOENT) || r.Generation == 1 && r.Connected
@@ -121,12 +106,19 @@ func (d *Dir) look(key keep.Key) (keep.Found, error) {
 	var lost *keep.LostError
 	switch err = c.verdict(); {
 	case errors.As(err, &lost) && lost.Kept:
-		// It is there until its grace is over.
+		// It is there until its grace is over, which does not begin anew.
+		age, _, err := names.Damaged(c.at, key, c.fd(), &d.server)
+		if err != nil {
+			d.opts.Debug(fmt.Sprintf("session %s: %v (ignored)", key.Short(), err))
+		} else if age > grace {
+			return keep.Found{}, c.lose(keep.Expired)
+		}
 		d.opts.LogError(fmt.Sprintf("session %s: left alone for %v: %s", key.Short(), grace, lost.Detail))
 		return keep.Found{Waiting: keep.Waiting{Key: key, Export: r.Export, Since: d.opts.Clock.Now(), Version: r.Version()}, Grace: grace, Here: true}, nil
 	case err != nil:
 		return keep.Found{}, err
 	}
+	names.Mended(c.at, key)
 	age, known := d.server.Age(r)
 	if known && !c.isOrphan() && age > grace {
 		return keep.Found{}, c.lose(keep.Expired)
@@ -144,5 +136,5 @@ func (d *Dir) graceOf(r *record.Record) time.Duration {
 	if r.Key == "" {
 		return d.opts.Grace(Unknown)
 	}
-	return d.opts.Grace(r.Export)
+	return max(r.Grace, d.opts.Grace(r.Export))
 }

@@ -36,7 +36,11 @@ func (c *Claim) Verify() error {
 		return err
 	}
 	if c.Lease != nil {
-		if err := c.inPlace(); err != nil {
+		err := names.InPlace(c.at, c.Key, c.fd())
+		if errors.Is(err, unix.ENOENT) {
+			err = fmt.Errorf("%w: %w", err, keep.ErrOvertaken)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -61,7 +65,7 @@ func (c *Claim) ours() error {
 		if c.noted {
 			r.Lost = keep.Failed
 		}
-		return record.Update(c.at, &r, c.isOurs)
+		return record.Patiently(func() error { return record.Update(c.at, &r, c.isOurs) })
 	}
 	return nil
 }
@@ -83,7 +87,7 @@ func (c *Claim) relock() error {
 	err := privdir.UntilFree(context.Background(), patience, func() error {
 		err := sys.Flock(c.fd())
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			if now, err := record.Load(c.at, c.Key); err != nil {
+			if now, err := record.LoadPatiently(c.at, c.Key); err != nil {
 				return err
 			} else if err := c.isOurs(now); err != nil {
 				return err
@@ -99,22 +103,6 @@ func (c *Claim) relock() error {
 	}
 	if err != nil {
 		return fmt.Errorf("lock: %s: %w", c.diskPath(), err)
-	}
-	return nil
-}
-
-// inPlace fails if the disk has lost its name, and with it all that would be written.
-// The kernel may remember a name, and asks for one that it opens.
-func (c *Claim) inPlace() error {
-	f, err := c.at.Open(names.Disk(c.Key), unix.O_RDONLY)
-	if err == nil {
-		f.Close()
-	}
-	switch {
-	case err != nil && !errors.Is(err, unix.ENOENT):
-		return err
-	case err != nil, !sys.SameFile(c.at.FD(), names.Disk(c.Key), c.fd()):
-		return fmt.Errorf("%s: removed or replaced: %w", c.diskPath(), keep.ErrOvertaken)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ package keep
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -118,4 +119,12 @@ func (l *Lease) End() {
 func CutOff(err error) bool {
 	return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.EBADFD) ||
 		errors.Is(err, unix.ETIMEDOUT) || errors.Is(err, unix.EHOSTUNREACH)
+}
+
+// Known makes an error that clients know of one that nbdkit would call EINVAL.
+func Known(err error) error {
+	if CutOff(err) {
+		return fmt.Errorf("%v: %w", err, unix.EIO)
+	}
+	return err
 }

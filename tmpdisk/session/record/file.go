@@ -30,20 +30,29 @@ func Load(p *privdir.Dir, key keep.Key) (Record, error) {
 	return Read(f, key)
 }
 
-// Patience is how long LoadPatiently waits; less in tests.
+// Patience is how long Patiently waits; less in tests.
 var Patience = 5 * time.Second
 
-// LoadPatiently is Load for whoever has a client, which is to be served while this server
-// is short of descriptors or memory for a moment.
-func LoadPatiently(p *privdir.Dir, key keep.Key) (r Record, err error) {
+// Patiently opens for whoever has a client, which is to be served while this server is
+// short of descriptors or memory for a moment.
+func Patiently(open func() error) error {
 	pause := sys.Backoff{First: 10 * time.Millisecond, Last: 500 * time.Millisecond}
 	for until := time.Now().Add(Patience); ; time.Sleep(pause.Next()) {
-		r, err = Load(p, key)
+		err := open()
 		short := errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
 		if !short || !time.Now().Before(until) {
-			return r, err
+			return err
 		}
 	}
+}
+
+// LoadPatiently is Load, by Patiently.
+func LoadPatiently(p *privdir.Dir, key keep.Key) (r Record, err error) {
+	err = Patiently(func() (err error) {
+		r, err = Load(p, key)
+		return err
+	})
+	return r, err
 }
 
 // Update changes the record of r's key in place, if check finds nothing wrong with what

@@ -31,6 +31,9 @@ type Record struct {
 	Uptime time.Duration `json:"uptime,omitempty"`
 	Boot   string        `json:"boot"` // the kernel that has what was written and not synced
 	Host   string        `json:"host"` // for whoever reads it
+	// Grace is how long the disk waits at least, as the server has it that wrote this: another
+	// one may have other exports.
+	Grace time.Duration `json:"grace,omitempty"`
 	// Server is a random name of the server that wrote this: two may have raised
 	// the same generation, if the first lost its lock before.
 	Server string `json:"server,omitempty"`

@@ -15,12 +15,16 @@ type Server struct {
 	Name, Host, Boot string
 	Sync             bool
 	Clock            sys.Clock
+	Grace            func(export string) time.Duration // or nil
 }
 
 // Stamp makes r what this server says now.
 func (s *Server) Stamp(r *Record) {
 	r.Used, r.Uptime = s.Clock.Now().UTC(), s.Clock.SinceBoot()
 	r.Boot, r.Host, r.Server, r.Sync, r.Torn = s.Boot, s.Host, s.Name, s.Sync, false
+	if r.Lost == "" && s.Grace != nil {
+		r.Grace = s.Grace(r.Export)
+	}
 }
 
 // Age is how long ago r was stamped. ok is false if nobody can know: what was stamped
@@ -32,6 +36,12 @@ func (s *Server) Age(r *Record) (age time.Duration, ok bool) {
 	}
 	// A time namespace has a boot of its own, with the same ID.
 	return max(min(s.Clock.SinceBoot()-r.Uptime, s.Clock.Now().Sub(r.Used)), 0), true
+}
+
+// MayHaveCrashed reports whether the machine that the disk of r was written on last may have
+// crashed since.
+func (s *Server) MayHaveCrashed(r *Record) bool {
+	return r.Crashed || r.Boot != s.Boot || s.Boot == ""
 }
 
 // Left is when the client of r left, as this server's clock has it: now, if it may not

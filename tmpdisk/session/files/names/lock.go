@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/privdir"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/basis"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
@@ -62,4 +64,20 @@ func (l Lock) With(ctx context.Context, p *privdir.Dir, shared bool, f func() er
 	}
 	defer unix.Flock(fd, unix.LOCK_UN)
 	return f()
+}
+
+// SweepBases removes what sessions stood on that are gone, and what a dead server has left.
+func (l Lock) SweepBases(p *privdir.Dir, shared bool, bases []string, debug func(string)) {
+	for _, name := range bases {
+		key, kind, _ := privdir.SplitName(name)
+		err := l.With(context.Background(), p, shared, func() error {
+			if there, err := Exists(p, Disk(keep.Key(key))); there || err != nil {
+				return err
+			}
+			return basis.Sweep(p, name, keep.Key(key), kind)
+		})
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			debug(fmt.Sprintf("session-dir: %s: %v (ignored)", name, err))
+		}
+	}
 }

@@ -21,11 +21,12 @@ import (
 // Disk is what the disk of key is called.
 func Disk(key keep.Key) string { return string(key) + ".disk" }
 
-// Remove removes the disk of key, and the link to what it stands on.
+// Remove removes the disk of key, its mark, and the link to what it stands on.
 func Remove(p *privdir.Dir, key keep.Key) error {
 	err := p.Remove(Disk(key))
 	if err == nil {
 		basis.Remove(p, key) // else the next sweep does
+		Mended(p, key)       // else the next list does
 	}
 	return err
 }
@@ -41,13 +42,15 @@ func Exists(p *privdir.Dir, name string) (bool, error) {
 }
 
 // List has the keys in p, and whether there is a disk of them or only a record; what is
-// temporary, or stands for a removed file; and what package basis may have to sweep.
+// temporary, or stands for a removed file; and what package basis may have to sweep. It
+// removes marks without a disk.
 func List(p *privdir.Dir) (hasDisk map[keep.Key]bool, temps, bases []string, err error) {
 	all, err := p.Names()
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("list: %s: %w", p.Path(), err)
 	}
 	hasDisk = map[keep.Key]bool{}
+	var marked []keep.Key
 	for _, name := range all {
 		key, kind, ok := privdir.SplitName(name)
 		switch {
@@ -55,8 +58,15 @@ func List(p *privdir.Dir) (hasDisk map[keep.Key]bool, temps, bases []string, err
 			temps = append(temps, name)
 		case ok && basis.Sweepable(kind, false):
 			bases = append(bases, name)
+		case ok && kind == kindMark:
+			marked = append(marked, keep.Key(key))
 		case ok && (kind == "disk" || kind == "json"):
 			hasDisk[keep.Key(key)] = hasDisk[keep.Key(key)] || kind == "disk"
+		}
+	}
+	for _, key := range marked {
+		if !hasDisk[key] {
+			Mended(p, key)
 		}
 	}
 	bases = slices.DeleteFunc(bases, func(name string) bool {
@@ -75,8 +85,32 @@ func Space(p *privdir.Dir, key keep.Key) (allocated uint64, ok bool) {
 	return uint64(st.Blocks) * 512, true
 }
 
-// Written is when the record of key was changed last, which needs no reading.
-func Written(p *privdir.Dir, key keep.Key) (t time.Time, ok bool) {
+// Noted is since when there is a note of key, by the time of its file: it is not read,
+// because there may be very many. A file from before this boot, whose time another clock
+// may have given it, gets this time.
+func Noted(p *privdir.Dir, key keep.Key, clock sys.Clock) (since time.Time, ok bool) {
+	since, ok = written(p, key)
+	now := clock.Now()
+	if age := now.Sub(since); ok && (age < 0 || age > clock.SinceBoot()) {
+		since = now
+		at := unix.NsecToTimespec(now.UnixNano())
+		// If that fails, the next server does it.
+		unix.UtimesNanoAt(p.FD(), record.FileName(key), []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	return since, ok
+}
+
+// NotedAt is since when there is the note r, by what it says, or else as Noted.
+func NotedAt(p *privdir.Dir, key keep.Key, r *record.Record, s *record.Server) time.Time {
+	if age, ok := s.Age(r); ok {
+		return s.Clock.Now().Add(-age)
+	}
+	since, _ := written(p, key)
+	return since
+}
+
+// written is when the record of key was changed last.
+func written(p *privdir.Dir, key keep.Key) (t time.Time, ok bool) {
 	var st unix.Stat_t
 	err := unix.Fstatat(p.FD(), record.FileName(key), &st, unix.AT_SYMLINK_NOFOLLOW)
 	return time.Unix(st.Mtim.Unix()), err == nil
@@ -104,6 +138,33 @@ func Temps(p *privdir.Dir, key keep.Key) (temps []string, err error) {
 		}
 	}
 	return temps, nil
+}
+
+// TempOf is the temporary name of the disk of key that fd is open on; "" if it has none.
+func TempOf(p *privdir.Dir, key keep.Key, fd int) (name string, err error) {
+	temps, err := Temps(p, key)
+	i := slices.IndexFunc(temps, func(name string) bool { return sys.SameFile(p.FD(), name, fd) })
+	if err != nil || i < 0 {
+		return "", err
+	}
+	return temps[i], nil
+}
+
+// InPlace fails with ENOENT if the disk of key is not what fd is open on: all that would be
+// written there is lost. The kernel may remember a name, and asks for one that it opens.
+func InPlace(p *privdir.Dir, key keep.Key, fd int) error {
+	err := record.Patiently(func() error {
+		f, err := p.Open(Disk(key), unix.O_RDONLY)
+		f.Close()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if !sys.SameFile(p.FD(), Disk(key), fd) {
+		return fmt.Errorf("%s: removed or replaced: %w", p.Join(Disk(key)), unix.ENOENT)
+	}
+	return nil
 }
 
 // RemoveTemps removes what other servers were about to rename to the disk or the record
