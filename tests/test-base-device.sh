@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # A base may be a block device, even one that cannot be written to. Where it cannot be
-# read clients get an error, and what they wrote themselves.
+# read clients get an error, and what they wrote themselves. When it has another size, so
+# have new disks.
 
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -42,3 +43,21 @@ else:
     raise SystemExit("read what is missing: %r" % got[:8])
 PYTHON
 has "$log" "$loop: clients get errors"
+stop_server "$server"
+
+truncate -s 10M backing.img
+losetup -c "$loop"
+serve "$plugin" base="$loop"
+wants_size() {
+    [ "$(nbdinfo --size "$uri")" -eq $(($1 << 20)) ] || fail "$(nbdinfo --size "$uri") bytes, not $1 MiB"
+}
+wants_size 10
+for size in 30 15; do
+    truncate -s "${size}M" backing.img
+    losetup -c "$loop"
+    wants_size $size
+    has "$log" "$loop: changed in place"
+    wants_size $size
+    qemu-img compare -f raw -F raw backing.img "$uri"
+done
+[ "$(grep -c "$loop: changed in place" "$log")" -eq 2 ] || fail "said more than once for each change"

@@ -45,9 +45,10 @@ type Caster struct {
 
 	ready atomic.Pointer[shape] // nil until mkfs has succeeded
 
-	mu     sync.Mutex
-	making *attempt // nil while mkfs does not run
-	fault  logs.Fault
+	mu      sync.Mutex
+	making  *attempt // nil while mkfs does not run
+	stopped bool     // the base is for those alone who have it
+	fault   logs.Fault
 }
 
 // A shape is what disks are made from. In the zero shape there is nothing: mkfs
@@ -81,7 +82,8 @@ func NewCaster(m *Maker, turns *Turns, slow func()) *Caster {
 // Start runs mkfs in the background if it has not been run.
 func (c *Caster) Start() { c.attempt(0) }
 
-// Stop ends mkfs, for the reason why, and waits until it has ended.
+// Stop ends mkfs, for the reason why, and waits until it has ended. Disks that are being
+// cast it does not wait for. Stopping twice is harmless.
 func (c *Caster) Stop(why error) {
 	c.End(why)
 	c.mu.Lock()
@@ -90,7 +92,11 @@ func (c *Caster) Stop(why error) {
 	if a != nil {
 		<-a.done
 	}
-	if s := c.ready.Load(); s != nil && s.base != nil {
+	c.mu.Lock()
+	first := !c.stopped
+	c.stopped = true
+	c.mu.Unlock()
+	if s := c.ready.Load(); first && s != nil && s.base != nil {
 		s.base.Release()
 	}
 }
@@ -259,6 +265,10 @@ func (c *Caster) cast(ctx context.Context, s *shape) (disk.Interface, error) {
 	if s.base == nil {
 		return c.maker.unnamed(ctx, true, func(fd int) error { return s.mold.Cast(fd, patches) })
 	}
+	if !c.hold(s.base) {
+		return nil, errors.New("cast: the export has ended")
+	}
+	defer s.base.Release()
 	d, err := c.maker.over(ctx, s.base, c.maker.opts.Config.Size)
 	if err != nil {
 		return nil, err
@@ -269,4 +279,14 @@ func (c *Caster) cast(ctx context.Context, s *shape) (disk.Interface, error) {
 		}
 	}
 	return d, nil
+}
+
+// hold keeps base open for the caller, who calls Release; not once Stop has been called.
+func (c *Caster) hold(base *overlay.Base) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.stopped {
+		base.Hold()
+	}
+	return !c.stopped
 }

@@ -177,6 +177,57 @@ func TestCastOfALargeMold(t *testing.T) {
 	}
 }
 
+// Disks that are being cast while the Caster is stopped have what mkfs wrote, and later ones
+// are refused.
+func TestStopWhileLargeMoldsAreCast(t *testing.T) {
+	testkit.Program(t, "mkswap", `for disk; do :; done; head -c 20000000 /dev/urandom | dd of="$disk" bs=1M conv=notrunc status=none
+		exec /usr/sbin/mkswap "$@"`)
+	for range 3 {
+		c := casterOf(t, "size", "32M", "type", "swap")
+		read := func(d disk.Interface) string {
+			got := make([]byte, 1<<20)
+			if err := d.PRead(got, 18<<20); err != nil {
+				t.Error(err)
+			}
+			return string(got)
+		}
+		d, err := open(c)
+		testkit.Must(t, err)
+		want, cast := read(d), make(chan error, 100)
+		for range 4 {
+			go func() {
+				for {
+					d, err := c.Make(context.Background())
+					cast <- err
+					if err != nil {
+						return
+					}
+					if read(d) != want {
+						t.Error("got another content than the disk before")
+					}
+					closeDisk(t, d)
+				}
+			}()
+		}
+		for range 10 {
+			testkit.Must(t, <-cast)
+		}
+		c.Stop(errStopped)
+		for left, made := 4, 0; left > 0; made++ {
+			if err := <-cast; err != nil {
+				testkit.Contains(t, err, "the export has ended")
+				left--
+			} else if made > 1000 {
+				t.Fatal("goes on though it is stopped")
+			}
+		}
+		if read(d) != want {
+			t.Error("a disk has another content than before the Caster was stopped")
+		}
+		closeDisk(t, d)
+	}
+}
+
 func TestCastOnAFullFilesystem(t *testing.T) {
 	dir := testkit.Tmpfs(t, "300k")
 	c := casterOf(t, "size", "1G")

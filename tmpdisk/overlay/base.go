@@ -27,6 +27,7 @@ type Base struct {
 	identity string
 	local    bool
 	users    atomic.Int64
+	unlinked atomic.Bool
 	failed   func(error)
 }
 
@@ -111,10 +112,14 @@ func (b *Base) Path() string { return b.path }
 func (b *Base) Identity() string { return b.identity }
 
 // Changed returns an error if the file is not any more what it was when it was opened. Of
-// a device that is not known.
+// a device only its size is known.
 func (b *Base) Changed() error {
-	if b.image.IsDevice() {
-		return nil // it would have to be read
+	if b.image.IsDevice() { // the rest would have to be read
+		size, err := sys.Seek(b.image.FD(), 0, unix.SEEK_END)
+		if err == nil && size != b.Size() {
+			err = fmt.Errorf("it had %d bytes, and has %d", b.Size(), size)
+		}
+		return err
 	}
 	now, err := b.look()
 	if err == nil && now != b.identity {
@@ -155,6 +160,9 @@ func (b *Base) Link(dirfd int, name string) error {
 	}
 	return nil
 }
+
+// Unlinked notes that the file can have no other name, and reports whether that is news.
+func (b *Base) Unlinked() (news bool) { return !b.unlinked.Swap(true) }
 
 // look returns the identity as it is now.
 func (b *Base) look() (string, error) {

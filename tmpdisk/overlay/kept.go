@@ -51,6 +51,11 @@ func mapSize(size int64) int64 { return whole(int64(blocks(size)+7) / 8) }
 // FileSize is the size, in bytes, of the file of a disk of size bytes that is kept.
 func FileSize(size int64) int64 { return whole(size) + 2*mapSize(size) }
 
+// Maps are the offsets, in bytes, of the maps in that file, in the order of the file. Who
+// copies it while a late write may come copies the last one first, and the blocks last:
+// what a map tells of was written before it.
+func Maps(size int64) []int64 { return []int64{whole(size), whole(size) + mapSize(size)} }
+
 // Keep has the map written to the client's file, now and whenever it changes: the disk
 // can be resumed, by [Resume], even if the server is killed. With durable, what was
 // written before a Sync can be had again when the machine has crashed. No request may be in

@@ -162,6 +162,49 @@ func TestSessionOnABaseThatChanges(t *testing.T) {
 	}
 }
 
+// A session goes on over what was its base, wherever that is. It is lost if there is another
+// one, but not while one of the two places cannot be read.
+func TestSessionOnABaseThatIsInOnePlace(t *testing.T) {
+	change := map[string]func(path string) error{
+		"same":   func(string) error { return nil },
+		"absent": os.Remove,
+		"other": func(path string) error {
+			return errors.Join(os.Remove(path), os.WriteFile(path, []byte("other"), 0o600))
+		},
+		"unreadable": func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) },
+	}
+	want := map[string]map[string]error{ // by the link and by the path; nil is a disk
+		"absent":     {"same": nil, "absent": unix.ENOENT, "other": unix.ESTALE, "unreadable": unix.EISDIR},
+		"other":      {"same": nil, "absent": unix.ESTALE, "other": unix.ESTALE, "unreadable": unix.EISDIR},
+		"unreadable": {"same": nil, "absent": unix.EISDIR, "other": unix.EISDIR, "unreadable": unix.EISDIR},
+		"same":       {"same": nil, "absent": nil, "other": nil, "unreadable": nil},
+	}
+	for link, paths := range want {
+		for path, want := range paths {
+			t.Run(link+" link, "+path+" path", func(t *testing.T) {
+				o, _ := options(t)
+				s := started(t, o)
+				image, content := image(t, o.Path)
+				c, err := opens(t, s, over(image, o.Path))
+				testkit.Must(t, err)
+				testkit.Must(t, c.PWrite([]byte("own"), 10, false))
+				copy(content[10:], "own")
+				s.Close(c)
+				testkit.Must(t, change[link](kit.Path(o.Path, string(keyA)+".base")))
+				testkit.Must(t, change[path](image))
+				c, err = opens(t, s, nil)
+				if lost := errors.As(err, new(*keep.LostError)); !errors.Is(err, want) || lost != (want == unix.ESTALE) {
+					t.Fatalf("got %v, want %v", err, want)
+				}
+				if err == nil {
+					wantBytes(t, c, content)
+					s.Close(c)
+				}
+			})
+		}
+	}
+}
+
 // After a crash of the machine, a disk of a server with session-sync is as at its last
 // flush, or later.
 func TestSessionOnABaseAfterACrash(t *testing.T) {

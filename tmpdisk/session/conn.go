@@ -14,6 +14,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk/overlay"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/gate"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/writeback"
 )
 
 // Gate gives the word that every request passes, and the bits that those that
@@ -140,18 +141,13 @@ func (c *Conn) piece(r disk.Request) error {
 	switch {
 	case err == nil && (r.Op == disk.Flush || r.Has(disk.FUA)):
 		err = s.flush()
-	case err != nil && r.Op.Modifies() && (s.sync && lost(err) || s.claim.Lease != nil && keep.CutOff(err)):
+	case err != nil && r.Op.Modifies() && (s.sync && writeback.Lost(err) || s.claim.Lease != nil && keep.CutOff(err)):
 		s.fail(err)
 	}
 	if err == nil || errors.Is(err, keep.ErrOvertaken) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", unix.EIO, err) // clients know no ENOENT
-}
-
-// lost reports whether the filesystem may have lost what it had taken.
-func lost(err error) bool {
-	return (errors.Is(err, unix.EIO) || errors.Is(err, unix.ESTALE)) && !errors.Is(err, overlay.ErrBase)
 }
 
 // flush makes what was written outlive the machine, where that was asked for.

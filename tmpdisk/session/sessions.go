@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,15 +35,14 @@ type Sessions struct {
 
 	looking sync.Mutex // see keep.Lease.Watch
 
-	mu                             sync.Mutex
-	stopped                        bool
-	ticking                        bool                  // a tick goes on: one at a time, however many disks are due
-	live                           map[keep.Key]*session // in somebody's hands: clients', or a drop's
-	waiting                        *order.Waiters        // in nobody's
-	lost                           *order.Queue          // since when
-	told                           map[keep.Key]bool     // see waiting.go
-	stop, stopTouching, stopAsking func()                // the timers'
-	stopFinding                    func()
+	mu                                          sync.Mutex
+	stopped                                     bool
+	ticking                                     bool                  // a tick goes on: one at a time, however many disks are due
+	live                                        map[keep.Key]*session // in somebody's hands: clients', or a drop's
+	waiting                                     *order.Waiters        // in nobody's
+	lost                                        *order.Queue          // since when
+	told                                        map[keep.Key]bool     // see waiting.go
+	stop, stopTouching, stopAsking, stopFinding func()                // the timers'
 }
 
 // New returns sessions. It touches nothing yet.
@@ -153,25 +154,16 @@ func (s *Sessions) Open(ctx context.Context, key keep.Key, export string, policy
 				return s.begin(ctx, mine, export, fresh)
 			}, s.opts.LogError)
 		}
-		if err := wait(ctx, mine.ready); err != nil {
+		if err := visit.Wait(ctx, mine.ready); err != nil {
 			return nil, err
 		}
 		c, err := mine.attach()
 		if !errors.Is(err, errEnded) {
 			return c, err
 		}
-		if err := wait(ctx, mine.gone); err != nil {
+		if err := visit.Wait(ctx, mine.gone); err != nil {
 			return nil, err
 		}
-	}
-}
-
-func wait(ctx context.Context, done <-chan struct{}) error {
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the session: %w", sys.ContextError(ctx))
 	}
 }
 
@@ -245,7 +237,7 @@ func (s *Sessions) begin(ctx context.Context, mine *session, export string, fres
 	}
 	if !mine.client.Serve() {
 		s.unclaim(mine, claim)
-		err = wait(ctx, nil)
+		err = visit.Wait(ctx, nil)
 		return nil, err
 	}
 	mine.claim = claim
@@ -299,7 +291,7 @@ func (s *Sessions) obtain(ctx context.Context, mine *session, export string, fre
 		return nil, err
 	}
 	if ctx.Err() != nil { // there may be nobody any more to make a disk
-		return nil, wait(ctx, nil)
+		return nil, visit.Wait(ctx, nil)
 	}
 	d, err := fresh(ctx)
 	if err != nil {
@@ -403,16 +395,21 @@ func (s *Sessions) letWait(mine *session) (waits bool, err error) {
 // tried yet.
 func (s *Sessions) Filesystem() (r fsprobe.Result, ok bool) { return s.dir.Filesystem() }
 
-// Stop ends the sessions: their disks wait for the next server. The caller is told
-// nothing more, but a call that has begun may still end.
+// Stop ends the sessions: their disks wait for the next server, those of connected clients
+// too. The caller is told nothing more, but a call that has begun may still end.
 func (s *Sessions) Stop() {
 	s.mu.Lock()
+	var live []*session
+	if s.opts.Sync && !s.stopped {
+		live = slices.Collect(maps.Values(s.live))
+	}
 	s.stopped = true
 	s.stop()
 	s.stopTouching()
 	s.stopAsking()
 	s.stopFinding()
 	s.mu.Unlock()
+	sys.Each(live, 16, s.syncConnected)
 	s.writeback.Stop()
 	s.drops.Wait()
 	s.dir.Close()

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/overlay"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/writeback"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
@@ -105,8 +106,7 @@ func (s *session) fails(fd int, why error) bool {
 		return false
 	}
 	defer unix.Close(own)
-	var is, was unix.Stat_t
-	if unix.Fstat(own, &is) != nil || unix.Fstat(fd, &was) != nil || is.Dev != was.Dev || is.Ino != was.Ino {
+	if !sys.SameOpen(own, fd) {
 		return true // it has got a fresh one meanwhile
 	}
 	held, err := s.claim.Fail()
@@ -145,4 +145,27 @@ func (s *Sessions) loseFailed(mine *session, fd int, why error) {
 		s.waiting.Push(mine.waiter)
 	}
 	s.schedule()
+}
+
+// syncConnected has the disk of clients who are connected, if it stands on a base, outlive a
+// restart of the machine with what they have not flushed. A plain disk does so anyway.
+func (s *Sessions) syncConnected(mine *session) {
+	select {
+	case <-mine.ready:
+	default:
+		return
+	}
+	c, err := mine.attach() // so it stays open
+	if err != nil {         // nobody has it, or is to get it any more
+		return
+	}
+	defer s.Close(c)
+	if _, stands := mine.claim.Disk.(interface{ Base() *overlay.Base }); stands {
+		err = mine.claim.Disk.Sync()
+	}
+	if writeback.Missing(err) {
+		mine.fails(mine.claim.Disk.FD(), err)
+	} else if err != nil {
+		s.opts.LogError(fmt.Sprintf("session %s: what was not flushed may not outlive a restart of the machine: %v", mine.key.Short(), err))
+	}
 }

@@ -41,6 +41,10 @@ type Options struct {
 	// FindZeroes makes holes of blocks of zeroes, which takes reading them:
 	// what is cloned often is worth it once.
 	FindZeroes bool
+	// Cuts are ascending offsets in the file. What is behind the last one is copied first,
+	// and what is before the first one last: what the end of a file tells of its beginning
+	// is true of the copy, whoever writes meanwhile.
+	Cuts []int64
 	// copyOnly and readWriteOnly leave out the faster ways.
 	copyOnly, readWriteOnly bool
 }
@@ -90,7 +94,7 @@ func cloneBest(ctx context.Context, dst, src int, o Options) (Result, error) {
 		find = find || err == nil && from == 0 && to == st.Size
 	}
 	c := copier{dst: dst, src: src, readWrite: o.readWriteOnly || find || inUserSpace(dst), findZeroes: find}
-	err := c.copySparse(ctx, st.Size)
+	err := c.copyParts(ctx, append([]int64{0}, append(o.Cuts, st.Size)...))
 	r := Result{how: byCopyRange, copied: c.copied}
 	if c.readWrite {
 		r.how = byReadWrite
@@ -131,9 +135,23 @@ type copier struct {
 	buf        []byte
 }
 
-func (c *copier) copySparse(ctx context.Context, size int64) error {
-	for off := int64(0); off < size; {
-		data, hole, err := sys.NextData(c.src, off, size)
+// copyParts copies what is between these offsets, from the last one to the first.
+func (c *copier) copyParts(ctx context.Context, at []int64) error {
+	for i := len(at) - 1; i > 0; i-- {
+		// Somebody may have written since the part before was copied.
+		if err := sys.SettleHoles(c.src); err != nil {
+			return err
+		}
+		if err := c.copySparse(ctx, at[i-1], at[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *copier) copySparse(ctx context.Context, off, end int64) error {
+	for off < end {
+		data, hole, err := sys.NextData(c.src, off, end)
 		if err != nil {
 			return err
 		}

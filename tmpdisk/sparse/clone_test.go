@@ -84,10 +84,14 @@ func TestClone(t *testing.T) {
 		{byCopyRange, Options{copyOnly: true}},
 		{byReadWrite, Options{readWriteOnly: true}},
 		{"find zeroes", Options{copyOnly: true, FindZeroes: true}},
+		{"in parts", Options{copyOnly: true}},
 	}
 	for _, f := range files {
 		for _, way := range ways {
 			t.Run(f.name+"/"+way.name, func(t *testing.T) {
+				if way.name == "in parts" {
+					way.o.Cuts = []int64{f.size / 3, f.size / 2}
+				}
 				dir := t.TempDir()
 				src, dst := sparseFile(t, dir, f.size, f.pieces...), emptyFile(t, dir)
 				r, err := Clone(context.Background(), int(dst.Fd()), int(src.Fd()), way.o)
@@ -201,7 +205,7 @@ func TestCloneErrors(t *testing.T) {
 			testkit.Must(t, err)
 			defer full.Close()
 			c := copier{dst: int(full.Fd()), src: int(src.Fd()), readWrite: o.readWriteOnly}
-			if err := c.copySparse(context.Background(), 1<<20); !errors.Is(err, unix.ENOSPC) {
+			if err := c.copySparse(context.Background(), 0, 1<<20); !errors.Is(err, unix.ENOSPC) {
 				t.Errorf("got %v, want %v", err, unix.ENOSPC)
 			}
 			closed, err := os.Open(filepath.Join(dir, filepath.Base(src.Name())))

@@ -88,6 +88,12 @@ func SameFile(dirfd int, name string, fd int) bool {
 	return byName.Dev == byFd.Dev && byName.Ino == byFd.Ino
 }
 
+// SameOpen reports whether two descriptors are open on the very same file.
+func SameOpen(a, b int) bool {
+	var is, other unix.Stat_t
+	return unix.Fstat(a, &is) == nil && unix.Fstat(b, &other) == nil && is.Dev == other.Dev && is.Ino == other.Ino
+}
+
 // Seek is lseek(2) without EINTR.
 func Seek(fd int, off int64, whence int) (int64, error) {
 	return Retry2(func() (int64, error) { return unix.Seek(fd, off, whence) })

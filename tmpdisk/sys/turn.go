@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 )
 
@@ -104,4 +105,19 @@ func ContextError(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", cause, err)
 	}
 	return err
+}
+
+// Each calls f for each of all, for so many at a time, and returns when all have returned.
+func Each[T any](all []T, most int, f func(T)) {
+	var done sync.WaitGroup
+	turns := make(chan struct{}, most)
+	for _, one := range all {
+		turns <- struct{}{}
+		done.Add(1)
+		go func() {
+			defer func() { <-turns; done.Done() }()
+			f(one)
+		}()
+	}
+	done.Wait()
 }

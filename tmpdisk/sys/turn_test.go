@@ -6,6 +6,8 @@ package sys
 import (
 	"context"
 	"errors"
+	"runtime"
+	"sync/atomic"
 	"testing"
 )
 
@@ -90,5 +92,22 @@ func TestContextError(t *testing.T) {
 	stop()
 	if err := ContextError(plain); err != context.Canceled {
 		t.Errorf("got %v without a cause, want %v", err, context.Canceled)
+	}
+}
+
+func TestEach(t *testing.T) {
+	for n := range 5 {
+		var at, most, calls atomic.Int64
+		Each(make([]int, n), 2, func(int) {
+			if now := at.Add(1); now > 2 {
+				most.Store(now)
+			}
+			calls.Add(1)
+			runtime.Gosched()
+			at.Add(-1)
+		})
+		if calls.Load() != int64(n) || at.Load() != 0 || most.Load() != 0 {
+			t.Errorf("of %d: %d calls, %d go on, %d at a time", n, calls.Load(), at.Load(), most.Load())
+		}
 	}
 }

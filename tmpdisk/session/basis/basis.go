@@ -4,6 +4,7 @@
 package basis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,14 @@ func FileSize(r *record.Record) int64 {
 		return r.Size
 	}
 	return overlay.FileSize(r.Size)
+}
+
+// Maps are where in that file a map begins: see [overlay.Maps].
+func Maps(r *record.Record) []int64 {
+	if r.BaseIs == "" {
+		return nil
+	}
+	return overlay.Maps(r.Size)
 }
 
 // Describe writes into r what its disk stands on.
@@ -110,9 +119,10 @@ func Copy(ctx context.Context, fd int, d disk.Interface) error {
 }
 
 // Link gives what d stands on, if it does, a name beside d, the disk of key. That it
-// cannot is no error if the base can be found at its path. anchor is "", or a name in p that
-// is no session's, which a server removes in the end.
-func Link(p *privdir.Dir, key keep.Key, d disk.Interface, debug func(string)) (anchor string, err error) {
+// cannot is no error if the base can be found at its path: logError is told, once for each
+// base, if somebody can do something about it. anchor is "", or a name in p that is no
+// session's, which a server removes in the end.
+func Link(p *privdir.Dir, key keep.Key, d disk.Interface, debug, logError func(string)) (anchor string, err error) {
 	over, ok := d.(*overlay.Disk)
 	if !ok {
 		return "", nil
@@ -131,15 +141,21 @@ func Link(p *privdir.Dir, key keep.Key, d disk.Interface, debug func(string)) (a
 	if err != nil && b.Path() == "" {
 		return anchor, fmt.Errorf("session %s: %w", key.Short(), err)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, unix.EPERM) && b.Unlinked():
+		logError(fmt.Sprintf("base: %s: sessions have no link to it, and are lost when another file takes its place: %v: "+
+			"let the user that the server runs as own the file, or set sysctl fs.protected_hardlinks=0", b.Path(), err))
+	default:
 		debug(fmt.Sprintf("session %s: %s: %v: the session is lost if another file takes its place (ignored)", key.Short(), b.Path(), err))
 	}
 	return anchor, nil
 }
 
-// Find opens what the disk of r stands on, at its link, or else at its path. Both results
-// are nil if it stands on nothing. The error is a *keep.LostError if that is not what it
-// was. logError is told, once, if it cannot be read later.
+// Find opens what the disk of r stands on, at its link or at its path, wherever it is what
+// it was. Both results are nil if it stands on nothing. The error is a *keep.LostError if
+// there is another one, and neither place could not be read: that one may be right. logError
+// is told, once, if the base cannot be read later.
 func Find(p *privdir.Dir, r *record.Record, debug, logError func(string)) (*overlay.Base, error) {
 	if r.BaseIs == "" {
 		return nil, nil
@@ -148,19 +164,28 @@ func Find(p *privdir.Dir, r *record.Record, debug, logError func(string)) (*over
 	failed := func(err error) {
 		once.Do(func() { logError(fmt.Sprintf("session %s: %v", r.Key.Short(), err)) })
 	}
-	path := p.Join(FileName(r.Key))
-	b, err := overlay.Reopen(path, r.BaseIs, debug, failed)
-	if errors.Is(err, unix.ENOENT) && r.Base != "" {
-		path = r.Base
-		b, err = overlay.Reopen(path, r.BaseIs, debug, failed)
+	places := []string{p.Join(FileName(r.Key))}
+	if r.Base != "" {
+		places = append(places, r.Base)
 	}
-	switch {
-	case errors.Is(err, overlay.ErrOther), errors.Is(err, unix.ENOENT) && r.Base == "":
-		return nil, &keep.LostError{Key: r.Key, Reason: keep.BaseGone, Detail: fmt.Sprintf("%s: %v", path, err), Kept: true}
-	case err != nil:
-		return nil, fmt.Errorf("session %s: base: %w", r.Key.Short(), err)
+	var other, absent, unread error // the last of each
+	for _, path := range places {
+		b, err := overlay.Reopen(path, r.BaseIs, debug, failed)
+		switch {
+		case err == nil:
+			return b, nil
+		case errors.Is(err, overlay.ErrOther):
+			other = fmt.Errorf("%s: %w", path, err)
+		case errors.Is(err, unix.ENOENT):
+			absent = err
+		default:
+			unread = err
+		}
 	}
-	return b, nil
+	if unread == nil && (other != nil || r.Base == "") {
+		return nil, &keep.LostError{Key: r.Key, Reason: keep.BaseGone, Detail: cmp.Or(other, absent).Error(), Kept: true}
+	}
+	return nil, fmt.Errorf("session %s: base: %w", r.Key.Short(), cmp.Or(unread, absent))
 }
 
 // Stand puts the disk of r together: own is its file, which is closed after an error, and

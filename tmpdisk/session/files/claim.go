@@ -135,7 +135,7 @@ func (c *Claim) withoutRecord() error {
 		return err
 	}
 	if temp != "" {
-		return errors.Join(keep.ErrUnknown, names.Remove(c.at, c.Key), c.at.Remove(temp))
+		return errors.Join(keep.ErrUnknown, c.dir.naming.Remove(c.at, c.dir.shared.Load(), c.Key), c.at.Remove(temp))
 	}
 	return c.damaged(c.unread.Error())
 }
@@ -282,7 +282,7 @@ func (c *Claim) lose(why keep.Reason) error {
 		return err
 	}
 	c.dir.opts.LogError(fmt.Sprintf("session %s: its disk %s is removed: %s", c.Key.Short(), c.diskPath(), why))
-	if err := names.Remove(c.at, c.Key); err != nil {
+	if err := c.dir.naming.Remove(c.at, c.dir.shared.Load(), c.Key); err != nil {
 		if c.unread == nil && c.record.Lost == "" && !late { // the disk is its client's still
 			back := c.record
 			err = errors.Join(err, record.Update(c.at, &back, func(now record.Record) error {

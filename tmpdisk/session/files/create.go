@@ -102,15 +102,15 @@ func (c *Claim) publish(ctx context.Context, temp string) error {
 			}
 			return fmt.Errorf("%s: %w", c.diskPath(), err)
 		}
-		anchor, err := basis.Link(p, c.Key, c.Disk, d.opts.Debug)
+		anchor, err := basis.Link(p, c.Key, c.Disk, d.opts.Debug, d.opts.LogError)
 		if anchor != "" {
 			d.anchors.Store(anchor, nil)
 		}
 		if err == nil {
 			err = p.Publish(note, record.FileName(c.Key), false)
 		}
-		if err != nil {
-			names.Remove(c.at, c.Key)
+		if err != nil && p.Remove(names.Disk(c.Key)) == nil {
+			basis.Remove(p, c.Key)
 		}
 		return err
 	})
@@ -137,7 +137,7 @@ func (c *Claim) unpublish() error {
 	}
 	err := c.at.Remove(record.FileName(c.Key))
 	if err == nil {
-		err = names.Remove(c.at, c.Key)
+		err = c.dir.naming.Remove(c.at, c.dir.shared.Load(), c.Key)
 	}
 	if err == nil {
 		err = c.at.Remove(temp)

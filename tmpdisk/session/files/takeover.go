@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
+	"nbdkit-tmpdisk-plugin/tmpdisk/session/basis"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/adopt"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files/names"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
@@ -97,11 +98,11 @@ func (c *Claim) outwait(ctx context.Context) error {
 	}
 }
 
-// goOnWithCopy puts a copy in place of the disk: a clone where there can be one. copied is
-// false where there is no room for it, and the client goes on with the last server's file.
+// goOnWithCopy puts a copy in place of the disk, maps first; copied is false where there is
+// no room for it, and the client goes on with the last server's file.
 func (c *Claim) goOnWithCopy(ctx context.Context) (copied bool, err error) {
 	d, p := c.dir, c.at
-	f, err := adopt.Copy(ctx, p, c.Key, c.fd(), d.opts.Debug)
+	f, err := adopt.Copy(ctx, p, c.Key, c.fd(), basis.Maps(&c.record), d.opts.Debug)
 	if sys.NoRoom(err) && c.base == nil { // else its map could lose what is written to it
 		d.opts.LogError(fmt.Sprintf("session %s: goes on with the file of a server that died or was cut off, "+
 			"because there is no room for a copy: what that server has not written yet may come: %v", c.Key.Short(), err))

@@ -27,3 +27,12 @@ type NotYet struct {
 }
 
 func (*NotYet) Error() string { return "another server's client uses it, or has used it since" }
+
+// A Policy is what an export's parameters say about its sessions.
+type Policy struct {
+	Grace time.Duration // how long a disk waits
+	// Share lets all clients of a session go on. Without it, a newcomer's first
+	// request that modifies fences the older connections (handover).
+	Share bool
+	Fresh bool // a lost session gets a fresh disk
+}

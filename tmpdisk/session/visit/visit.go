@@ -95,3 +95,13 @@ func Do[T any](ctx context.Context, h *Hall, v *Visit, f func() (T, error), pani
 	}
 	return got.value, got.err
 }
+
+// Wait returns nil when done is closed, or ctx's error if that ends first.
+func Wait(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the session: %w", sys.ContextError(ctx))
+	}
+}

@@ -38,3 +38,9 @@ func Missing(err error) bool {
 	return err != nil && !errors.Is(err, overlay.ErrMap) && !keep.CutOff(err) && !errors.Is(err, unix.ENOMEM) &&
 		!errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EOPNOTSUPP)
 }
+
+// Lost reports whether the error of a request says that the filesystem may have lost what
+// it had taken.
+func Lost(err error) bool {
+	return (errors.Is(err, unix.EIO) || errors.Is(err, unix.ESTALE)) && !errors.Is(err, overlay.ErrBase)
+}

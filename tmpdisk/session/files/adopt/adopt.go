@@ -45,7 +45,7 @@ func Name(ctx context.Context, p *privdir.Dir, key keep.Key, fresh disk.Interfac
 	if whole {
 		f, err = temporary(p, key, func(fd int) error { return basis.Copy(ctx, fd, fresh) })
 	} else {
-		f, err = Copy(ctx, p, key, fresh.FD(), debug)
+		f, err = Copy(ctx, p, key, fresh.FD(), nil, debug)
 	}
 	if err != nil {
 		return "", nil, err
@@ -59,10 +59,11 @@ func Name(ctx context.Context, p *privdir.Dir, key keep.Key, fresh disk.Interfac
 	return filepath.Base(f.Name()), c, nil
 }
 
-// Copy makes a temporary file with the content of fd: a clone where there can be one.
-func Copy(ctx context.Context, p *privdir.Dir, key keep.Key, fd int, debug func(string)) (*os.File, error) {
+// Copy makes a temporary file with the content of fd: a clone where there can be one. For
+// cuts see [sparse.Options].
+func Copy(ctx context.Context, p *privdir.Dir, key keep.Key, fd int, cuts []int64, debug func(string)) (*os.File, error) {
 	return temporary(p, key, func(to int) error {
-		how, err := sparse.Clone(ctx, to, fd, sparse.Options{})
+		how, err := sparse.Clone(ctx, to, fd, sparse.Options{Cuts: cuts})
 		if err == nil {
 			debug(fmt.Sprintf("session %s: disk cloned %s", key.Short(), how))
 		}

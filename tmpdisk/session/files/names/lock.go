@@ -81,3 +81,28 @@ func (l Lock) SweepBases(p *privdir.Dir, shared bool, bases []string, debug func
 		}
 	}
 }
+
+// briefly is how long Remove waits for the lock.
+const briefly = time.Second
+
+// Remove removes the disk of key and its mark, which needs no lock, and the link to what it stands on.
+// Another server may begin a session of key as soon as the disk is gone: then the link is
+// that one's. Where the lock is not to be had the link stays, and the next sweep finds it.
+func (l Lock) Remove(p *privdir.Dir, shared bool, key keep.Key) error {
+	if err := p.Remove(Disk(key)); err != nil {
+		return err
+	}
+	Mended(p, key) // else the next list does
+	if linked, err := Exists(p, basis.FileName(key)); err == nil && !linked {
+		return nil
+	}
+	ctx, stop := context.WithTimeout(context.Background(), briefly)
+	defer stop()
+	l.With(ctx, p, shared, func() error {
+		if there, err := Exists(p, Disk(key)); there || err != nil {
+			return err
+		}
+		return basis.Remove(p, key)
+	})
+	return nil
+}

@@ -21,16 +21,6 @@ import (
 // Disk is what the disk of key is called.
 func Disk(key keep.Key) string { return string(key) + ".disk" }
 
-// Remove removes the disk of key, its mark, and the link to what it stands on.
-func Remove(p *privdir.Dir, key keep.Key) error {
-	err := p.Remove(Disk(key))
-	if err == nil {
-		basis.Remove(p, key) // else the next sweep does
-		Mended(p, key)       // else the next list does
-	}
-	return err
-}
-
 // Exists reports whether p has that file.
 func Exists(p *privdir.Dir, name string) (bool, error) {
 	var st unix.Stat_t
