@@ -33,6 +33,10 @@ const (
 	superLength  = 264 // and more in later versions
 )
 
+// sums are a feature: checksums, and a UUID in the header of each block. Without it the
+// UUID is in the superblocks and in the log only.
+const sums = 0x100
+
 // metaUUIDBit is the feature that the UUID of the metadata is another.
 const metaUUIDBit = 0x04
 
@@ -47,25 +51,31 @@ func Find(image ondisk.Image) []ondisk.Region {
 	first := image.Bytes(0, superLength)
 	checkFeatures(first)
 	g := readGeometry(first, image.Size)
-	fields := superFields(first)
+	fields := []ondisk.Field{{Offsets: []int{atUUID}, Of: ondisk.UUID}}
+	var sum func([]byte)
+	if hasSums(first) {
+		fields, sum = append(fields, metaUUIDFields(first)...), setSum
+	}
 	var regions []ondisk.Region
 	for group := range int64(g.groups) {
 		off := group * g.groupSize
 		super := image.Bytes(off, g.sectorSize)
 		checkSuper(super, first)
-		regions = append(regions, ondisk.Region{Offsets: []int64{off}, Data: super, Fields: fields, Sum: setSum})
+		regions = append(regions, ondisk.Region{Offsets: []int64{off}, Data: super, Fields: fields, Sum: sum})
 	}
 	return append(regions, findLog(g, image, first[atUUID:][:16]))
 }
 
-func superFields(super []byte) []ondisk.Field {
+func hasSums(super []byte) bool { return binary.BigEndian.Uint32(super[atFeatures2:])&sums != 0 }
+
+// metaUUIDFields keep the metadata's UUID.
+func metaUUIDFields(super []byte) []ondisk.Field {
 	features := binary.BigEndian.Uint32(super[atIncompat:])
 	metaUUID := super[atMetaUUID:][:16]
 	if features&metaUUIDBit == 0 {
 		metaUUID = super[atUUID:][:16]
 	}
 	return []ondisk.Field{
-		{Offsets: []int{atUUID}, Of: ondisk.UUID},
 		{Offsets: []int{atIncompat}, Of: ondisk.Always(binary.BigEndian.AppendUint32(nil, features|metaUUIDBit))},
 		{Offsets: []int{atMetaUUID}, Of: ondisk.Always(metaUUID)},
 	}
@@ -123,10 +133,17 @@ func checkFeatures(super []byte) {
 	c := ondisk.Check{Data: super, Order: binary.BigEndian}
 	c.Is("magic number", 0, 4, 0x58465342, 0) // XFSB
 	// Link counts, attributes, alignment, stripes, log version 2, sector size,
-	// unwritten extents, directories version 2, more bits.
-	c.Is("version", 100, 2, 5, 0xbdb0)
-	// Checksums; lazy counters, attributes version 2, 32-bit project ids.
-	c.Is("features2", atFeatures2, 4, 0x100, 0x8a)
+	// unwritten extents, directories version 2, names without case, more bits.
+	const also = 0xfdb0
+	// Lazy counters, attributes version 2, 32-bit project ids.
+	const also2 = 0x8a
+	if hasSums(super) {
+		c.Is("version", 100, 2, 5, also)
+		c.Is("features2", atFeatures2, 4, sums, also2)
+	} else {
+		c.Is("version", 100, 2, 4, also)
+		c.Is("features2", atFeatures2, 4, 0, also2|0x200) // file types
+	}
 	c.Is("compat", 208, 4, 0, 0)
 	// Free inodes, reverse mapping, reflinks, inode counts.
 	c.Is("ro compat", 212, 4, 0, 0x0f)
