@@ -45,6 +45,8 @@ var parameters = []parameter{
 		parse: (*Config).parseType, check: (*Config).checkType},
 	{name: "label", form: "LABEL", help: "filesystem label (default: none)",
 		parse: (*Config).parseLabel, check: (*Config).checkLabel},
+	{name: "mkfs-options", form: "TEXT", help: "more options for mkfs, quoted as for a shell",
+		parse: (*Config).parseMkfsOptions, check: (*Config).checkMkfsOptions},
 	{name: "command", form: "COMMAND", help: "shell script to make $disk, instead of mkfs",
 		parse: (*Config).parseCommand},
 	{name: "base", form: "FILE", help: "image that each disk begins as, shared and never changed",
@@ -155,6 +157,23 @@ func (c *Config) checkLabel() error {
 		return nil
 	}
 	return mkfs.CheckLabel(c.Type, c.Label)
+}
+
+func (c *Config) parseMkfsOptions(value string) (err error) {
+	c.MkfsOptions, err = mkfs.Words(value)
+	return err
+}
+
+func (c *Config) checkMkfsOptions() error {
+	switch {
+	case len(c.MkfsOptions) == 0:
+		return nil
+	case c.Command != "":
+		return errors.New("not mkfs but the command makes each disk: leave this out, or command=")
+	case c.Base != "":
+		return errors.New("not mkfs makes each disk, it is what is in the image: leave this out, or base=")
+	}
+	return mkfs.CheckOptions(c.Type, c.MkfsOptions)
 }
 
 func (c *Config) parseCommand(value string) error {
