@@ -78,5 +78,11 @@ func (c *Config) checkImage() error {
 		return &parameterError{"size", fmt.Errorf("%d bytes: less than the %d bytes of base=%s: give at least as much, or leave size= out",
 			c.Size, image.Size(), c.Base)}
 	}
+	if c.Size != 0 {
+		return nil // has been looked at
+	}
+	if err := c.checkSectors(image.Size()); err != nil {
+		return &parameterError{"sector-size", err}
+	}
 	return nil
 }

@@ -38,6 +38,7 @@ type Config struct {
 	Command string // "" runs mkfs
 	// MkfsOptions are more words for its command line.
 	MkfsOptions []string
+	SectorSize  int // bytes; 0 says nothing of sectors to clients and mkfs
 	// Base is the image that each disk begins as, an absolute path; "" is none. Then Size
 	// may be 0, which is the image's.
 	Base string

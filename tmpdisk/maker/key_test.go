@@ -56,6 +56,7 @@ func TestTemplateKey(t *testing.T) {
 		"mkfs, other label":  {"size", "1M", "label", "y"},
 		"mkfs of other size": {"size", "2M"},
 		"mkfs with options":  {"size", "1M", "mkfs-options", "-m 0"},
+		"mkfs for sectors":   {"size", "1M", "type", "vfat", "sector-size", "512"},
 		"mkfs, one option":   {"size", "1M", "mkfs-options", "'-m 0'"},
 	}
 	seen := map[string]string{want: "usual"}

@@ -41,7 +41,7 @@ func newScript(c *config.Config, disk string) command.Command {
 
 // spec is what mkfs makes.
 func spec(c *config.Config) mkfs.Spec {
-	return mkfs.Spec{Type: c.Type, Size: c.Size, Label: c.Label != "", Options: c.MkfsOptions}
+	return mkfs.Spec{Type: c.Type, Size: c.Size, Label: c.Label != "", Sector: c.SectorSize, Options: c.MkfsOptions}
 }
 
 // assign writes the assignment of one variable. Shells keep some names, all

@@ -70,3 +70,12 @@ func CheckOptions(fsType string, options []string) error {
 	}
 	return nil
 }
+
+// CheckSector returns an error if a device with sectors of so many bytes cannot have a
+// filesystem of fsType.
+func CheckSector(fsType string, bytes int) error {
+	if fsType == "minix" && bytes > 1024 {
+		return fmt.Errorf("%d: minix has blocks of 1024 bytes: choose another type=", bytes)
+	}
+	return nil
+}

@@ -6,6 +6,7 @@ package mkfs
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"nbdkit-tmpdisk-plugin/shellquote"
@@ -24,7 +25,7 @@ func ext(program string, features ...string) filesystem {
 		options: func(s Spec) string {
 			wanted, rest := cutList(s.Options, "-O")
 			extended, _ := cutList(rest, "-E")
-			options := "-q -F"
+			options := "-q -F" + extBlocks(s)
 			if all := extFeatures(features, wanted); len(all) > 0 {
 				options += " -O " + quoteList(all)
 			}
@@ -50,6 +51,17 @@ func extFeatures(ours, wanted []string) []string {
 	return all
 }
 
+// extBlocks keeps blocks from being smaller than the client's sectors. mke2fs makes
+// them of 1 KiB below 512 MiB, and else of 4 KiB.
+func extBlocks(s Spec) string {
+	if s.Sector <= 1024 || s.Size >= large {
+		return ""
+	}
+	return " -b " + strconv.Itoa(s.Sector)
+}
+
+const large = 512 << 20 // bytes
+
 // extExtended leaves room to grow online for eight times the size (twice, with
 // blocks of 1 KiB), not mke2fs's thousand times: that room is 4 MiB, written
 // block by block, in which a 16 GiB mkfs spends half its CPU time. From 512 MiB
@@ -57,7 +69,7 @@ func extFeatures(ours, wanted []string) []string {
 // With it mke2fs makes a resize_inode, even if wanted says none.
 func extExtended(size int64, wanted []string) []string {
 	options := []string{"nodiscard", "assume_storage_prezeroed=1"}
-	if size >= 512<<20 && !slices.Contains(wanted, "^resize_inode") {
+	if size >= large && !slices.Contains(wanted, "^resize_inode") {
 		options = append(options, fmt.Sprintf("resize=%d", max(size/4096*8, 1<<22)))
 	}
 	return options

@@ -14,6 +14,7 @@ type Spec struct {
 	Type    string
 	Size    int64    // of the disk, in bytes
 	Label   bool     // the script finds it in $label
+	Sector  int      // size of the client's sectors, in bytes; 0 is not known
 	Options []string // for the program, after our own
 }
 

@@ -47,6 +47,18 @@ func TestOptions(t *testing.T) {
 			`exec mkfs.ext2 -q -F -O '^resize_inode' -E nodiscard,assume_storage_prezeroed=1 "$disk"`},
 		{"an option without its value", Spec{Type: "ext2", Options: []string{"-O"}},
 			`exec mkfs.ext2 -q -F -E nodiscard,assume_storage_prezeroed=1 '-O' "$disk"`},
+		{"large sectors, small blocks", Spec{Type: "ext2", Size: 1 << 20, Sector: 2048},
+			`exec mkfs.ext2 -q -F -b 2048 -E nodiscard,assume_storage_prezeroed=1 "$disk"`},
+		{"no larger than the blocks", Spec{Type: "ext2", Size: 1 << 20, Sector: 1024},
+			`exec mkfs.ext2 -q -F -E nodiscard,assume_storage_prezeroed=1 "$disk"`},
+		{"large blocks", Spec{Type: "ext2", Size: 512 << 20, Sector: 4096},
+			`exec mkfs.ext2 -q -F -E nodiscard,assume_storage_prezeroed=1,resize=4194304 "$disk"`},
+		{"sectors of xfs", Spec{Type: "xfs", Sector: 512}, `exec mkfs.xfs -q -f -K -s size=512 "$disk"`},
+		{"sectors of vfat", Spec{Type: "vfat", Sector: 4096}, `exec mkfs.fat -S 4096 "$disk"`},
+		{"sectors of ntfs", Spec{Type: "ntfs", Sector: 4096}, `exec mkfs.ntfs -q -F -Q -s 4096 "$disk"`},
+		{"sectors of exfat", Spec{Type: "exfat", Sector: 4096, Size: 1 << 20}, `exec mkfs.exfat -b 64K -s 4096 "$disk"`},
+		{"sectors as always", Spec{Type: "exfat", Sector: 512, Size: 1 << 20}, `exec mkfs.exfat -b 64K "$disk"`},
+		{"no matter", Spec{Type: "btrfs", Sector: 4096, Size: 1 << 30}, `exec mkfs.btrfs -q -f -K "$disk"`},
 		{"another type", Spec{Type: "other", Options: []string{"-O", "x"}}, `exec mkfs.other '-O' 'x' "$disk"`},
 	}
 	for _, c := range cases {

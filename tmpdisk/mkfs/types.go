@@ -6,6 +6,8 @@ package mkfs
 import (
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Default is the type of a disk if none is asked for.
@@ -40,9 +42,19 @@ func always(options string) func(Spec) string {
 	return func(Spec) string { return options }
 }
 
+// sectors are options, and option for the size of the client's sectors if that is known.
+func sectors(options, option string) func(Spec) string {
+	return func(s Spec) string {
+		if s.Sector == 0 {
+			return options
+		}
+		return strings.TrimSpace(options + " " + option + strconv.Itoa(s.Sector))
+	}
+}
+
 var fat = filesystem{
 	program: "mkfs.fat", debian: "dosfstools",
-	options: always(""),
+	options: sectors("", "-S "),
 	label:   labelRule{option: "-n", max: 11, ascii: true}, identity: "-i",
 }
 
@@ -52,7 +64,7 @@ var filesystems = map[string]filesystem{
 	"ext4": ext("mkfs.ext4", ext4Features...),
 	"xfs": {
 		program: "mkfs.xfs", debian: "xfsprogs",
-		options: always("-q -f -K"), // -K: no discard
+		options: sectors("-q -f -K", "-s size="), // -K: no discard
 		label:   labelRule{option: "-L", max: 12},
 	},
 	"vfat":  fat,
@@ -61,7 +73,7 @@ var filesystems = map[string]filesystem{
 	"ntfs": {
 		program: "mkfs.ntfs", debian: "ntfs-3g",
 		// -Q: neither write the whole file nor look for bad sectors.
-		options: always("-q -F -Q"),
+		options: sectors("-q -F -Q", "-s "),
 		label:   labelRule{option: "-L", max: 128, utf16: true},
 	},
 	"btrfs": {
@@ -102,12 +114,17 @@ func btrfsOptions(s Spec) string {
 }
 
 // exfatOptions aligns to less than the program's 1 MiB where that leaves no
-// room for files.
+// room for files. Before exfatprogs 1.2.3 there are no other sectors than of 512 bytes,
+// and no option for them.
 func exfatOptions(s Spec) string {
-	if s.Size < 4<<20 {
-		return "-b 64K"
+	options := sectors("", "-s ")
+	if s.Sector <= 512 {
+		options = always("")
 	}
-	return ""
+	if s.Size < 4<<20 {
+		return strings.TrimSpace("-b 64K " + options(s))
+	}
+	return options(s)
 }
 
 // minixOptions takes version 3 where version 1, the program's default, would
