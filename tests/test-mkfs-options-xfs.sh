@@ -62,6 +62,8 @@ has_options "-d su=64k,sw=2 -l su=32k" '^unit = 16' 1G
 has_options "-l size=80m,version=2" '^logblocks = 20480' 1G
 has_options "-n version=ci" '^versionnum = .*'
 has_options "-L 'a b'" '^fname = "a b'
-! supports "-c options=/usr/share/xfsprogs/mkfs/lts_5.4.conf" || has_options "-c options=/usr/share/xfsprogs/mkfs/lts_5.4.conf" '^features_ro_compat = 0x5$'
+conf=/usr/share/xfsprogs/mkfs/lts_5.15.conf
+! supports "-c options=$conf" || has_options "-c options=$conf" '^features_ro_compat = 0xd$'
+! supports "-m autofsck=0" || { has_options "-m autofsck=0" ',ATTR,' && mounts; }
 ! supports "-i nrext64=1" || { has_options "-i nrext64=1" 'NREXT64' && mounts; }
 ! supports "-i exchange=1 -n parent=1" || { has_options "-i exchange=1,nrext64=1 -n parent=1" 'NREXT64,EXCHANGE,PARENT' && mounts; }

@@ -22,6 +22,7 @@ const (
 	atAGBlocks   = 84
 	atAGCount    = 88
 	atLogBlocks  = 96
+	atVersion    = 100 // two bytes
 	atSectorSize = 102
 	atBlockShift = 120
 	atAGShift    = 124
@@ -82,11 +83,15 @@ func metaUUIDFields(super []byte) []ondisk.Field {
 }
 
 // checkSuper compares what all groups' superblocks have in common, which is all
-// but the counters and what else only the first one keeps up to date.
+// but the counters and what else only the first one keeps up to date: that there are
+// attributes too, if mkfs has given the root directory one.
 func checkSuper(super, first []byte) {
-	for _, part := range [][2]int{{0, atRoot}, {atRootEnd, atBusy}, {atFeatures2, atSum}, {atMetaUUID, superLength}} {
-		ondisk.Want(bytes.Equal(super[part[0]:part[1]], first[part[0]:part[1]]), "superblocks differ")
+	const low, attributes = atVersion + 1, 0x10
+	same := super[low]|attributes == first[low]|attributes
+	for _, part := range [][2]int{{0, atRoot}, {atRootEnd, low}, {low + 1, atBusy}, {atFeatures2, atSum}, {atMetaUUID, superLength}} {
+		same = same && bytes.Equal(super[part[0]:part[1]], first[part[0]:part[1]])
 	}
+	ondisk.Want(same, "superblocks differ")
 }
 
 func setSum(sector []byte) {
@@ -138,10 +143,10 @@ func checkFeatures(super []byte) {
 	// Lazy counters, attributes version 2, 32-bit project ids.
 	const also2 = 0x8a
 	if hasSums(super) {
-		c.Is("version", 100, 2, 5, also)
+		c.Is("version", atVersion, 2, 5, also)
 		c.Is("features2", atFeatures2, 4, sums, also2)
 	} else {
-		c.Is("version", 100, 2, 4, also)
+		c.Is("version", atVersion, 2, 4, also)
 		c.Is("features2", atFeatures2, 4, 0, also2|0x200) // file types
 	}
 	c.Is("compat", 208, 4, 0, 0)
