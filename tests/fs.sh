@@ -73,3 +73,29 @@ check_options() {
     done
     [ "$type" = minix ] || [ "$(tag one UUID)" != "$(tag two UUID)" ] || fail "both have the UUID $(tag one UUID)"
 }
+
+# mounts TYPE: one and two can be mounted at the same time, and are clean after that.
+mounts() {
+    local disk
+    if [ "$(id -u)" -ne 0 ] || [ ! -e /dev/loop-control ] || ! grep -qw "$1" /proc/filesystems; then
+        echo "not mounted: needs root, loop devices and $1"
+        return
+    fi
+    mkdir -p mnt.one mnt.two
+    for disk in one two; do
+        mount -t "$1" -o loop "$disk" "mnt.$disk"
+        at_exit "! mountpoint -q mnt.$disk || umount mnt.$disk"
+    done
+    for disk in one two; do
+        mkdir "mnt.$disk/dir"
+        echo "$disk" >"mnt.$disk/dir/file"
+        ln "mnt.$disk/dir/file" "mnt.$disk/link"
+    done
+    umount mnt.one mnt.two
+    for disk in one two; do
+        clean "$1" "$disk"
+        mount -t "$1" -o loop,ro "$disk" "mnt.$disk"
+        has "mnt.$disk/link" "$disk"
+        umount "mnt.$disk"
+    done
+}
