@@ -37,6 +37,9 @@ type Config struct {
 	Type    string // "" with a base only
 	Label   string // "" is none
 	Command string // "" runs mkfs
+	// MkfsOptions are more words for its command line.
+	MkfsOptions []string
+	SectorSize  int // bytes; 0 says nothing of sectors to clients and mkfs
 	// Base is the image that each disk begins as, an absolute path; "" is none. Then Size
 	// may be 0, which is the image's.
 	Base string
