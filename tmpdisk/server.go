@@ -164,13 +164,13 @@ func (s *Server) Start() {
 // A start is what the start has to do in a directory.
 type start struct {
 	what string
-	ending
+	sys.Ending
 }
 
 // begin begins a start.
 func (s *Server) begin(what string, f func()) start {
 	s.ending.Begins()
-	return start{what, begin(func() {
+	return start{what, sys.Begin(func() {
 		defer s.ending.Ends()
 		f()
 	})}
@@ -179,13 +179,13 @@ func (s *Server) begin(what string, f func()) start {
 // await waits for the starts. If one hangs, the server serves those who do not need its
 // directory, and what has begun goes on.
 func (s *Server) await(starts ...start) {
-	var all []ending
+	var all []sys.Ending
 	for _, b := range starts {
-		all = append(all, b.ending)
+		all = append(all, b.Ending)
 	}
-	within(s.startPatience, all...)
+	sys.Within(s.startPatience, all...)
 	for _, b := range starts {
-		if b.goesOn() {
+		if b.GoesOn() {
 			s.host.Error(b.what + ": does not answer: the server starts all the same, and who needs it waits")
 		}
 	}

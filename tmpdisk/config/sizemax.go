@@ -53,6 +53,9 @@ func (c *Config) SizeOf(text string) (int64, error) {
 	if size > c.SizeMax {
 		return 0, fmt.Errorf("a disk of %d bytes: parameter size-max: at most %d", size, c.SizeMax)
 	}
+	if err := c.checkSectors(size); err != nil {
+		return 0, &parameterError{"sector-size", err}
+	}
 	return size, nil
 }
 

@@ -60,6 +60,9 @@ func TestSizeOf(t *testing.T) {
 	c.SizeMax = 1 << 30
 	_, err := c.SizeOf("1073741825")
 	testkit.Contains(t, err, "a disk of 1073741825 bytes: parameter size-max: at most 1073741824")
+	c.SectorSize = 4096
+	_, err = c.SizeOf("4097")
+	testkit.Contains(t, err, "parameter sector-size: 4096: the disk has 4097 bytes")
 }
 
 func FuzzSizeOf(f *testing.F) {
