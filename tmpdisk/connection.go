@@ -59,12 +59,19 @@ func (c *Connection) Failed() bool      { return c.session != nil && c.session.F
 func (c *Connection) Allocated() uint64 { return c.file.Space() }
 
 // Description is the export's.
-func (c *Connection) Description() string { return c.export.cfg.Description }
+func (c *Connection) Description() string { return c.export.cfg.Described() }
 
-// Size, BlockSize and ReadOnly are the file's.
-func (c *Connection) Size() int64                                     { return c.file.Size() }
-func (c *Connection) BlockSize() (minimum, preferred, maximum uint32) { return c.file.BlockSize() }
-func (c *Connection) ReadOnly() bool                                  { return c.file.ReadOnly() }
+// Size and ReadOnly are the file's.
+func (c *Connection) Size() int64    { return c.file.Size() }
+func (c *Connection) ReadOnly() bool { return c.file.ReadOnly() }
+
+// BlockSize is the file's, but not less than the export's sectors. Smaller requests are
+// taken all the same.
+func (c *Connection) BlockSize() (minimum, preferred, maximum uint32) {
+	minimum, preferred, maximum = c.file.BlockSize()
+	sector := uint32(c.export.cfg.SectorSize)
+	return max(minimum, sector), max(preferred, sector), maximum
+}
 
 // FD is the file's, for the bindings to read and write; -1 if they must not,
 // because the client may have so much a second only.

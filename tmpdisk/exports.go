@@ -24,10 +24,10 @@ func (s *Server) Exports() (list []Export, ok bool) {
 		return nil, false
 	}
 	if s.own != nil {
-		list = append(list, Export{"", s.own.cfg.Description})
+		list = append(list, Export{"", s.own.cfg.Described()})
 	}
 	for _, x := range s.exports.All() {
-		list = append(list, Export{x.name, x.cfg.Description})
+		list = append(list, Export{x.name, x.cfg.Described()})
 	}
 	return list, true
 }
@@ -84,27 +84,51 @@ func (s *Server) lookup(name string) *liveExport {
 	return x
 }
 
-// find returns the export that a client asks for by name, entered, and the name of
-// the session in it: token is "" if it asks for none.
-func (s *Server) find(name string) (x *liveExport, export, token string, err error) {
-	export = name
+// An ask is what a client asks for by a name.
+type ask struct {
+	x      *liveExport // entered
+	export string
+	size   int64  // 0 is the export's
+	token  string // of a session; "" if it asks for none
+}
+
+func (s *Server) find(name string) (a ask, err error) {
+	a.export = name
 	if s.sessions != nil {
-		if export, token, _, err = keep.ParseName(name); err != nil {
-			return nil, "", "", err
+		if a.export, a.token, _, err = keep.ParseName(name); err != nil {
+			return ask{}, err
 		}
 	}
+	name = a.export
 	for {
-		x := s.lookup(export)
+		if a.x, a.export, a.size, err = s.lookupSized(name); err != nil {
+			return ask{}, err
+		}
 		switch {
-		case x == nil:
-			return nil, "", "", s.unknown(export)
-		case token != "" && x.policy().Grace == 0:
-			return nil, "", "", &noExport{fmt.Sprintf("export %q: has no sessions: give it session-grace=, or ask for it without a slash", export)}
-		case x.enter():
-			return x, export, token, nil
+		case a.x == nil:
+			return ask{}, s.unknown(name)
+		case a.token != "" && a.x.policy().Grace == 0:
+			return ask{}, &noExport{fmt.Sprintf("export %q: has no sessions: give it session-grace=, or ask for it without a slash", a.export)}
+		case a.x.enter():
+			return a, nil
 		}
 		// It has just been retired: there is another one, or none.
 	}
+}
+
+// lookupSized is lookup for a name that may have a size, as in scratch:4G.
+func (s *Server) lookupSized(name string) (x *liveExport, export string, size int64, err error) {
+	i := strings.LastIndexByte(name, ':') // no name of a file in export-dir has one
+	if i >= 0 {
+		x = s.lookup(name[:i])
+	}
+	if x == nil || x.cfg.SizeMax == 0 {
+		return s.lookup(name), name, 0, nil
+	}
+	if size, err = x.cfg.SizeOf(name[i+1:]); err != nil {
+		return nil, "", 0, fmt.Errorf("export %.100q: %w: %w", name, err, unix.EINVAL)
+	}
+	return x, name[:i], size, nil
 }
 
 // unknown is why a client gets no disk of an export that there is not.

@@ -233,6 +233,76 @@ func TestGraceOfAnExport(t *testing.T) {
 	}
 }
 
+func TestSizeThatClientNames(t *testing.T) {
+	s, write := exportServer(t, "size", "1M", "type", "swap", "session-grace", "1h", "session-key", "name", "session-dir", t.TempDir())
+	write("a", "size-max=4M\nexport-description=any\n")
+	write("b", "size=2M\n")
+	write("c", "size-max=8M\n")
+	const mib = 1 << 20
+	for _, tt := range []struct {
+		name string
+		want int64
+	}{
+		{"a", mib}, {"a:3M", 3 * mib}, {"a:1M", mib}, {"a:4194304", 4 * mib}, {"b", 2 * mib},
+		{"c:4M", 4 * mib},
+		{"a:2M/one", 2 * mib}, {"a/one", 2 * mib}, {"a:2097152/one", 2 * mib}, {"a/two", mib}, {"a:1M/two", mib},
+	} {
+		d, err := openNamed(s, tt.name)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if d.Size() != tt.want {
+			t.Errorf("%s: got %d bytes, want %d", tt.name, d.Size(), tt.want)
+		}
+		testkit.Must(t, d.PWrite([]byte("used"), 0)) // a session that was not is forgotten
+		s.Close(d)
+	}
+	for name, want := range map[string]string{
+		"a:5M":       "a disk of 5242880 bytes: parameter size-max: at most 4194304",
+		"a:0":        `"0" is no size`,
+		"a:":         `"" is no size`,
+		"a:x":        `"x" is no size`,
+		"a:-1M":      `"-1M" is no size`,
+		"a:1M:1M":    `export "a:1M:1M": there is no such export`,
+		"b:1M":       `export "b:1M": there is no such export`, // it has no size-max
+		":1M":        `export ":1M": there is no such export`,
+		"a:3M/one":   "the session's disk has 2097152 bytes, not 3145728",
+		"a:x/one":    `"x" is no size`,
+		"a:5M/three": "at most 4194304",
+	} {
+		if d, err := openNamed(s, name); err == nil {
+			t.Errorf("%s: got a disk", name)
+			s.Close(d)
+		} else {
+			testkit.Contains(t, err, want)
+		}
+	}
+	got, _ := s.Exports()
+	if want := []Export{{"", ""}, {"a", "any (up to 4M)"}, {"b", ""}, {"c", "up to 8M"}}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// Where every name is served alike, what follows its last colon is a size.
+func TestSizeThatClientNamesWithoutExports(t *testing.T) {
+	parent := privateTMPDIR(t)
+	s := NewServer(testconfig.Of(t, "size", "1M", "type", "swap", "size-max", "4M"), quietHost{testkit.Host{TB: t}}, "1")
+	s.Start()
+	for name, want := range map[string]int64{"": 1 << 20, "x": 1 << 20, ":2M": 2 << 20, "x:3M": 3 << 20, "a/b:c:3M": 3 << 20} {
+		d, err := openNamed(s, name)
+		testkit.Must(t, err)
+		if d.Size() != want {
+			t.Errorf("%q: got %d bytes, want %d", name, d.Size(), want)
+		}
+		s.Close(d)
+	}
+	_, err := openNamed(s, "host:port")
+	testkit.Contains(t, err, `export "host:port": "port" is no size`)
+	s.Stop()
+	testkit.WantEmpty(t, parent)
+}
+
 // What a session's record says that its disk is to wait for is its export's session-grace,
 // for servers that have others.
 func TestRecordsSayTheGrace(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // While session-dir hangs, clients without a session get their disks, others may
@@ -213,10 +214,10 @@ func TestStartsSideBySide(t *testing.T) {
 	s.startPatience = time.Hour
 	stop()
 	defer goOn()
-	started := begin(s.Start)
+	started := sys.Begin(s.Start)
 	testkit.WaitFor(t, "session-dir", func() bool { return len(testkit.Names(t, sessions)) == 1 })
 	testkit.WaitFor(t, "export-dir", func() bool { return len(s.liveExports()) == 2 })
-	if !started.goesOn() {
+	if !started.GoesOn() {
 		t.Error("got a start that has ended, want it to wait for template-dir")
 	}
 	goOn()

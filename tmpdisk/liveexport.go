@@ -116,19 +116,20 @@ func (s *Server) liveExports() (list []*liveExport) {
 	return list
 }
 
-// open connects a client, who came then, to a disk of its own; see Server.Open.
-func (x *liveExport) open(came time.Time, withClient withClient) (*Connection, error) {
+// open connects a client, who came then, to a disk of its own, of size bytes or, if that is
+// 0, of the export's size; see Server.Open.
+func (x *liveExport) open(size int64, came time.Time, withClient withClient) (*Connection, error) {
 	take := func(ctx context.Context) (*Connection, error) {
 		if err := x.ensureSpace(ctx, false); err != nil {
 			return nil, fmt.Errorf("open: %w", err)
 		}
-		d, err := x.disks.Take(ctx)
+		d, err := x.disks.Take(ctx, size)
 		if err != nil {
 			return nil, err
 		}
 		return newConnection(x, d, came), nil
 	}
-	if !x.disks.AtOnce() || x.cfg.MinFree != (minfree.Limit{}) {
+	if size != 0 || !x.disks.AtOnce() || x.cfg.MinFree != (minfree.Limit{}) {
 		return withClient(take)
 	}
 	// By way of withClient a cast would take a quarter as long again.

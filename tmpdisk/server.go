@@ -164,13 +164,13 @@ func (s *Server) Start() {
 // A start is what the start has to do in a directory.
 type start struct {
 	what string
-	ending
+	sys.Ending
 }
 
 // begin begins a start.
 func (s *Server) begin(what string, f func()) start {
 	s.ending.Begins()
-	return start{what, begin(func() {
+	return start{what, sys.Begin(func() {
 		defer s.ending.Ends()
 		f()
 	})}
@@ -179,13 +179,13 @@ func (s *Server) begin(what string, f func()) start {
 // await waits for the starts. If one hangs, the server serves those who do not need its
 // directory, and what has begun goes on.
 func (s *Server) await(starts ...start) {
-	var all []ending
+	var all []sys.Ending
 	for _, b := range starts {
-		all = append(all, b.ending)
+		all = append(all, b.Ending)
 	}
-	within(s.startPatience, all...)
+	sys.Within(s.startPatience, all...)
 	for _, b := range starts {
-		if b.goesOn() {
+		if b.GoesOn() {
 			s.host.Error(b.what + ": does not answer: the server starts all the same, and who needs it waits")
 		}
 	}
@@ -220,12 +220,13 @@ func (s *Server) PreConnect() error {
 // being made for the client is abandoned when that ends.
 func (s *Server) Open(client Client, withClient withClient) (*Connection, error) {
 	came := time.Now()
-	x, export, token, err := s.find(client.Export)
+	a, err := s.find(client.Export)
 	if err != nil {
 		return nil, s.refuse("", s.nameless, fmt.Errorf("open: %w", err))
 	}
+	x := a.x
 	defer x.leave()
-	c, err := s.openIn(x, export, token, client, came, withClient)
+	c, err := s.openAsked(a, client, came, withClient)
 	if err != nil {
 		return nil, s.refuse(x.name, x.tally, err)
 	}
@@ -234,28 +235,29 @@ func (s *Server) Open(client Client, withClient withClient) (*Connection, error)
 	return c, nil
 }
 
-// openIn connects a client to a disk of x's, or to the session that token names.
-func (s *Server) openIn(x *liveExport, export, token string, client Client, came time.Time, withClient withClient) (*Connection, error) {
+// openAsked connects a client to what it asks for.
+func (s *Server) openAsked(a ask, client Client, came time.Time, withClient withClient) (*Connection, error) {
 	done, err := s.budget.Open()
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
 	defer done()
-	owned := token != "" && !x.cfg.Session.ByName // the session is one client's
+	x := a.x
+	owned := a.token != "" && !x.cfg.Session.ByName // the session is one client's
 	peer, err := s.peerOf(client, owned)
 	if err != nil {
 		return nil, err
 	}
-	if token == "" {
-		return s.connect(x, nil, peer, client, func() (*Connection, error) { return x.open(came, withClient) })
+	if a.token == "" {
+		return s.connect(x, nil, peer, client, func() (*Connection, error) { return x.open(a.size, came, withClient) })
 	}
 	owner := ""
 	if owned {
 		owner = peer.Owner()
 	}
-	key := keep.NewKey(export, token, owner)
+	key := keep.NewKey(a.export, a.token, owner)
 	return s.connect(x, key, peer, client, func() (*Connection, error) {
-		return x.openSession(export, key, came, withClient)
+		return x.openSession(a.export, a.size, key, came, withClient)
 	})
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
@@ -56,8 +58,9 @@ func (x *liveExport) policy() session.Policy {
 	return session.Policy{Grace: c.Grace, Share: c.Share, Fresh: c.Fresh}
 }
 
-// openSession connects a client, who came then, to a session.
-func (x *liveExport) openSession(export string, key keep.Key, came time.Time, withClient withClient) (*Connection, error) {
+// openSession connects a client, who came then, to a session, which keeps its size: if the
+// client names one, it must be that.
+func (x *liveExport) openSession(export string, size int64, key keep.Key, came time.Time, withClient withClient) (*Connection, error) {
 	sessions := x.server.sessions
 	return withClient(func(ctx context.Context) (*Connection, error) {
 		how := status.Resumed
@@ -65,7 +68,7 @@ func (x *liveExport) openSession(export string, key keep.Key, came time.Time, wi
 			if err := x.ensureSpace(ctx, true); err != nil {
 				return nil, err
 			}
-			d, err := x.disks.Take(ctx)
+			d, err := x.disks.Take(ctx, size)
 			if err != nil {
 				return nil, err
 			}
@@ -74,6 +77,10 @@ func (x *liveExport) openSession(export string, key keep.Key, came time.Time, wi
 		})
 		if err != nil {
 			return nil, fmt.Errorf("open: %w", err)
+		}
+		if is := conn.Disk().Size(); size != 0 && size != is {
+			sessions.Close(conn)
+			return nil, fmt.Errorf("open: export %q: the session's disk has %d bytes, not %d: ask for it without a size: %w", export, is, size, unix.EINVAL)
 		}
 		return &Connection{Requests: conn, file: conn.Disk(), export: x, session: conn, how: how}, nil
 	})

@@ -6,7 +6,6 @@ package tmpdisk
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
@@ -20,21 +19,21 @@ const stopPatience = 3 * sys.DeathPatience
 // what that is. The next server removes the files.
 func (s *Server) Stop() {
 	s.stopping.Store(true)
-	var sessions, own, exports ending
+	var sessions, own, exports sys.Ending
 	// All at once: none is to be left alone because another one hangs.
 	if s.sessions != nil {
-		sessions = begin(s.sessions.Stop)
+		sessions = sys.Begin(s.sessions.Stop)
 	}
 	if s.own != nil {
-		own = begin(func() { s.own.disks.Stop(errEnding) })
+		own = sys.Begin(func() { s.own.disks.Stop(errEnding) })
 	}
-	exports = begin(func() {
+	exports = sys.Begin(func() {
 		if s.exports != nil {
 			s.exports.Stop()
 		}
 		s.ending.Wait()
 	})
-	if !within(s.patience, sessions, own, exports) {
+	if !sys.Within(s.patience, sessions, own, exports) {
 		s.sayLeft(sessions, own)
 	}
 	if s.reporter != nil {
@@ -44,16 +43,16 @@ func (s *Server) Stop() {
 }
 
 // sayLeft says what hangs, of these and of the exports.
-func (s *Server) sayLeft(sessions, own ending) {
+func (s *Server) sayLeft(sessions, own sys.Ending) {
 	var left []string
-	if sessions.goesOn() {
+	if sessions.GoesOn() {
 		left = append(left, "sessions in "+s.sessionDir)
 	}
 	for _, x := range s.liveExports() {
 		switch {
 		case x != s.own:
 			left = append(left, fmt.Sprintf("the making of disks of export %q in %s", x.name, s.tmpdir))
-		case own.goesOn():
+		case own.GoesOn():
 			left = append(left, "the making of disks in "+s.tmpdir)
 		}
 	}
@@ -61,43 +60,4 @@ func (s *Server) sayLeft(sessions, own ending) {
 		left = append(left, fmt.Sprintf("%d commands", n))
 	}
 	s.host.Error(fmt.Sprintf("the server ends after %v, and leaves behind what hangs: %s", s.patience, strings.Join(left, "; ")))
-}
-
-// An ending is closed when something has ended. nil is for what there was not.
-type ending chan struct{}
-
-// begin has f end something.
-func begin(f func()) ending {
-	e := make(ending)
-	go func() {
-		defer close(e)
-		f()
-	}()
-	return e
-}
-
-func (e ending) goesOn() bool {
-	select {
-	case <-e:
-		return false
-	default:
-		return e != nil
-	}
-}
-
-// within reports whether all have ended before patience is over.
-func within(patience time.Duration, all ...ending) bool {
-	timeout := time.NewTimer(patience)
-	defer timeout.Stop()
-	for _, e := range all {
-		if e == nil {
-			continue
-		}
-		select {
-		case <-e:
-		case <-timeout.C:
-			return false
-		}
-	}
-	return true
 }

@@ -14,9 +14,14 @@ import (
 )
 
 // replaceInherited has what an export's file says of its disk replace what the command
-// line says for all: a base all that would make one, and these a base.
+// line says for all: a base all that would make one, these a base, and another type or a
+// command what is for one program's command line.
 func (c *Config) replaceInherited() {
-	makes := c.own["command"] || c.own["type"] || c.own["label"]
+	makes := c.own["command"] || c.own["type"] || c.own["label"] || c.own["mkfs-options"]
+	if (c.own["base"] || c.own["command"] || c.own["type"]) && !c.own["mkfs-options"] {
+		c.MkfsOptions = nil
+		delete(c.given, "mkfs-options")
+	}
 	switch {
 	case c.own["base"]:
 		for _, name := range []string{"command", "type", "label"} {
@@ -72,6 +77,12 @@ func (c *Config) checkImage() error {
 	if c.Size != 0 && c.Size < image.Size() {
 		return &parameterError{"size", fmt.Errorf("%d bytes: less than the %d bytes of base=%s: give at least as much, or leave size= out",
 			c.Size, image.Size(), c.Base)}
+	}
+	if c.Size != 0 {
+		return nil // has been looked at
+	}
+	if err := c.checkSectors(image.Size()); err != nil {
+		return &parameterError{"sector-size", err}
 	}
 	return nil
 }

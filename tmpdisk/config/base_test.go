@@ -32,6 +32,8 @@ func TestBase(t *testing.T) {
 		{"no name", []string{"base", ""}, []string{"parameter base", "name an image"}, 0},
 		{"missing", []string{"base", image + ".no"}, []string{"parameter base", image + ".no", "no such file"}, 0},
 		{"a directory", []string{"base", "/"}, []string{"parameter base", "a directory"}, 0},
+		{"sectors and the image", []string{"base", image, "sector-size", "512"}, []string{"parameter sector-size: 512: the disk has 5000 bytes"}, 0},
+		{"sectors and the size", []string{"base", image, "sector-size", "512", "size", "8K"}, nil, 8192},
 		{"with a type", []string{"base", image, "type", "xfs"}, []string{"parameter base", "leave out type=, or base="}, 0},
 		{"with a label", []string{"base", image, "label", "x"}, []string{"parameter base", "leave out label=, or base="}, 0},
 		{"with a command", []string{"command", ":", "size", "1M", "base", image}, []string{"parameter base", "leave out command=, or base=", "another name"}, 0},

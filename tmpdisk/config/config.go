@@ -33,9 +33,13 @@ type Host interface {
 // Complete, and do not change it afterwards.
 type Config struct {
 	Size    int64  // bytes; what the command is told, not what it must make
+	SizeMax int64  // bytes that clients may name; 0 lets them name none
 	Type    string // "" with a base only
 	Label   string // "" is none
 	Command string // "" runs mkfs
+	// MkfsOptions are more words for its command line.
+	MkfsOptions []string
+	SectorSize  int // bytes; 0 says nothing of sectors to clients and mkfs
 	// Base is the image that each disk begins as, an absolute path; "" is none. Then Size
 	// may be 0, which is the image's.
 	Base string

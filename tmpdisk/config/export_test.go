@@ -80,6 +80,37 @@ func TestExportAccepts(t *testing.T) {
 	}
 }
 
+// Options are one program's: who takes another does not get them.
+func TestMkfsOptionsOfAnExport(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		lines []string
+		want  string // the options, by blanks
+	}{
+		{"inherited", []string{"label=x"}, "-m 0"},
+		{"its own", []string{"mkfs-options=-m 1"}, "-m 1"},
+		{"none", []string{"mkfs-options="}, ""},
+		{"another type", []string{"type=xfs"}, ""},
+		{"another type with its own", []string{"mkfs-options=-K", "type=xfs"}, "-K"},
+		{"a command", []string{"command=:"}, ""},
+		{"no command", []string{"command="}, "-m 0"},
+		{"a base", []string{"base=/i"}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e, err := commandLine(t, "size", "1M", "mkfs-options", "-m 0").Export(settings(c.lines...))
+			testkit.Must(t, err)
+			if got := strings.Join(e.MkfsOptions, " "); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+	e, err := commandLine(t, "size", "1M", "base", "/i").Export(settings("mkfs-options=-m 0"))
+	testkit.Must(t, err)
+	if e.Base != "" || !e.Builtin() {
+		t.Errorf("got base %q, want none", e.Base)
+	}
+}
+
 func TestExportRefuses(t *testing.T) {
 	cases := []struct {
 		name  string
@@ -95,6 +126,8 @@ func TestExportRefuses(t *testing.T) {
 		{"what needs a command", nil, []string{"size=1M", "command-link=share"}, []string{"line 2: parameter command-link: only works with command="}},
 		{"without the command that it needs", []string{"command", ":"}, []string{"size=1M", "command=", "command-link=share"},
 			[]string{"line 3: parameter command-link: only works with command="}},
+		{"options of mkfs beside the command of all", []string{"command", ":"}, []string{"size=1M", "mkfs-options=-m 0"},
+			[]string{"line 2: parameter mkfs-options: not mkfs but the command"}},
 		{"sessions of a grace of 0", nil, []string{"size=1M", "session-grace=0", "session-lost=fresh"},
 			[]string{"line 2: parameter session-grace: 0: there are no sessions, but session-lost is given"}},
 		{"the server's", nil, []string{"size=1M", "make-jobs=2"}, []string{"line 2: parameter make-jobs: ", "on the command line"}},

@@ -6,6 +6,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,10 +42,16 @@ type parameter struct {
 var parameters = []parameter{
 	{name: "size", form: "SIZE", help: "size of each disk, for example 1G (required without export-dir, base)",
 		parse: (*Config).parseSize, check: (*Config).checkSize},
+	{name: "size-max", form: "SIZE", help: "let clients ask for EXPORT:SIZE, as in scratch:4G, up to this",
+		parse: (*Config).parseSizeMax, check: (*Config).checkSizeMax},
 	{name: "type", form: "TYPE", help: "filesystem: ext4 (default), xfs, vfat, swap, ...",
 		parse: (*Config).parseType, check: (*Config).checkType},
 	{name: "label", form: "LABEL", help: "filesystem label (default: none)",
 		parse: (*Config).parseLabel, check: (*Config).checkLabel},
+	{name: "mkfs-options", form: "TEXT", help: "more options for mkfs, quoted as for a shell",
+		parse: (*Config).parseMkfsOptions, check: (*Config).checkMkfsOptions},
+	{name: "sector-size", form: "BYTES", help: "for clients whose disks have sectors of 512 to 4096",
+		parse: (*Config).parseSectorSize, check: (*Config).checkSectorSize},
 	{name: "command", form: "COMMAND", help: "shell script to make $disk, instead of mkfs",
 		parse: (*Config).parseCommand},
 	{name: "base", form: "FILE", help: "image that each disk begins as, shared and never changed",
@@ -155,6 +162,52 @@ func (c *Config) checkLabel() error {
 		return nil
 	}
 	return mkfs.CheckLabel(c.Type, c.Label)
+}
+
+func (c *Config) parseMkfsOptions(value string) (err error) {
+	c.MkfsOptions, err = mkfs.Words(value)
+	return err
+}
+
+func (c *Config) checkMkfsOptions() error {
+	switch {
+	case len(c.MkfsOptions) == 0:
+		return nil
+	case c.Command != "":
+		return errors.New("not mkfs but the command makes each disk: leave this out, or command=")
+	case c.Base != "":
+		return errors.New("not mkfs makes each disk, it is what is in the image: leave this out, or base=")
+	}
+	return mkfs.CheckOptions(c.Type, c.MkfsOptions)
+}
+
+func (c *Config) parseSectorSize(value string) error {
+	i := slices.Index([]string{"512", "1024", "2048", "4096"}, value)
+	if i < 0 {
+		return fmt.Errorf("%q: give one of 512, 1024, 2048, 4096", value)
+	}
+	c.SectorSize = 512 << i
+	return nil
+}
+
+func (c *Config) checkSectorSize() error {
+	if c.SectorSize == 0 || c.Command != "" || !c.HasDisk() {
+		return nil
+	}
+	if c.Base == "" {
+		if err := mkfs.CheckSector(c.Type, c.SectorSize); err != nil {
+			return err
+		}
+	}
+	return c.checkSectors(c.Size)
+}
+
+// checkSectors is about a disk of size bytes.
+func (c *Config) checkSectors(size int64) error {
+	if c.SectorSize != 0 && size%int64(c.SectorSize) != 0 {
+		return fmt.Errorf("%d: the disk has %d bytes, which is not a multiple of that: give another size=", c.SectorSize, size)
+	}
+	return nil
 }
 
 func (c *Config) parseCommand(value string) error {

@@ -233,6 +233,8 @@ func (c *Caster) newShape(a *attempt) (*shape, error) {
 	var image io.ReaderAt = f
 	s.mold, err = mold.Read(f, maxMold)
 	switch {
+	case err == nil && s.mold.Written() == 0:
+		return nil, errors.New("mkfs has written nothing to the disk: look at its options (mkfs-options)")
 	case err == nil && s.mold.Written() <= maxMold:
 		image = s.mold
 	case err == nil:

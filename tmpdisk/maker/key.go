@@ -41,7 +41,7 @@ func (m *Maker) Key() string {
 	if c.Command != "" {
 		k.AddList("command", c.Command)
 	} else {
-		k.AddList("mkfs", mkfs.Script(c.Type, c.Size, c.Label != ""))
+		k.AddList("mkfs", spec(c).Script())
 		k.AddList("program", programIdentity(mkfs.Program(c.Type)))
 	}
 	vars := slices.Clone(c.Variables)
@@ -97,7 +97,7 @@ func deviceSize(path string) int64 {
 	return size
 }
 
-// programIdentity is that of the program that mkfs.Script runs: another version
+// programIdentity is that of the program that mkfs's script runs: another version
 // may make another filesystem.
 func programIdentity(name string) string {
 	for _, dir := range filepath.SplitList(os.Getenv("PATH") + ":/usr/bin:/bin:" + mkfs.Path) {

@@ -55,6 +55,9 @@ func TestTemplateKey(t *testing.T) {
 		"mkfs with label":    {"size", "1M", "label", "x"},
 		"mkfs, other label":  {"size", "1M", "label", "y"},
 		"mkfs of other size": {"size", "2M"},
+		"mkfs with options":  {"size", "1M", "mkfs-options", "-m 0"},
+		"mkfs for sectors":   {"size", "1M", "type", "vfat", "sector-size", "512"},
+		"mkfs, one option":   {"size", "1M", "mkfs-options", "'-m 0'"},
 	}
 	seen := map[string]string{want: "usual"}
 	for name, pairs := range others {

@@ -33,10 +33,15 @@ func newScript(c *config.Config, disk string) command.Command {
 	set(config.Variable{Name: "disk", Value: disk})
 	set(config.Variable{Name: "size", Value: strconv.FormatInt(c.Size, 10)})
 	if c.Command == "" {
-		s.Script = mkfs.Script(c.Type, c.Size, c.Label != "")
+		s.Script = spec(c).Script()
 	}
 	s.Setup = b.String()
 	return s
+}
+
+// spec is what mkfs makes.
+func spec(c *config.Config) mkfs.Spec {
+	return mkfs.Spec{Type: c.Type, Size: c.Size, Label: c.Label != "", Sector: c.SectorSize, Options: c.MkfsOptions}
 }
 
 // assign writes the assignment of one variable. Shells keep some names, all

@@ -5,6 +5,7 @@ package maker
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"time"
 )
@@ -18,13 +19,19 @@ const stall = 10 * time.Second
 type Turns struct {
 	ahead, wanted chan struct{}
 	stall         time.Duration // other than the constant in tests only
+	named         *Turns
 }
 
 // NewTurns returns turns for one mkfs on each CPU, and as many for clients.
 func NewTurns() *Turns {
 	n := runtime.NumCPU()
-	return &Turns{make(chan struct{}, n), make(chan struct{}, n), stall}
+	named := &Turns{wanted: make(chan struct{}, n), stall: math.MaxInt64}
+	return &Turns{make(chan struct{}, n), make(chan struct{}, n), stall, named}
 }
+
+// Named are turns for the sizes that clients name: as many more, for which they wait as long
+// as it takes, because a client can name any number of sizes.
+func (t *Turns) Named() *Turns { return t.named }
 
 // take waits for a turn, and among those of clients once wanted is closed, and then not
 // for ever: each export has one mkfs at a time. done must be called once. The error says why ctx ended.

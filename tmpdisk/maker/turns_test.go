@@ -7,10 +7,12 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 )
 
 func TestTurns(t *testing.T) {
-	turns := &Turns{make(chan struct{}, 1), make(chan struct{}, 1), time.Hour}
+	turns := &Turns{make(chan struct{}, 1), make(chan struct{}, 1), time.Hour, nil}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	take := func(wanted <-chan struct{}) func() {
 		t.Helper()
@@ -44,7 +46,7 @@ func TestTurns(t *testing.T) {
 
 // mkfs that hang for other exports, and so keep all turns, are not waited for.
 func TestTurnsStall(t *testing.T) {
-	turns := &Turns{make(chan struct{}, 1), make(chan struct{}, 1), time.Millisecond}
+	turns := &Turns{make(chan struct{}, 1), make(chan struct{}, 1), time.Millisecond, nil}
 	now := make(chan struct{})
 	close(now)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -53,5 +55,24 @@ func TestTurnsStall(t *testing.T) {
 		if _, err := turns.take(ctx, now); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A client can name any number of sizes, whose mkfs must not all run after a stall.
+func TestNamedTurnsWait(t *testing.T) {
+	named := NewTurns().Named()
+	now := make(chan struct{})
+	close(now)
+	for range cap(named.wanted) {
+		_, err := named.take(context.Background(), now)
+		testkit.Must(t, err)
+	}
+	if named.stall < 1000*time.Hour {
+		t.Errorf("the next one goes ahead after %v", named.stall)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := named.take(ctx, now); err == nil {
+		t.Error("got a turn too many")
 	}
 }

@@ -54,3 +54,28 @@ func CheckLabel(fsType, label string) error {
 	}
 	return nil
 }
+
+// CheckOptions returns an error if options do not go together with disks of fsType that
+// each have an identity of their own, or are none.
+func CheckOptions(fsType string, options []string) error {
+	identity := filesystemOf(fsType).identity
+	for i, word := range options {
+		if i == 0 && !strings.HasPrefix(word, "-") {
+			return fmt.Errorf("%q: is no option: one begins with a hyphen, as in mkfs-options='-m 0'", word)
+		}
+		if identity != "" && strings.HasPrefix(word, identity) || strings.Contains(word, "uuid=") || word == "--uuid" {
+			return fmt.Errorf("%q: each disk has an identity of its own: leave it out, "+
+				"or give command= instead for one that all have", word)
+		}
+	}
+	return nil
+}
+
+// CheckSector returns an error if a device with sectors of so many bytes cannot have a
+// filesystem of fsType.
+func CheckSector(fsType string, bytes int) error {
+	if fsType == "minix" && bytes > 1024 {
+		return fmt.Errorf("%d: minix has blocks of 1024 bytes: choose another type=", bytes)
+	}
+	return nil
+}

@@ -9,23 +9,35 @@ import "nbdkit-tmpdisk-plugin/shellquote"
 // of mkfs.
 const Path = "/usr/sbin:/sbin"
 
-// Script is the part of a shell script that makes a filesystem of fsType and
-// size bytes. It expects $disk, and $label if labelled is set.
+// A Spec says which filesystem a script makes.
+type Spec struct {
+	Type    string
+	Size    int64    // of the disk, in bytes
+	Label   bool     // the script finds it in $label
+	Sector  int      // size of the client's sectors, in bytes; 0 is not known
+	Options []string // for the program, after our own
+}
+
+// Script is the part of a shell script that makes the filesystem. It expects
+// $disk, and $label if there is one.
 //
 // Some programs say on standard output why they fail, so it joins the error.
 // The shell becomes mkfs, for its parent death signal's sake.
-func Script(fsType string, size int64, labelled bool) string {
-	fs := filesystemOf(fsType)
-	missing := fs.program + ": program not found: no " + fsType + " disks without it"
+func (s Spec) Script() string {
+	fs := filesystemOf(s.Type)
+	missing := fs.program + ": program not found: no " + s.Type + " disks without it"
 	if fs.debian != "" {
 		missing += " (Debian package " + fs.debian + ")"
 	}
 	run := "exec " + fs.program
-	if options := fs.options(size); options != "" {
+	if options := fs.options(s); options != "" {
 		run += " " + options
 	}
-	if labelled {
+	if s.Label {
 		run += " " + fs.label.option + ` "$label"`
+	}
+	for _, word := range fs.left(s.Options) {
+		run += " " + shellquote.Quote(word)
 	}
 	run += ` "$disk"`
 	// A label that is not ASCII needs a locale that says how it is encoded.

@@ -38,7 +38,7 @@ func TestDisksAfterTheBaseHasChanged(t *testing.T) {
 	// All of the shelf's, and one more that is made for a client.
 	var opened []*Fresh
 	for range spares + 1 {
-		d, err := s.Take(context.Background())
+		d, err := s.Take(context.Background(), 0)
 		testkit.Must(t, err)
 		opened = append(opened, d)
 	}
@@ -49,7 +49,7 @@ func TestDisksAfterTheBaseHasChanged(t *testing.T) {
 		s.Return(d)
 	}
 	for i := range 2*spares + 2 {
-		d, err := s.Take(context.Background())
+		d, err := s.Take(context.Background(), 0)
 		testkit.Must(t, err)
 		got := make([]byte, 3)
 		if err := d.PRead(got, 0); err != nil || string(got) != "new" {

@@ -54,7 +54,7 @@ func TestLinkedDisks(t *testing.T) {
 				testkit.Must(t, os.Mkdir(parent, 0o700))
 				testkit.Must(t, os.WriteFile(base, []byte("content"), 0o600))
 				s := supplyIn(t, parent, nil, append(c.pairs, "size", "0", "image", base)...)
-				d, err := s.Take(context.Background())
+				d, err := s.Take(context.Background(), 0)
 				if c.shared != "" {
 					testkit.Contains(t, err, c.shared, "share and change", "cp --reflink=auto", "command-link=share")
 				} else if err != nil {

@@ -40,6 +40,7 @@ type Supply struct {
 	based     *maker.Based        // nil if there is no base=
 	templates *template.Templates // nil if none are used
 	pool      *pool.Pool[*Fresh]
+	sizes     sizes
 	files     *sys.Asker // what decides the content of templates, and template-dir
 }
 
@@ -54,6 +55,7 @@ type Fresh struct {
 	how      status.Outcome // how it was made
 	made     time.Time
 	returned bool // by a client that did not use it
+	named    bool // its size was, by its client: it is for no other
 }
 
 // Outcome is how a client that came then gets the disk.
@@ -71,6 +73,15 @@ func (f *Fresh) Outcome(came time.Time) status.Outcome {
 func New(o Options) *Supply {
 	s := &Supply{opts: o, maker: maker.New(o.Options), files: sys.NewAsker()}
 	cfg := o.Config
+	s.sizes.all, s.sizes.maxMolds = map[int64]*sized{}, maxIdleMolds
+	s.sizes.make = func(size int64) *Supply {
+		cfg := *cfg
+		cfg.Size = size // its pool is not started: it keeps no spare disks
+		o := o
+		o.Config, o.Molds = &cfg, o.Molds.Named()
+		o.Error = o.Debug // the client is told: the log must not be as long as clients like
+		return New(o)
+	}
 	switch {
 	case cfg.Base != "":
 		s.based = maker.NewBased(s.maker)
@@ -123,13 +134,7 @@ func (s *Supply) Start() {
 // when that has ended, which a filesystem that hangs may keep from happening.
 func (s *Supply) Stop(why error) {
 	// All that can be ended is, before anything is waited for that may hang.
-	s.pool.End()
-	if s.templates != nil {
-		s.templates.End(why)
-	}
-	if s.caster != nil {
-		s.caster.End(why)
-	}
+	s.end(why)
 	s.pool.Stop()
 	if s.templates != nil {
 		s.templates.Stop(why)
@@ -140,19 +145,38 @@ func (s *Supply) Stop(why error) {
 	if s.based != nil {
 		s.based.Stop()
 	}
+	s.sizes.stop(why)
+}
+
+// end ends what is being made, and does not wait for it.
+func (s *Supply) end(why error) {
+	s.pool.End()
+	if s.templates != nil {
+		s.templates.End(why)
+	}
+	if s.caster != nil {
+		s.caster.End(why)
+	}
+	s.sizes.end(why)
 }
 
 // Retire drops what is ready, and keeps nothing from now on. Those who wait for a
 // disk get it. It may take long.
-func (s *Supply) Retire() { s.pool.Retire() }
+func (s *Supply) Retire() {
+	s.pool.Retire()
+	s.sizes.each((*Supply).Retire)
+}
 
 // AtOnce reports whether Take needs nothing but memory and filesystems of this machine.
 func (s *Supply) AtOnce() bool {
 	return s.caster != nil && s.caster.Casts() || s.based != nil && s.based.AtOnce()
 }
 
-// Take returns a disk that no client has used.
-func (s *Supply) Take(ctx context.Context) (*Fresh, error) {
+// Take returns a disk that no client has used, of size bytes; 0 is the export's own size.
+func (s *Supply) Take(ctx context.Context, size int64) (*Fresh, error) {
+	if size != 0 && size != s.opts.Config.Size {
+		return s.sizes.take(ctx, size)
+	}
 	if s.based != nil {
 		return s.make(ctx)
 	}
@@ -173,7 +197,7 @@ func (s *Supply) Take(ctx context.Context) (*Fresh, error) {
 // Return takes back a disk of a client that is gone. One that the client has not
 // used is another's, unless to cast another takes no longer than to hand it out again.
 func (s *Supply) Return(f *Fresh) {
-	if s.based != nil || s.AtOnce() {
+	if s.based != nil || f.named || s.AtOnce() {
 		if err := f.Close(); err != nil {
 			s.opts.Debug(fmt.Sprintf("%v (ignored)", err))
 		}
@@ -247,7 +271,11 @@ func (s *Supply) key() (string, error) {
 
 // Kind is how the disks are made (status.KindMold and others), and how many bytes of
 // memory that takes.
-func (s *Supply) Kind() (kind string, mold int64) {
+func (s *Supply) Kind() (kind string, molds int64) {
+	s.sizes.each(func(s *Supply) {
+		_, mold := s.Kind()
+		molds += mold
+	})
 	switch {
 	case s.based != nil:
 		return status.KindBase, 0
@@ -258,9 +286,9 @@ func (s *Supply) Kind() (kind string, mold int64) {
 	}
 	mold, ok := s.caster.Mold()
 	if !ok {
-		return status.KindMkfs, 0
+		return status.KindMkfs, molds
 	}
-	return status.KindMold, mold
+	return status.KindMold, molds + mold
 }
 
 // Stats are the pool's; a mold is made as a disk is.
@@ -269,5 +297,6 @@ func (s *Supply) Stats() pool.Stats {
 	if s.caster != nil && s.caster.Making() {
 		p.Making++
 	}
+	s.sizes.each(func(s *Supply) { p.Making += s.Stats().Making })
 	return p
 }

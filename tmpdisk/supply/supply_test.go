@@ -57,18 +57,18 @@ func TestUnusedCastIsHandedOut(t *testing.T) {
 		}
 		return string(buf)
 	}
-	first, err := s.Take(context.Background())
+	first, err := s.Take(context.Background(), 0)
 	testkit.Must(t, err)
 	fd := first.FD()
 	s.Return(first)
-	second, err := s.Take(context.Background())
+	second, err := s.Take(context.Background(), 0)
 	testkit.Must(t, err)
 	if second.FD() != fd {
 		t.Errorf("got another file (%d), want the one that nobody has used (%d)", second.FD(), fd)
 	}
 	seen := uuid(second)
 	s.Return(second)
-	third, err := s.Take(context.Background())
+	third, err := s.Take(context.Background(), 0)
 	testkit.Must(t, err)
 	if uuid(third) == seen {
 		t.Error("got a disk that somebody has read")

@@ -75,7 +75,7 @@ func Format(t testing.TB, path string, c Case) {
 	script := c.Command + ` "$disk"`
 	if c.Command == "" {
 		Program(t, mkfs.Program(c.Type))
-		script = mkfs.Script(c.Type, c.Size, c.Label != "")
+		script = mkfs.Spec{Type: c.Type, Size: c.Size, Label: c.Label != ""}.Script()
 	} else {
 		Program(t, strings.Fields(c.Command)[0])
 	}

@@ -28,8 +28,11 @@ const (
 	atROCompat      = 0x64
 	atUUID          = 0x68
 	atHashSeed      = 0xec
+	atSalt          = 0x258 // of passwords for encryption
 	atJournalBlocks = 0x10c // the journal's block map
 	atBlocksHigh    = 0x150
+	atBackups       = 0x24c // the groups of two copies, with sparse_super2
+	atProjectQuota  = 0x26c // its inode
 	atChecksum      = 0x3fc
 	superLength     = 1024 // also where the first one is
 )
@@ -65,11 +68,13 @@ func Find(image ondisk.Image) []ondisk.Region {
 // to depend on the UUID.
 const (
 	hasJournal   = 0x4    // compatible
+	sparseSuper2 = 0x200  // compatible
 	orphanFile   = 0x1000 // compatible
 	extents      = 0x40   // incompatible
 	is64Bit      = 0x80   // incompatible
 	csumSeed     = 0x2000 // incompatible
 	sparseSuper  = 0x1    // read-only compatible
+	bigalloc     = 0x200  // read-only compatible
 	metadataCsum = 0x400  // read-only compatible
 )
 
@@ -79,33 +84,43 @@ func has(super []byte, set int, feature uint32) bool {
 }
 
 // checkSuper wants a clean filesystem without files of any user: a hashed
-// directory would depend on the hash seed. It also wants the checksums of all
-// other metadata to begin with a seed of their own, not with the UUID.
+// directory would depend on the hash seed, and an encrypted file on the UUID. It also
+// wants the checksums of all other metadata to begin with a seed of their own, not with
+// the UUID.
 //
 // What is missing in the features is so for a reason: gdt_csum (also uninit_bg)
-// and multiple mount protection keep something that depends on the UUID all over
-// the disk, stable_inodes forbids to change it, sparse_super2 and bigalloc have
-// other places for the superblocks, and a journal may be on another disk.
+// keeps something that depends on the UUID all over the disk, and a journal may be
+// on another disk.
 func checkSuper(super []byte) {
 	c := ondisk.Check{Data: super, Order: binary.LittleEndian}
 	c.Is("magic number", 0x38, 2, 0xef53, 0)
 	c.Is("state", atState, 2, 1, 0)
 	c.Is("revision", 0x4c, 4, 1, 0)
 	c.Is("first orphan", 0xe8, 4, 0, 0)
-	// dir_prealloc, has_journal, ext_attr, resize_inode, dir_index, orphan_file
-	c.Is("compatible features", atCompat, 4, 0, 0x1|hasJournal|0x8|0x10|0x20|orphanFile)
-	// filetype, meta_bg, extents, 64bit, flex_bg, metadata_csum_seed, large_dir
-	c.Is("incompatible features", atIncompat, 4, 0, 0x2|0x10|extents|is64Bit|0x200|csumSeed|0x4000)
-	// sparse_super, large_file, huge_file, dir_nlink, extra_isize, metadata_csum
-	c.Is("read-only compatible features", atROCompat, 4, 0, sparseSuper|0x2|0x8|0x20|0x40|metadataCsum)
+	// dir_prealloc, has_journal, ext_attr, resize_inode, dir_index, sparse_super2,
+	// fast_commit, stable_inodes, orphan_file
+	c.Is("compatible features", atCompat, 4, 0, 0x1|hasJournal|0x8|0x10|0x20|sparseSuper2|0x400|0x800|orphanFile)
+	// filetype, meta_bg, extents, 64bit, mmp, flex_bg, ea_inode, metadata_csum_seed,
+	// large_dir, inline_data, encrypt, casefold
+	c.Is("incompatible features", atIncompat, 4, 0,
+		0x2|0x10|extents|is64Bit|0x100|0x200|0x400|csumSeed|0x4000|0x8000|0x10000|0x20000)
+	// sparse_super, large_file, huge_file, dir_nlink, extra_isize, quota, bigalloc,
+	// metadata_csum, project, verity
+	c.Is("read-only compatible features", atROCompat, 4, 0,
+		sparseSuper|0x2|0x8|0x20|0x40|0x100|bigalloc|metadataCsum|0x2000|0x8000)
+	ondisk.Want(ondisk.IsZero(super[atSalt:][:16]), "a salt for passwords")
 	sums := has(super, atROCompat, metadataCsum)
 	if sums {
 		c.Is("type of checksums", 0x175, 1, 1, 0)
 	}
 	ondisk.Want(sums == has(super, atIncompat, csumSeed), "metadata_csum without metadata_csum_seed")
-	// Besides the reserved inodes there are lost+found and the orphan file.
+	// Besides the reserved inodes there are lost+found, the orphan file, and the one for
+	// quotas of projects; those for users and groups are reserved.
 	fresh := c.Order.Uint32(super[atFirstInode:])
 	if has(super, atCompat, orphanFile) {
+		fresh++
+	}
+	if c.Order.Uint32(super[atProjectQuota:]) != 0 {
 		fresh++
 	}
 	used := c.Order.Uint32(super[atInodes:]) - c.Order.Uint32(super[atFreeInodes:])

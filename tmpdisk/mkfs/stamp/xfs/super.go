@@ -22,6 +22,7 @@ const (
 	atAGBlocks   = 84
 	atAGCount    = 88
 	atLogBlocks  = 96
+	atVersion    = 100 // two bytes
 	atSectorSize = 102
 	atBlockShift = 120
 	atAGShift    = 124
@@ -32,6 +33,10 @@ const (
 	atMetaUUID   = 248
 	superLength  = 264 // and more in later versions
 )
+
+// sums are a feature: checksums, and a UUID in the header of each block. Without it the
+// UUID is in the superblocks and in the log only.
+const sums = 0x100
 
 // metaUUIDBit is the feature that the UUID of the metadata is another.
 const metaUUIDBit = 0x04
@@ -47,36 +52,46 @@ func Find(image ondisk.Image) []ondisk.Region {
 	first := image.Bytes(0, superLength)
 	checkFeatures(first)
 	g := readGeometry(first, image.Size)
-	fields := superFields(first)
+	fields := []ondisk.Field{{Offsets: []int{atUUID}, Of: ondisk.UUID}}
+	var sum func([]byte)
+	if hasSums(first) {
+		fields, sum = append(fields, metaUUIDFields(first)...), setSum
+	}
 	var regions []ondisk.Region
 	for group := range int64(g.groups) {
 		off := group * g.groupSize
 		super := image.Bytes(off, g.sectorSize)
 		checkSuper(super, first)
-		regions = append(regions, ondisk.Region{Offsets: []int64{off}, Data: super, Fields: fields, Sum: setSum})
+		regions = append(regions, ondisk.Region{Offsets: []int64{off}, Data: super, Fields: fields, Sum: sum})
 	}
 	return append(regions, findLog(g, image, first[atUUID:][:16]))
 }
 
-func superFields(super []byte) []ondisk.Field {
+func hasSums(super []byte) bool { return binary.BigEndian.Uint32(super[atFeatures2:])&sums != 0 }
+
+// metaUUIDFields keep the metadata's UUID.
+func metaUUIDFields(super []byte) []ondisk.Field {
 	features := binary.BigEndian.Uint32(super[atIncompat:])
 	metaUUID := super[atMetaUUID:][:16]
 	if features&metaUUIDBit == 0 {
 		metaUUID = super[atUUID:][:16]
 	}
 	return []ondisk.Field{
-		{Offsets: []int{atUUID}, Of: ondisk.UUID},
 		{Offsets: []int{atIncompat}, Of: ondisk.Always(binary.BigEndian.AppendUint32(nil, features|metaUUIDBit))},
 		{Offsets: []int{atMetaUUID}, Of: ondisk.Always(metaUUID)},
 	}
 }
 
 // checkSuper compares what all groups' superblocks have in common, which is all
-// but the counters and what else only the first one keeps up to date.
+// but the counters and what else only the first one keeps up to date: that there are
+// attributes too, if mkfs has given the root directory one.
 func checkSuper(super, first []byte) {
-	for _, part := range [][2]int{{0, atRoot}, {atRootEnd, atBusy}, {atFeatures2, atSum}, {atMetaUUID, superLength}} {
-		ondisk.Want(bytes.Equal(super[part[0]:part[1]], first[part[0]:part[1]]), "superblocks differ")
+	const low, attributes = atVersion + 1, 0x10
+	same := super[low]|attributes == first[low]|attributes
+	for _, part := range [][2]int{{0, atRoot}, {atRootEnd, low}, {low + 1, atBusy}, {atFeatures2, atSum}, {atMetaUUID, superLength}} {
+		same = same && bytes.Equal(super[part[0]:part[1]], first[part[0]:part[1]])
 	}
+	ondisk.Want(same, "superblocks differ")
 }
 
 func setSum(sector []byte) {
@@ -123,10 +138,17 @@ func checkFeatures(super []byte) {
 	c := ondisk.Check{Data: super, Order: binary.BigEndian}
 	c.Is("magic number", 0, 4, 0x58465342, 0) // XFSB
 	// Link counts, attributes, alignment, stripes, log version 2, sector size,
-	// unwritten extents, directories version 2, more bits.
-	c.Is("version", 100, 2, 5, 0xbdb0)
-	// Checksums; lazy counters, attributes version 2, 32-bit project ids.
-	c.Is("features2", atFeatures2, 4, 0x100, 0x8a)
+	// unwritten extents, directories version 2, names without case, more bits.
+	const also = 0xfdb0
+	// Lazy counters, attributes version 2, 32-bit project ids.
+	const also2 = 0x8a
+	if hasSums(super) {
+		c.Is("version", atVersion, 2, 5, also)
+		c.Is("features2", atFeatures2, 4, sums, also2)
+	} else {
+		c.Is("version", atVersion, 2, 4, also)
+		c.Is("features2", atFeatures2, 4, 0, also2|0x200) // file types
+	}
 	c.Is("compat", 208, 4, 0, 0)
 	// Free inodes, reverse mapping, reflinks, inode counts.
 	c.Is("ro compat", 212, 4, 0, 0x0f)
