@@ -27,19 +27,6 @@ logged 'a fresh disk (session-lost=fresh)'
 stop_server "$server"
 forget_sessions
 
-# What is lost is forgotten in time.
-private=$TMPDIR/nbdkit-tmpdisk-sessions-$(id -u)
-serve -v "$plugin" size=10M type=swap session-grace=1s
-writes swap/once x
-logged 'dropped: it waited longer than session-grace'
-refuses swap/once
-stop_server "$server"
-touch -d '25 hours ago' "$private"/*
-serve -v "$plugin" size=10M type=swap session-grace=1s
-wait_for 20 fresh swap/once 2>forget.log || fail "not forgotten: $(tail -n 1 forget.log)"
-stop_server "$server"
-forget_sessions
-
 # The oldest goes first, and one that is connected does not count.
 serve -v "$plugin" size=10M type=swap session-grace=1h session-max=2
 export log

@@ -314,7 +314,7 @@ func TestRecordsSayTheGrace(t *testing.T) {
 		for _, file := range files {
 			text, err := os.ReadFile(file)
 			testkit.Must(t, errors.Join(err, os.Remove(file)))
-			if strings.Count(string(text), `"grace":`+want+`,`) != 2 {
+			if strings.Count(string(text), `"grace":`+want+`,"config":"`) != 2 {
 				t.Errorf("got %s, want twice the grace %s", text, want)
 			}
 		}

@@ -11,11 +11,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nbdkit-tmpdisk-plugin/tmpdisk/config"
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/files"
 	"nbdkit-tmpdisk-plugin/tmpdisk/session/keep"
 	"nbdkit-tmpdisk-plugin/tmpdisk/status"
+	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
 // newSessions returns nil if there can be none.
@@ -27,7 +29,7 @@ func (s *Server) newSessions() *session.Sessions {
 	return session.New(session.Options{
 		Options: files.Options{
 			Path: s.sessionDir, AtStart: c.Grace != 0 || c.Dir != "", Sync: c.Sync,
-			Grace: s.graceOf, Debug: s.host.Debug, LogError: s.sessionError,
+			Grace: s.graceOf, Config: disksOf(s.cfg), Debug: s.host.Debug, LogError: s.sessionError,
 		},
 		Max:    c.Max,
 		Waits:  func(k keep.Key) { s.register.Waits(k) },
@@ -40,6 +42,12 @@ func (s *Server) newSessions() *session.Sessions {
 			s.register.Found(w.Key, w.Export, s.lookup(w.Export) != nil, w.Size, w.Since)
 		},
 	})
+}
+
+// disksOf tells servers that make different disks apart, which may have one session-dir
+// because nobody has given them others.
+func disksOf(c *config.Config) string {
+	return sys.NewFieldHash(c.ExportDir, fmt.Sprint(c.Size), c.Type, c.Command, c.Base).String()[:16]
 }
 
 // sessionError logs a line. Clients can cause any number of those about one session, by

@@ -53,7 +53,7 @@
 // that come later join under the same one. When the last client has left, the disk waits
 // for the grace of that policy. Disks that Start finds, and those that another server's
 // client left, wait for Options.Grace of their export, or for that of the server which
-// wrote the record if that is longer. Whatever their grace, the disk that has waited for the longest time is
+// wrote the record, if that is longer and its Options.Config is another. Whatever their grace, the disk that has waited for the longest time is
 // the first to make room.
 //
 // # Fencing

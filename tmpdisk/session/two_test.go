@@ -136,6 +136,7 @@ func TestGraceOfAnotherConfiguration(t *testing.T) {
 				o, now := options(t)
 				o.Sync = true
 				theirs := o
+				theirs.Config = "other"
 				o.Grace = func(string) time.Duration { return week }
 				theirs.Grace = func(string) time.Duration { return other }
 				a := started(t, o)

@@ -35,9 +35,11 @@ type Options struct {
 	AtStart bool
 	Sync    bool // flush and FUA are real
 	// Grace is how long a disk of export waits that another server had last: longer, if
-	// that one's is longer. It is called from any number of goroutines, and for exports
-	// that are there no longer as well, and for Unknown: 0 is no grace.
+	// that one's Config is another, and its grace longer. It is called from any number of
+	// goroutines, and for exports that are there no longer as well, and for Unknown: 0 is
+	// no grace.
 	Grace    func(export string) time.Duration
+	Config   string       // is the same for servers that have the same exports
 	Debug    func(string) // a line for nbdkit -v
 	LogError func(string) // a line for the log
 
@@ -81,7 +83,7 @@ var bootFile = "/proc/sys/kernel/random/boot_id"
 func New(o Options) *Dir {
 	o.Clock = sys.ClockOr(o.Clock)
 	return &Dir{
-		opts: o, server: record.Server{Name: sys.RandomName(), Sync: o.Sync, Clock: o.Clock, Grace: o.Grace},
+		opts: o, server: record.Server{Name: sys.RandomName(), Sync: o.Sync, Clock: o.Clock, Grace: o.Grace, Config: o.Config},
 		naming: names.NewLock(),
 	}
 }

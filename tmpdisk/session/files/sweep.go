@@ -136,5 +136,5 @@ func (d *Dir) graceOf(r *record.Record) time.Duration {
 	if r.Key == "" {
 		return d.opts.Grace(Unknown)
 	}
-	return max(r.Grace, d.opts.Grace(r.Export))
+	return d.server.Waits(r, d.opts.Grace(r.Export))
 }

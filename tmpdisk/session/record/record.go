@@ -31,9 +31,10 @@ type Record struct {
 	Uptime time.Duration `json:"uptime,omitempty"`
 	Boot   string        `json:"boot"` // the kernel that has what was written and not synced
 	Host   string        `json:"host"` // for whoever reads it
-	// Grace is how long the disk waits at least, as the server has it that wrote this: another
-	// one may have other exports.
-	Grace time.Duration `json:"grace,omitempty"`
+	// Grace is how long the disk waits, as the server has it that wrote this, whose Config
+	// tells whether the one that reads it has other exports.
+	Grace  time.Duration `json:"grace,omitempty"`
+	Config string        `json:"config,omitempty"`
 	// Server is a random name of the server that wrote this: two may have raised
 	// the same generation, if the first lost its lock before.
 	Server string `json:"server,omitempty"`

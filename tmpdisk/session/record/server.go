@@ -13,6 +13,7 @@ import (
 // A Server is what one writes of itself, and how it reads the times of others.
 type Server struct {
 	Name, Host, Boot string
+	Config           string // see files.Options
 	Sync             bool
 	Clock            sys.Clock
 	Grace            func(export string) time.Duration // or nil
@@ -23,7 +24,7 @@ func (s *Server) Stamp(r *Record) {
 	r.Used, r.Uptime = s.Clock.Now().UTC(), s.Clock.SinceBoot()
 	r.Boot, r.Host, r.Server, r.Sync, r.Torn = s.Boot, s.Host, s.Name, s.Sync, false
 	if r.Lost == "" && s.Grace != nil {
-		r.Grace = s.Grace(r.Export)
+		r.Grace, r.Config = s.Grace(r.Export), s.Config
 	}
 }
 
@@ -56,6 +57,15 @@ func (s *Server) Left(r *Record) time.Time {
 		age = max(now.Sub(r.Used), 0)
 	}
 	return now.Add(-age)
+}
+
+// Waits is how long the disk of r waits, if it is grace for what this server has left: as
+// long as with the server that wrote r, if that one's exports are others.
+func (s *Server) Waits(r *Record, grace time.Duration) time.Duration {
+	if r.Config != s.Config {
+		grace = max(grace, r.Grace)
+	}
+	return grace
 }
 
 // Waiting describes the disk of r, which nobody has.
