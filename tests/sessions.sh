@@ -71,7 +71,7 @@ kill_server() {
 # replace_server: as systemd does, TERM, and KILL for one that clients keep.
 replace_server() {
     : >"stopped.$server"
-    kill -TERM "$server"
+    kill -TERM "$server" 2>/dev/null || :
     within "${1:-1}" gone "$server" || kill -KILL "$server"
     { wait "$server" || :; } 2>/dev/null
 }

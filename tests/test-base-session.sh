@@ -119,10 +119,8 @@ for sync in no yes; do
             client 1 2>/dev/null
             if gone "$server"; then
                 killed=$((killed + 1))
-                kill_server
-            else
-                stop_server "$server"
             fi
+            replace_server 15 # which strace may kill only now
             wait "$tracer" || :
             serve "${args[@]}" session-sync=$sync
             right "killed at $call $n, session-sync=$sync"

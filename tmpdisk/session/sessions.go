@@ -29,20 +29,21 @@ type Sessions struct {
 	opts  Options
 	dir   *files.Dir
 	drops sync.WaitGroup // that go on
+	tells keep.Teller
 
 	writeback *writeback.Queue
 	hall      visit.Hall // of clients for whom sessions are begun
 
 	looking sync.Mutex // see keep.Lease.Watch
 
-	mu                                          sync.Mutex
-	stopped                                     bool
-	ticking                                     bool                  // a tick goes on: one at a time, however many disks are due
-	live                                        map[keep.Key]*session // in somebody's hands: clients', or a drop's
-	waiting                                     *order.Waiters        // in nobody's
-	lost                                        *order.Queue          // since when
-	told                                        map[keep.Key]bool     // see waiting.go
-	stop, stopTouching, stopAsking, stopFinding func()                // the timers'
+	mu      sync.Mutex
+	stopped bool
+	ticking bool                  // a tick goes on: one at a time, however many disks are due
+	live    map[keep.Key]*session // in somebody's hands: clients', or a drop's
+	waiting *order.Waiters        // in nobody's
+	lost    *order.Queue          // since when
+	stop    func()                // the timer's
+	repeats []func()              // those of every's timers
 }
 
 // New returns sessions. It touches nothing yet.
@@ -54,7 +55,7 @@ func New(opts Options) *Sessions {
 	return &Sessions{
 		opts: opts, dir: files.New(opts.Options), live: map[keep.Key]*session{}, waiting: order.NewWaiters(), lost: order.New(),
 		writeback: writeback.New(opts.ask, opts.Debug), hall: visit.Hall{Patience: leavePatience},
-		told: map[keep.Key]bool{}, stop: func() {}, stopTouching: func() {}, stopAsking: func() {}, stopFinding: func() {},
+		tells: keep.Teller{OnWaits: opts.Waits, OnGone: opts.Gone, OnFound: opts.Found}, stop: func() {},
 	}
 }
 
@@ -68,28 +69,40 @@ func (s *Sessions) Start() error {
 	if s.stopped { // the directory has hung
 		return err
 	}
-	s.keepTouching()
-	s.keepAsking()
+	s.every(func() time.Duration { return touchEvery }, s.touch)
+	if !s.opts.Sync {
+		s.every(func() time.Duration { return askEvery }, s.askConnected)
+	}
 	pause := lookPause
-	s.keepFinding(&pause)
+	s.every(pause.Next, s.findMore)
 	return err
+}
+
+// every calls f after each pause, until the sessions stop. With mu, at the start.
+func (s *Sessions) every(pause func() time.Duration, f func()) {
+	i := len(s.repeats)
+	s.repeats = append(s.repeats, func() {})
+	var again func()
+	again = func() { // with mu
+		s.repeats[i] = s.opts.Clock.AfterFunc(pause(), func() {
+			f()
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if !s.stopped {
+				again()
+			}
+		})
+	}
+	again()
 }
 
 // lookPause is between two looks at the directory.
 var lookPause = sys.Backoff{First: 10 * time.Second, Last: 10 * time.Minute}
 
-// keepFinding is with mu.
-func (s *Sessions) keepFinding(pause *sys.Backoff) {
-	s.stopFinding = s.opts.Clock.AfterFunc(pause.Next(), func() {
-		if err := s.find(); err != nil {
-			s.opts.Debug(fmt.Sprintf("session-dir: %v (ignored)", err))
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if !s.stopped {
-			s.keepFinding(pause)
-		}
-	})
+func (s *Sessions) findMore() {
+	if err := s.find(); err != nil {
+		s.opts.Debug(fmt.Sprintf("session-dir: %v (ignored)", err))
+	}
 }
 
 // find begins to count what is in the directory, but for what is known by now.
@@ -107,7 +120,7 @@ func (s *Sessions) find() error {
 		mine := s.takeIdle(f.Key)
 		s.mu.Unlock()
 		if f.Here {
-			s.tellFound(f.Waiting)
+			s.tells.Found(f.Waiting)
 		}
 		s.mu.Lock()
 		s.waiting.Push(order.Waiter{Key: f.Key, Since: f.Since, Version: f.Version, Grace: f.Grace, Until: s.opts.Clock.Now().Add(f.Grace), Elsewhere: !f.Here, New: f.New})
@@ -225,7 +238,7 @@ func (s *Sessions) begin(ctx context.Context, mine *session, export string, fres
 			}
 			s.release(mine)
 		} else {
-			delete(s.told, mine.key)
+			s.tells.Taken(mine.key)
 			s.lost.Remove(mine.key)
 		}
 		s.schedule()
@@ -251,12 +264,22 @@ func (s *Sessions) unclaim(mine *session, claim *files.Claim) {
 	if !claim.Used {
 		end = claim.Discard
 	} else if !mine.waited {
-		now, grace := s.opts.Clock.Now(), mine.policy.Grace
-		mine.waited, mine.waiter = true, order.Waiter{Key: mine.key, Since: now, Grace: grace, Until: now.Add(grace)}
+		s.beginGrace(mine)
 	}
-	if err := end(); err != nil {
+	err := end()
+	if errors.Is(err, keep.ErrUnwritten) {
+		mine.waited = false
+		err = errors.Join(err, s.abandon(mine.key, claim))
+	}
+	if err != nil {
 		s.debugf(mine.key, "its client has left meanwhile: %v (ignored)", err)
 	}
+}
+
+// beginGrace has the grace of a disk that is to wait begin now.
+func (s *Sessions) beginGrace(mine *session) {
+	now, grace := s.opts.Clock.Now(), mine.policy.Grace
+	mine.waited, mine.waiter = true, order.Waiter{Key: mine.key, Since: now, Grace: grace, Until: now.Add(grace)}
 }
 
 // look looks after the lock of a disk, see keep.Lease.Watch.
@@ -284,7 +307,7 @@ func (s *Sessions) obtain(ctx context.Context, mine *session, export string, fre
 			return nil, err
 		}
 	case errors.Is(err, keep.ErrElsewhere):
-		s.tellGone(key)
+		s.tells.Gone(key)
 		return nil, err
 	case errors.Is(err, keep.ErrUnknown):
 	default:
@@ -312,8 +335,7 @@ func (s *Sessions) lose(ctx context.Context, mine *session, gone *keep.LostError
 		mine.waited = false
 		s.isLost(mine.key)
 	case !mine.waited: // its grace begins now
-		now := s.opts.Clock.Now()
-		mine.waited, mine.waiter = true, order.Waiter{Key: mine.key, Since: now, Grace: mine.policy.Grace, Until: now.Add(mine.policy.Grace)}
+		s.beginGrace(mine)
 	}
 	if !mine.policy.Fresh {
 		return gone
@@ -326,7 +348,7 @@ func (s *Sessions) lose(ctx context.Context, mine *session, gone *keep.LostError
 	s.mu.Lock()
 	s.lost.Remove(mine.key)
 	s.mu.Unlock()
-	s.tellGone(mine.key)
+	s.tells.Gone(mine.key)
 	return nil
 }
 
@@ -345,8 +367,7 @@ func (s *Sessions) Close(c *Conn) {
 	case mine.overtaken.Load():
 		err = claim.Abandon("")
 	case mine.broken.Load():
-		err = claim.Abandon(keep.Failed)
-		s.isLost(mine.key)
+		err = s.abandon(mine.key, claim)
 	case !mine.used():
 		err = claim.Discard()
 	default:
@@ -367,6 +388,13 @@ func (s *Sessions) Close(c *Conn) {
 	s.dropBeyond(s.opts.Max)
 }
 
+// abandon has the disk that the filesystem failed be lost.
+func (s *Sessions) abandon(key keep.Key, claim *files.Claim) error {
+	err := claim.Abandon(keep.Failed)
+	s.isLost(key)
+	return err
+}
+
 // letWait gives the disk back, or removes it if the filesystem failed it.
 func (s *Sessions) letWait(mine *session) (waits bool, err error) {
 	fd := mine.duplicate()
@@ -376,10 +404,9 @@ func (s *Sessions) letWait(mine *session) (waits bool, err error) {
 			s.opts.LogError(fmt.Sprintf("session %s: %v", mine.key.Short(), err))
 			s.opts.tellFailed(mine.key)
 		}
-		err = mine.claim.Abandon(keep.Failed)
-		s.isLost(mine.key)
+		err = s.abandon(mine.key, mine.claim)
 	} else if !errors.Is(err, keep.ErrOvertaken) {
-		s.tellWaits(mine.key)
+		s.tells.Waits(mine.key)
 	}
 	switch {
 	case fd < 0:
@@ -405,9 +432,10 @@ func (s *Sessions) Stop() {
 	}
 	s.stopped = true
 	s.stop()
-	s.stopTouching()
-	s.stopAsking()
-	s.stopFinding()
+	for _, stop := range s.repeats {
+		stop()
+	}
+	s.tells.Stop()
 	s.mu.Unlock()
 	sys.Each(live, 16, s.syncConnected)
 	s.writeback.Stop()

@@ -84,9 +84,10 @@ func dies(s *Sessions) {
 	defer s.mu.Unlock()
 	s.stopped = true
 	s.stop()
-	s.stopTouching()
-	s.stopAsking()
-	s.stopFinding()
+	for _, stop := range s.repeats {
+		stop()
+	}
+	s.tells.Stop()
 	for _, mine := range s.live {
 		mine.claim.Disk.Close()
 	}

@@ -63,40 +63,24 @@ func (s *Sessions) tick() {
 // removed.
 const touchEvery = 24 * time.Hour
 
-// keepTouching keeps the files of disks from looking old. With mu.
-func (s *Sessions) keepTouching() {
-	s.stopTouching = s.opts.Clock.AfterFunc(touchEvery, func() {
-		s.mu.Lock()
-		var keys []keep.Key
-		for key := range s.waiting.All {
-			keys = append(keys, key)
+// touch keeps the files of disks from looking old.
+func (s *Sessions) touch() {
+	s.mu.Lock()
+	keys := slices.AppendSeq(slices.Collect(maps.Keys(s.waiting.All)), maps.Keys(s.live))
+	s.mu.Unlock()
+	for _, key := range keys {
+		if err := s.dir.Touch(key); err != nil {
+			s.debugf(key, "%v (ignored)", err)
 		}
-		for key := range s.live {
-			keys = append(keys, key)
-		}
-		s.mu.Unlock()
-		for _, key := range keys {
-			if err := s.dir.Touch(key); err != nil {
-				s.debugf(key, "%v (ignored)", err)
-			}
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if !s.stopped {
-			s.keepTouching()
-		}
-	})
+	}
 }
 
 // DropOldest drops the disk that has waited for the longest time, to make room. It
 // returns what that frees, in bytes, now or soon; ok is false if none can be dropped, or
 // all that wait have less than so many bytes.
 func (s *Sessions) DropOldest(missing uint64) (freed uint64, ok bool) {
-	s.mu.Lock()
-	keys := slices.Collect(maps.Keys(s.told))
-	s.mu.Unlock()
 	all := uint64(0)
-	for _, key := range keys {
+	for _, key := range s.tells.All() {
 		if all < missing {
 			space, _ := s.dir.Space(key)
 			all += space
@@ -179,10 +163,10 @@ func (s *Sessions) notYet(w order.Waiter, why error) {
 	case errors.As(why, &early) && early.Waits != nil:
 		w.Since, w.Version, w.Grace, w.New = early.Waits.Since, early.Waits.Version, early.Grace, false
 		w.Until = w.Since.Add(w.Grace)
-		s.tellFound(*early.Waits)
+		s.tells.Found(*early.Waits)
 	case early != nil:
 		w.Until, w.Elsewhere = now.Add(early.Grace), true
-		s.tellGone(w.Key)
+		s.tells.Gone(w.Key)
 	default:
 		w.Until = now.Add(min(w.Grace, mostPause))
 		if !w.Failed {
@@ -209,7 +193,7 @@ func (s *Sessions) isLost(key keep.Key) {
 	s.schedule()
 	s.mu.Unlock()
 	s.writeback.Forget(key)
-	s.tellGone(key)
+	s.tells.Gone(key)
 	s.forgetBeyond()
 }
 
@@ -266,50 +250,10 @@ func (s *Sessions) giveBack(mine *session) {
 	s.drops.Done()
 }
 
-// Whoever has a key in hand tells the caller of it, so one call ends before the next
-// begins, and before any Open of that key returns. told has the keys that the caller
-// takes for waiting: Gone is called for these only.
-
-func (s *Sessions) tellWaits(key keep.Key) {
-	if s.tell(key, true) && s.opts.Waits != nil {
-		s.opts.Waits(key)
-	}
-}
-
-func (s *Sessions) tellFound(w keep.Waiting) {
-	if s.tell(w.Key, true) && s.opts.Found != nil {
-		s.opts.Found(w)
-	}
-}
-
-func (s *Sessions) tellGone(key keep.Key) {
-	if s.tell(key, false) && s.opts.Gone != nil {
-		s.opts.Gone(key)
-	}
-}
-
-// tell reports whether it is news that key waits, or no longer does.
-func (s *Sessions) tell(key keep.Key, waits bool) (news bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopped || s.told[key] == waits {
-		return false
-	}
-	if waits {
-		s.told[key] = true
-	} else {
-		delete(s.told, key)
-	}
-	return true
-}
-
 // Space returns how many bytes of the server's filesystem the waiting disk of key
 // takes. ok is false if none waits here. It waits for no other method.
 func (s *Sessions) Space(key keep.Key) (allocated uint64, ok bool) {
-	s.mu.Lock()
-	told := s.told[key]
-	s.mu.Unlock()
-	if !told {
+	if !s.tells.Has(key) {
 		return 0, false
 	}
 	return s.dir.Space(key)

@@ -20,24 +20,18 @@ import (
 // written, who are connected. With Options.Sync their flushes ask.
 const askEvery = 5 * time.Minute
 
-// keepAsking asks about one disk after the other. With mu.
-func (s *Sessions) keepAsking() {
-	if s.opts.Sync {
+// askConnected asks about one disk after the other.
+func (s *Sessions) askConnected() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
 		return
 	}
-	s.stopAsking = s.opts.Clock.AfterFunc(askEvery, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.stopped {
-			return
-		}
-		var jobs []writeback.Job
-		for _, mine := range s.live {
-			jobs = append(jobs, writeback.Job{Key: mine.key, Seen: mine.seen, Open: mine.reopen, Failed: s.failedIn(mine.key)})
-		}
-		s.writeback.Round(jobs)
-		s.keepAsking()
-	})
+	var jobs []writeback.Job
+	for _, mine := range s.live {
+		jobs = append(jobs, writeback.Job{Key: mine.key, Seen: mine.seen, Open: mine.reopen, Failed: s.failedIn(mine.key)})
+	}
+	s.writeback.Round(jobs)
 }
 
 // askLater asks about a disk that waits now. fd is one of its descriptors.
