@@ -43,9 +43,3 @@ const (
 	// maxLost is how many lost sessions are known at most.
 	maxLost = 100_000
 )
-
-func (o *Options) tellFailed(key keep.Key) {
-	if o.Failed != nil {
-		o.Failed(key)
-	}
-}

@@ -147,6 +147,9 @@ func (s *session) fail(why error) {
 		return
 	}
 	s.logError(fmt.Sprintf("session %s: its connections are cut off: %v", s.key.Short(), why))
+	if !s.overtaken.Load() {
+		s.claim.Fail() // nbdkit may end without a Close, which loses the disk
+	}
 	go func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -52,6 +52,9 @@ func New(opts Options) *Sessions {
 	if opts.maxLost == 0 {
 		opts.maxLost = maxLost
 	}
+	if opts.Failed == nil {
+		opts.Failed = func(keep.Key) {}
+	}
 	return &Sessions{
 		opts: opts, dir: files.New(opts.Options), live: map[keep.Key]*session{}, waiting: order.NewWaiters(), lost: order.New(),
 		writeback: writeback.New(opts.ask, opts.Debug), hall: visit.Hall{Patience: leavePatience},
@@ -211,7 +214,7 @@ func (s *Sessions) take(key keep.Key, policy Policy) *session {
 	}
 	mine.waiter, mine.waited = s.waiting.Take(key)
 	mine.known = mine.waited && !mine.waiter.New || s.lost.Has(key)
-	mine.tellFailed, mine.seen = s.opts.tellFailed, mine.waiter.Seen
+	mine.tellFailed, mine.seen = s.opts.Failed, mine.waiter.Seen
 	if mine.seen == nil {
 		mine.seen = new(writeback.Seen)
 	}
@@ -402,7 +405,7 @@ func (s *Sessions) letWait(mine *session) (waits bool, err error) {
 	if waits = !errors.Is(err, keep.ErrUnwritten); !waits {
 		if !mine.failed.Load() {
 			s.opts.LogError(fmt.Sprintf("session %s: %v", mine.key.Short(), err))
-			s.opts.tellFailed(mine.key)
+			s.opts.Failed(mine.key)
 		}
 		err = s.abandon(mine.key, mine.claim)
 	} else if !errors.Is(err, keep.ErrOvertaken) {

@@ -97,3 +97,24 @@ func TestStopWhileClientsLeave(t *testing.T) {
 		wantClosed(t, s)
 	}
 }
+
+// A disk whose flush failed is not given back, however its server ends.
+func TestFlushThatFailsIsNoted(t *testing.T) {
+	for name, end := range map[string]func(*Sessions){"stopped": (*Sessions).Stop, "killed": func(*Sessions) {}} {
+		t.Run(name, func(t *testing.T) {
+			o, _ := options(t)
+			o.Sync = true
+			s := started(t, o)
+			d := watch(t, s)
+			c := openAs(t, s, keyA, "export", minute, fresh(d))
+			put(t, c, 1, 1, 0)
+			d.syncErr = unix.EIO
+			if err := c.Flush(); err == nil {
+				t.Error("the flush succeeds")
+			}
+			end(s)
+			dies(s)
+			wantLost(t, started(t, o), keep.Failed, keyA)
+		})
+	}
+}

@@ -127,7 +127,7 @@ func (s *Sessions) loseFailed(mine *session, fd int, why error) {
 	lost, err := s.dir.Fail(mine.key, fd)
 	if lost || err != nil {
 		s.opts.LogError(fmt.Sprintf("session %s: %v: %v", mine.key.Short(), keep.ErrUnwritten, errors.Join(why, err)))
-		s.opts.tellFailed(mine.key)
+		s.opts.Failed(mine.key)
 	}
 	if lost {
 		s.isLost(mine.key)

@@ -258,7 +258,8 @@ func (c *Claim) lose(why keep.Reason) error {
 	var err error
 	late := false // there is no room for the note before the disk has gone
 	switch {
-	case c.unread == nil && c.record.Lost == why: // it is there
+	case c.unread == nil && c.record.Lost == why: // the note is there
+		err = c.still()
 	case c.unread == nil:
 		if err = c.still(); err == nil {
 			err = record.Update(c.at, &note, c.unchanged)
