@@ -45,7 +45,6 @@ func TestConfigAccepts(t *testing.T) {
 		{"variables", []string{"size", "1M", "_x9", "1", "OS", "2", "command", ":"}},
 		{"a keyword as a variable", []string{"size", "1M", "if", "1", "command", ":"}},
 		{"a slip is a variable to a command", []string{"size", "1M", "tpye", "xfs", "command", ":"}},
-		{"a variable nobody reads", []string{"size", "1M", "colour", "red"}},
 		{"the last size counts", []string{"size", "0", "size", "1M"}},
 		{"the last type counts", []string{"size", "1M", "type", "../x", "type", "xfs"}},
 	}
@@ -94,6 +93,10 @@ func TestConfigRefuses(t *testing.T) {
 		{"key near ours", []string{"lab-el", "1"}, []string{"did you mean label=?"}},
 		{"slip without a command", []string{"size", "1M", "tpye", "xfs"}, []string{"parameter tpye: unknown", "did you mean type=?"}},
 		{"capitals without a command", []string{"size", "1M", "Label", "x"}, []string{"parameter Label: unknown", "did you mean label=?"}},
+		{"another program's name for ours", []string{"size", "1M", "fstype", "xfs"}, []string{"parameter fstype: unknown", "without command= nothing reads it", "did you mean type=?"}},
+		{"another program's name with a hyphen", []string{"size", "1M", "file-system", "xfs"}, []string{"parameter file-system: unknown", "did you mean type=?"}},
+		{"a variable that nobody reads", []string{"size", "1M", "timeout", "5"}, []string{"parameter timeout: unknown, and without command= nothing reads it"}},
+		{"a variable with a base", []string{"base", "/dev/null", "os", "debian"}, []string{"parameter os: unknown, and without command= nothing reads it"}},
 		{"a protection with an underscore", []string{"size", "1M", "command", ":", "min_free", "5%"}, []string{"parameter min_free: unknown", "did you mean min-free=?"}},
 		{"without anything between", []string{"size", "1M", "command", ":", "clientdisks", "1"}, []string{"did you mean client-disks=?"}},
 		{"one that has gone", []string{"size", "1M", "command", ":", "command_uids", "1-2"}, []string{"parameter command_uids: there is no such parameter any more", "command-user=LOW-HIGH"}},
@@ -162,11 +165,46 @@ func TestNearlyOursIsWarnedOf(t *testing.T) {
 	errors = nil
 	testkit.Must(t, c.CheckFiles())
 	want := []string{
-		"parameter tpye: is only a variable of the command; did you mean type=?",
 		"parameter lable: is only a variable of the command; did you mean label=?",
+		"parameter tpye: is only a variable of the command; did you mean type=?",
 	}
 	if !slices.Equal(errors, want) {
 		t.Errorf("got %q, want %q", errors, want)
+	}
+}
+
+// Variables of the command line are an error if neither it nor an export has a command.
+func TestVariablesOfExports(t *testing.T) {
+	cases := []struct{ name, file, want string }{
+		{"nobody has a command", "size=1M\n", "parameter os: unknown, and without command= nothing reads it"},
+		{"an export has one", "size=1M\ncommand=:\n", ""},
+		{"an export has a variable, and none", "size=1M\n\nfs=xfs\n", "/a.conf: line 3: parameter fs: unknown, and without command= nothing reads it; did you mean type=?"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			testkit.Must(t, os.WriteFile(dir+"/a.conf", []byte(c.file), 0o600))
+			err := setAll(t, []string{"os", "debian", "export-dir", dir})
+			if c.want == "" {
+				testkit.Must(t, err)
+			} else {
+				testkit.Contains(t, err, c.want)
+			}
+		})
+	}
+}
+
+// A command may well have a variable with a name that another program has for ours.
+func TestSynonymsAreNotWarnedOf(t *testing.T) {
+	var errors []string
+	c := New(loggingHost{testkit.Host{TB: t}, &errors})
+	for _, kv := range [][2]string{{"size", "1M"}, {"command", ":"}, {"fs", "xfs"}} {
+		testkit.Must(t, c.Set(kv[0], kv[1]))
+	}
+	testkit.Must(t, c.Complete())
+	testkit.Must(t, c.CheckFiles())
+	if len(errors) > 0 {
+		t.Errorf("got %q, want nothing", errors)
 	}
 }
 
@@ -175,7 +213,8 @@ func TestDidYouMean(t *testing.T) {
 		{"szie", "size"}, {"sizes", "size"}, {"Type", "type"}, {"lable", "label"},
 		{"comand", "command"}, {"commnad", "command"},
 		{"kind", ""}, {"time", ""},
-		{"os", ""}, {"os", ""}, {"", ""}, {strings.Repeat("size", 1000), ""},
+		{"FsType", "type"}, {"file_system", "type"}, {"fs", "type"},
+		{"os", ""}, {"", ""}, {strings.Repeat("size", 1000), ""},
 	}
 	for _, c := range cases {
 		want := ""

@@ -93,32 +93,37 @@ func (c *Config) lacks(p *parameter) bool {
 // TMPDIR. It logs what is not wrong but odd. It is for the time before the server forks.
 // Later a file may be half-written, or not belong to the server's user, which is no reason
 // to serve nobody.
-func (c *Config) CheckFiles() error {
+func (c *Config) CheckFiles() (err error) {
 	if err := privdir.CheckTrust(TMPDIR(c.host)); err != nil {
 		return fmt.Errorf("TMPDIR: %w", err)
-	}
-	for _, v := range c.Variables {
-		c.warn(v.Name)
 	}
 	if err := c.checkImage(); err != nil {
 		return err
 	}
-	if err := c.checkReports(); err != nil || c.ExportDir == "" {
+	if err := c.checkReports(); err != nil {
 		return err
 	}
-	err := export.Check(c.ExportDir, func(_ string, settings []export.Setting) error {
-		e, err := c.Export(settings)
-		if err != nil {
-			return err
-		}
-		for _, s := range settings {
-			e.warn(s.Key)
-		}
-		return e.checkImage()
-	})
-	if err != nil {
-		return &parameterError{"export-dir", err}
+	commands := c.Command != ""
+	if c.ExportDir != "" {
+		err = export.Check(c.ExportDir, func(_ string, settings []export.Setting) error {
+			e, err := c.Export(settings)
+			if err != nil {
+				return err
+			}
+			if e.Command != "" {
+				commands = true
+				e.warn()
+			}
+			return e.checkImage()
+		})
 	}
+	switch {
+	case err != nil:
+		return &parameterError{"export-dir", err}
+	case !commands:
+		return c.checkUnread()
+	}
+	c.warn()
 	return nil
 }
 

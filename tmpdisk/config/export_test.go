@@ -36,9 +36,9 @@ func settings(lines ...string) (s []export.Setting) {
 func TestExportReplacesTheCommandLine(t *testing.T) {
 	c := commandLine(t, "size", "1M", "type", "xfs", "label", "ours", "command", "true", "os", "debian",
 		"spare-disks", "2", "export-description", "ours", "session-grace", "1h", "make-jobs", "3")
-	e, err := c.Export(settings("type=swap", "label=theirs", "command=", "os=fedora", "more=1", "spare-disks=0", "session-grace=0"))
+	e, err := c.Export(settings("type=swap", "label=theirs", "command=false", "os=fedora", "more=1", "spare-disks=0", "session-grace=0"))
 	testkit.Must(t, err)
-	if e.Size != 1<<20 || e.Type != "swap" || e.Label != "theirs" || e.Command != "" || e.SpareDisks != 0 ||
+	if e.Size != 1<<20 || e.Type != "swap" || e.Label != "theirs" || e.Command != "false" || e.SpareDisks != 0 ||
 		e.Session.Grace != 0 || e.MakeJobs != 3 || e.Description != "" || e.ExportDir != "" || !e.HasDisk() {
 		t.Errorf("got %+v", e)
 	}
@@ -69,6 +69,7 @@ func TestExportAccepts(t *testing.T) {
 		{"sessions of its own", []string{"session-max", "5"}, []string{"size=1M", "session-grace=1h", "session-lost=fresh"}},
 		{"no sessions", []string{"session-grace", "1h", "session-lost", "fresh"}, []string{"size=1M", "session-grace=0"}},
 		{"what goes with a command elsewhere", []string{"command-link", "share"}, []string{"size=1M"}},
+		{"a variable of the command line's", []string{"os", "debian"}, []string{"size=1M"}},
 		{"the last line counts", nil, []string{"size=0", "size=1M"}},
 	}
 	for _, c := range cases {
