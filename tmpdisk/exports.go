@@ -66,6 +66,12 @@ func newExports(s *Server) *export.Dir[*liveExport] {
 				s.host.Error("export " + name + ": " + w)
 			}
 			x := s.newExport(name, cfg)
+			if s.begun.Load() { // else it was tried before the start
+				if err := x.disks.Try(); err != nil {
+					x.retire()
+					return nil, err
+				}
+			}
 			x.disks.Start()
 			return x, nil
 		},

@@ -4,9 +4,11 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -87,6 +89,16 @@ func New(host Host) *Config {
 
 // Builtin reports whether a program of the built-in types makes the disk.
 func (c *Config) Builtin() bool { return c.Command == "" && c.Base == "" && mkfs.Builtin(c.Type) }
+
+// Jobs is how many commands may run at a time. More than there are users for them would
+// wait for these, out of turn.
+func (c *Config) Jobs() int {
+	n := cmp.Or(c.MakeJobs, runtime.NumCPU())
+	if c.CommandUsers != nil {
+		n = min(n, c.CommandUsers.Len())
+	}
+	return n
+}
 
 // Set stores one key=value (nbdkit's .config). A later value of the same key
 // replaces an earlier one. The error names the key and the remedy.

@@ -133,5 +133,6 @@ func TestOnlyCheckFilesReadsFiles(t *testing.T) {
 	if err := c.Complete(); err != nil {
 		t.Errorf("Complete: got %v, want no error", err)
 	}
-	testkit.Contains(t, c.CheckFiles(), "parameter export-dir: "+dir+"/a.conf: line 2: ")
+	_, err := c.CheckFiles()
+	testkit.Contains(t, err, "parameter export-dir: "+dir+"/a.conf: line 2: ")
 }

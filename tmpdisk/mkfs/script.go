@@ -16,10 +16,6 @@ const Path = "/usr/sbin:/sbin"
 // The shell becomes mkfs, for its parent death signal's sake.
 func Script(fsType string, size int64, labelled bool) string {
 	fs := filesystemOf(fsType)
-	missing := fs.program + ": program not found: no " + fsType + " disks without it"
-	if fs.debian != "" {
-		missing += " (Debian package " + fs.debian + ")"
-	}
 	run := "exec " + fs.program
 	if options := fs.options(size); options != "" {
 		run += " " + options
@@ -34,6 +30,16 @@ func Script(fsType string, size int64, labelled bool) string {
 		"LC_ALL=C.UTF-8\n" +
 		"export PATH LC_ALL\n" +
 		"command -v " + fs.program + " >/dev/null || {\n" +
-		"\techo " + shellquote.Quote(missing) + "\n\texit 127\n}\n" +
+		"\techo " + shellquote.Quote(Missing(fsType)) + "\n\texit 127\n}\n" +
 		run + "\n"
+}
+
+// Missing says that the program of fsType is not there.
+func Missing(fsType string) string {
+	fs := filesystemOf(fsType)
+	text := fs.program + ": program not found: no " + fsType + " disks without it"
+	if fs.debian != "" {
+		text += " (Debian package " + fs.debian + ")"
+	}
+	return text
 }

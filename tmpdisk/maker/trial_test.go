@@ -1,0 +1,219 @@
+// Copyright the nbdkit-tmpdisk-plugin authors.
+// SPDX-License-Identifier: BSD-3-Clause
+
+package maker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nbdkit-tmpdisk-plugin/tmpdisk/config"
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testconfig"
+	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
+)
+
+// A leaver takes what Try leaves.
+type leaver struct {
+	t   *testing.T
+	fds map[string]int
+}
+
+func (l *leaver) leave(key string, fd int) error {
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	testkit.Must(l.t, err)
+	if _, ok := l.fds[key]; ok {
+		l.t.Errorf("%s: left twice", key)
+	}
+	l.fds[key] = own
+	return nil
+}
+
+// tryDisks tries these, one after the other: key, value, key, value...
+func tryDisks(t *testing.T, commandLines ...[]string) (*leaver, error) {
+	t.Helper()
+	host := testkit.Host{TB: t}
+	var disks []config.Disk
+	for i, pairs := range commandLines {
+		d := config.Disk{Config: testconfig.Of(t, pairs...)}
+		if i > 0 {
+			d.File = fmt.Sprintf("/exports/%d.conf", i)
+		}
+		disks = append(disks, d)
+	}
+	dir := t.TempDir()
+	l := &leaver{t, map[string]int{}}
+	err := Try(Options{Dir: dir, Counts: &Counts{}, Debug: host.Debug, Error: host.Error}, disks, l.leave)
+	testkit.WantEmpty(t, dir)
+	t.Cleanup(func() {
+		for _, fd := range l.fds {
+			unix.Close(fd)
+		}
+	})
+	return l, err
+}
+
+// says is a program that says this, and fails.
+func says(text string) string { return "echo '" + text + "' >&2; exit 1" }
+
+func TestTryRefusesWhatCanNeverWork(t *testing.T) {
+	cases := []struct {
+		name, script string // of a program that stands in for mkswap
+		pairs        []string
+		wants        []string
+	}{
+		{"a disk that is too small", "", []string{"size", "4K", "type", "swap"}, []string{"no swap of 4096 bytes", "mkswap: exit code 1: ", "at least"}},
+		{"another message", says("no such\nluck\nUsage: mkswap\nand so on"), []string{"size", "1M", "type", "swap"},
+			[]string{"mkswap: exit code 1: no such; luck"}},
+		{"a program that is missing", "", []string{"size", "1M", "type", "nosuchfs"}, []string{"parameter type: mkfs.nosuchfs: program not found"}},
+		{"a file that is too large", "", []string{"size", fmt.Sprint(1<<63 - 4096)}, []string{"parameter size: ", "more than a file", "can have"}},
+		{"a command's file that is too large", "", []string{"size", fmt.Sprint(1<<63 - 4096), "command", ":"}, []string{"parameter size: ", "more than a file"}},
+		{"a filesystem that leaves room", `for disk; do :; done; truncate -s -64M "$disk"; /usr/sbin/mkswap "$disk"; truncate -s +64M "$disk"`,
+			[]string{"size", "256M", "type", "swap"}, []string{"parameter size: the swap filesystem has 201326592 bytes, and the disk 268435456"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if c.script != "" {
+				testkit.Program(t, "mkswap", c.script)
+			}
+			l, err := tryDisks(t, c.pairs)
+			testkit.Contains(t, err, c.wants...)
+			if strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "sage") {
+				t.Errorf("got %q, want one line without how it is used", err)
+			}
+			if len(l.fds) > 0 {
+				t.Errorf("got %v, want that nothing is left", l.fds)
+			}
+		})
+	}
+}
+
+func TestTryLetsPassWhatMayPass(t *testing.T) {
+	cases := []struct{ name, script string }{
+		{"no space", says("mkswap: write: No space left on device")},
+		{"no processes", says("sh: Cannot fork")},
+		{"no descriptors", says("mkswap: Too many open files")},
+		{"an error of the storage", says("mkswap: Input/output error")},
+		{"nothing said", "exit 1"},
+		{"a signal", "echo a >&2; kill -9 $$"},
+		{"a program's signal", "echo a >&2; exit 139"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			testkit.Program(t, "mkswap", c.script)
+			l, err := tryDisks(t, []string{"size", "1M", "type", "swap"})
+			if err != nil || len(l.fds) > 0 {
+				t.Errorf("got %v, and %v left, want neither", err, l.fds)
+			}
+		})
+	}
+}
+
+// Of disks with the same options the first is tried, the smallest, and the largest.
+func TestTryTriesFew(t *testing.T) {
+	runs := testkit.Program(t, "mkswap", `exec /usr/sbin/mkswap "$@"`)
+	lines := [][]string{{"size", "3M", "type", "swap"}, {"size", "1M", "command", ":"}}
+	for _, size := range []string{"2M", "3M", "4M", "5M", "5M"} {
+		lines = append(lines, []string{"size", size, "type", "swap"})
+	}
+	l, err := tryDisks(t, lines...)
+	testkit.Must(t, err)
+	// On a machine that is busy there is no time for the last one.
+	if got := testkit.Runs(t, runs); got < 1 || got > 3 || len(l.fds) != got {
+		t.Errorf("got %d runs, and %v left, want 3 at most", got, l.fds)
+	}
+	for _, size := range []string{"4M"} {
+		c := testconfig.Of(t, "size", size, "type", "swap")
+		if _, ok := l.fds[kindKey(c, c.Size)]; ok {
+			t.Errorf("size %s was tried", size)
+		}
+	}
+}
+
+// The error says whose it is. The server's own disk comes first, then the smallest.
+func TestTryNamesTheExport(t *testing.T) {
+	_, err := tryDisks(t, []string{"size", "1M", "type", "swap"}, []string{"size", "1M", "type", "swap", "label", "a"},
+		[]string{"size", "8K", "type", "swap"})
+	testkit.Contains(t, err, "parameter export-dir: /exports/2.conf: parameter type: no swap of 8192 bytes")
+}
+
+// What Try has left is the mold.
+func TestCasterTakesWhatWasTried(t *testing.T) {
+	runs := testkit.Program(t, "mkswap", `exec /usr/sbin/mkswap "$@"`)
+	l, err := tryDisks(t, []string{"size", "1M", "type", "swap"})
+	testkit.Must(t, err)
+	tried := &Tried{}
+	tried.Add(l.fds)
+	l.fds = nil
+	for i, want := range []int{1, 2} { // the second has to run it again
+		c := casterOf(t, "size", "1M", "type", "swap")
+		c.maker.opts.Tried = tried
+		c.Start()
+		testkit.Must(t, c.Wait(context.Background()))
+		d, err := c.Make(context.Background())
+		testkit.Must(t, err)
+		signature := make([]byte, 10)
+		if err := d.PRead(signature, 4096-10); err != nil || string(signature) != "SWAPSPACE2" {
+			t.Errorf("caster %d: got %q, %v, want a signature", i, signature, err)
+		}
+		closeDisk(t, d)
+		if got := testkit.Runs(t, runs); got != want {
+			t.Errorf("caster %d: got %d runs, want %d", i, got, want)
+		}
+	}
+	tried.Close()
+}
+
+// What nobody takes is closed, and so is what was not used.
+func TestTriedAreClosed(t *testing.T) {
+	open := func() *os.File {
+		f, err := os.CreateTemp(t.TempDir(), "")
+		testkit.Must(t, err)
+		return f
+	}
+	closed := func(f *os.File) bool {
+		var st unix.Stat_t
+		return errors.Is(unix.Fstat(int(f.Fd()), &st), unix.EBADF)
+	}
+	nobodys, unused := open(), open()
+	c := casterOf(t, "size", "1M", "type", "swap")
+	cfg := c.maker.opts.Config
+	c.maker.opts.Tried = &Tried{}
+	c.maker.opts.Tried.Add(map[string]int{"other": int(nobodys.Fd())})
+	c.given = int(unused.Fd())
+	if fd := c.maker.opts.Tried.take(c.maker); fd != -1 {
+		t.Errorf("got %d for %s, want none", fd, kindKey(cfg, cfg.Size))
+	}
+	c.Stop(errStopped)
+	c.maker.opts.Tried.Close()
+	if !closed(nobodys) || !closed(unused) {
+		t.Error("one is open still")
+	}
+}
+
+// The log does not repeat what Try's caller says.
+func TestCasterTry(t *testing.T) {
+	c := casterOf(t, "size", "8K", "type", "swap")
+	var lines []string
+	c.maker.opts.Error = func(line string) { lines = append(lines, line) }
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	testkit.Contains(t, c.Try(ctx), "parameter type: no swap of 8192 bytes")
+	c.Stop(errStopped)
+	if slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, "no disk can be made") }) {
+		t.Errorf("got %q, want nothing in the log", lines)
+	}
+	hangs := casterOf(t, "size", "1M", "type", "swap")
+	testkit.Program(t, "mkswap", "sleep 1000")
+	ctx, cancel = context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	testkit.Must(t, hangs.Try(ctx))
+	hangs.Stop(errStopped)
+}
