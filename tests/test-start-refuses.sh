@@ -10,7 +10,7 @@
 . "$(dirname "$0")/lib.sh"
 
 requires mkfs.ext4 mkfs.xfs mkfs.fat mkswap
-at_exit 'check_empty "$TMPDIR"'
+at_exit "check_empty '$TMPDIR'"
 rejected 'no xfs of 268435456 bytes can be made: mkfs.xfs: exit code 1: .*300MB' size=256M type=xfs
 ! grep -q -i usage err.log || fail "it says how mkfs.xfs is used"
 rejected 'no ext4 of 65536 bytes can be made: mkfs.ext4: .*too small' size=64K type=ext4

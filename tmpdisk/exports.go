@@ -106,6 +106,8 @@ func (s *Server) find(name string) (x *liveExport, export, token string, err err
 			return nil, "", "", s.unknown(export)
 		case token != "" && x.policy().Grace == 0:
 			return nil, "", "", &noExport{fmt.Sprintf("export %q: has no sessions: give it session-grace=, or ask for it without a slash", export)}
+		case token == "" && x.cfg.Session.Token && x.policy().Grace > 0:
+			return nil, "", "", &noExport{fmt.Sprintf("export %.100q: a client must name a session (session-token=required): ask for %.100q", export, export+"/TOKEN")}
 		case x.enter():
 			return x, export, token, nil
 		}

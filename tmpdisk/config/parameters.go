@@ -65,6 +65,8 @@ var parameters = []parameter{
 			"name a directory, or leave it out to use no templates"), check: (*Config).checkTemplateDir},
 	{name: "session-grace", form: "DURATION", help: "how long the disk of EXPORT/TOKEN waits for its client (default: 0)",
 		parse: into("session-grace", parseDays, func(c *Config) *time.Duration { return &c.Session.Grace }), check: (*Config).checkSession},
+	{name: "session-token", form: "MODE", help: "a client must name a session: required, or optional (default)",
+		parse: into("session-token", either("optional", "required"), func(c *Config) *bool { return &c.Session.Token }), needs: "session-grace"},
 	{name: "session-key", form: "peer|name", help: "whether a session is its client's or the name's (default: peer)",
 		parse: into("session-key", either("peer", "name"), func(c *Config) *bool { return &c.Session.ByName }), needs: "session-grace"},
 	{name: "session-conflict", form: "MODE", help: "a second client: handover (default) or share",

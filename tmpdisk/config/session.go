@@ -18,6 +18,7 @@ import (
 // sessions.
 type Session struct {
 	Grace  time.Duration
+	Token  bool   // every client must name one
 	ByName bool   // whoever knows the name has the session
 	Share  bool   // all clients of a session go on
 	Dir    string // absolute; "" is where disks are made

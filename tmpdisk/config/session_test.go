@@ -36,7 +36,7 @@ func TestSessionParameters(t *testing.T) {
 		want  []string // nil if nothing is wrong
 	}{
 		{"all", []string{grace, "10m", "session-key", "name", "session-conflict", "share", "session-dir", dir,
-			"session-sync", "yes", "session-lost", "fresh", "session-max", "1"}, nil},
+			"session-sync", "yes", "session-lost", "fresh", "session-max", "1", "session-token", "required"}, nil},
 		{"in another order", []string{"session-sync", "no", "session-dir", dir, grace, "1"}, nil},
 		{"no grace", []string{grace, "0"}, nil},
 		{"grace of nothing", []string{grace, ""}, []string{"session-grace: ", "empty"}},
@@ -47,6 +47,8 @@ func TestSessionParameters(t *testing.T) {
 		{"no grace any more", []string{grace, "1m", "session-dir", dir, grace, "0"},
 			[]string{"session-grace: 0", "session-dir is given"}},
 		{"odd key", []string{grace, "1m", "session-key", "Peer"}, []string{"session-key: ", `"Peer"`, "peer, name"}},
+		{"odd token", []string{grace, "1m", "session-token", "yes"}, []string{"session-token: ", `"yes"`, "optional, required"}},
+		{"a token without a grace", []string{"session-token", "required"}, []string{"session-token: only works with session-grace="}},
 		{"odd conflict", []string{grace, "1m", "session-conflict", "steal"},
 			[]string{"session-conflict: ", `"steal"`, "handover, share"}},
 		{"conflict refuse", []string{grace, "1m", "session-conflict", "refuse"},
