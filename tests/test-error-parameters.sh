@@ -19,7 +19,7 @@ rejected 'fstype: unknown, and without command= nothing reads it; did you mean t
 rejected 'timeout: unknown, and without command= nothing reads it' size=1M timeout=5
 rejected type size=1M type=../../tmp/x
 rejected type size=1M 'type=ext4; id'
-rejected command-link size=1M command=: command-link=yes
+rejected "command-link: there is no such parameter any more" size=1M command=: command-link=share
 rejected label size=1M type=xfs label=thirteen-char
 rejected client-timeout size=1M client-timeout=1s
 rejected client-timeout size=1M client-timeout=never

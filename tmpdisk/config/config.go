@@ -46,8 +46,7 @@ type Config struct {
 	// and label among them if given. disk and size are not in it.
 	Variables []Variable
 
-	CommandTimeout   time.Duration // 0 is for ever
-	CommandLinkShare bool          // a disk may be a link to a file of all clients
+	CommandTimeout time.Duration // 0 is for ever
 	// CommandUsers are those that commands run as; nil is the server's own.
 	CommandUsers *users.Pool
 

@@ -68,7 +68,6 @@ func TestExportAccepts(t *testing.T) {
 		{"no templates", []string{"template-dir", "/tmp"}, []string{"size=1M", "template-dir="}},
 		{"sessions of its own", []string{"session-max", "5"}, []string{"size=1M", "session-grace=1h", "session-lost=fresh"}},
 		{"no sessions", []string{"session-grace", "1h", "session-lost", "fresh"}, []string{"size=1M", "session-grace=0"}},
-		{"what goes with a command elsewhere", []string{"command-link", "share"}, []string{"size=1M"}},
 		{"a variable of the command line's", []string{"os", "debian"}, []string{"size=1M"}},
 		{"the last line counts", nil, []string{"size=0", "size=1M"}},
 	}
@@ -93,9 +92,7 @@ func TestExportRefuses(t *testing.T) {
 		{"a slip", nil, []string{"size=1M", "", "szie=1M"}, []string{"line 2: "}},
 		{"a check of the whole", []string{"label", "x"}, []string{"size=1M", "type=minix"}, []string{"parameter label: minix has no labels"}},
 		{"a check of the whole, at its line", nil, []string{"label=x", "size=1M", "type=minix"}, []string{"line 1: parameter label: minix has no labels"}},
-		{"what needs a command", nil, []string{"size=1M", "command-link=share"}, []string{"line 2: parameter command-link: only works with command="}},
-		{"without the command that it needs", []string{"command", ":"}, []string{"size=1M", "command=", "command-link=share"},
-			[]string{"line 3: parameter command-link: only works with command="}},
+		{"what needs a grace", nil, []string{"size=1M", "session-key=name"}, []string{"line 2: parameter session-key: only works with session-grace="}},
 		{"sessions of a grace of 0", nil, []string{"size=1M", "session-grace=0", "session-lost=fresh"},
 			[]string{"line 2: parameter session-grace: 0: there are no sessions, but session-lost is given"}},
 		{"the server's", nil, []string{"size=1M", "make-jobs=2"}, []string{"line 2: parameter make-jobs: ", "on the command line"}},

@@ -54,8 +54,6 @@ var parameters = []parameter{
 		parse: into("command-timeout", parseDuration, func(c *Config) *time.Duration { return &c.CommandTimeout })},
 	{name: "command-user", form: "USER|LOW-HIGH", help: "who commands run as, or one each of a range (root only)",
 		parse: (*Config).parseCommandUser, server: true},
-	{name: "command-link", form: "refuse|share", help: "what if the command links to a file that stays (default: refuse)",
-		parse: (*Config).parseCommandLink, needs: "command"},
 	{name: "spare-disks", form: "N", help: "a command's disks to keep ready for clients (default 0, at most 10000)",
 		parse: into("spare-disks", count(0, maxSpareDisks), func(c *Config) *int { return &c.SpareDisks })},
 	{name: "make-jobs", form: "N", help: "commands to run at the same time (default: one per CPU)",
@@ -172,14 +170,6 @@ func (c *Config) parseCommandUser(value string) (err error) {
 	return err
 }
 
-func (c *Config) parseCommandLink(value string) error {
-	if value != "refuse" && value != "share" {
-		return fmt.Errorf("%q: give refuse, a client must have its disk to itself, or share, all clients change one file", value)
-	}
-	c.CommandLinkShare = value == "share"
-	return nil
-}
-
 // The upper ends of counts are far above what a machine can use. They catch a
 // size given as a count, and keep make-jobs well below the 10,000 threads at
 // which the Go runtime aborts.
@@ -256,8 +246,10 @@ func (c *Config) readMinFree(text string) (minfree.Limit, error) {
 // are refused by name: a server must not start with one of them without effect.
 var gone = map[string]string{
 	"session-forget": "it is known for a day that a session is lost: leave it out",
-	"command-uids":   "use command-user=LOW-HIGH",
-	"template-keep":  "templates that nobody has used for 30 days are removed: leave it out",
+	"command-link": "a client has its disk to itself, and nbdkit-file-plugin serves a file that all change: leave it out, " +
+		"and copy the file (cp --reflink=auto)",
+	"command-uids":  "use command-user=LOW-HIGH",
+	"template-keep": "templates that nobody has used for 30 days are removed: leave it out",
 	"template-uuid": "each disk has a UUID of its own: leave it out, " +
 		"or give command= with mkfs -U for one UUID for all",
 }

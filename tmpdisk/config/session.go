@@ -31,8 +31,6 @@ type Session struct {
 // would lose what it was to keep.
 func (c *Config) checkSession() error {
 	switch {
-	case c.Session.Grace != 0 && c.CommandLinkShare:
-		return errors.New("a session cannot keep a file that all clients change (command-link=share): leave one of them out")
 	case c.Session.Grace != 0:
 		return nil
 	case c.own == nil && c.ExportDir != "":

@@ -61,8 +61,6 @@ func TestSessionParameters(t *testing.T) {
 		{"directory missing", []string{grace, "1m", "session-dir", filepath.Join(dir, "no")},
 			[]string{"session-dir: " + filepath.Join(dir, "no"), "create it"}},
 		{"directory of all", []string{grace, "1m", "session-dir", open}, []string{"session-dir: " + open, "mode 0777"}},
-		{"a shared link", []string{grace, "1m", "command", "true", "command-link", "share"},
-			[]string{"session-grace: ", "command-link=share"}},
 		{"a slip", []string{"session_grace", "1m"}, []string{"did you mean session-grace=?"}},
 	}
 	for _, name := range []string{"session-key", "session-conflict", "session-dir", "session-sync", "session-lost", "session-max"} {

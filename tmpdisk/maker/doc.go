@@ -14,7 +14,7 @@
 // when the disk is closed. On an error nothing is left behind.
 //
 // A command may link its disk to another file. Whoever serves such a disk, rather
-// than copying it, asks [Maker.Servable] first.
+// than copying it, asks [Servable] first.
 //
 // A [Caster] runs mkfs once, and makes all disks of a built-in type from the result:
 // from memory; from a file, if the result is large; or else by mkfs for each disk.

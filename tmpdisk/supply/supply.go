@@ -212,7 +212,7 @@ func (s *Supply) make(ctx context.Context) (*Fresh, error) {
 	case *overlay.Disk:
 		how = status.Overlay
 	case *disk.Disk:
-		if err := s.maker.Servable(d); err != nil {
+		if err := maker.Servable(d); err != nil {
 			return nil, errors.Join(err, d.Close())
 		}
 	}
