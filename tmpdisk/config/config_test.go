@@ -124,17 +124,35 @@ func TestParameterNamesLeaveShellNamesAlone(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	lines := strings.Split(Help(), "\n")
-	if got, want := len(lines), len(parameters)+1; got != want {
-		t.Fatalf("got %d lines, want %d:\n%s", got, want, Help())
+	help := Help()
+	lines := strings.Split(help, "\n")
+	for _, line := range lines {
+		if len(line) > 80 {
+			t.Errorf("got %d columns, want at most 80: %s", len(line), line)
+		}
 	}
-	for i, p := range parameters {
-		if !strings.Contains(lines[i], p.name) || !strings.Contains(lines[i], p.help) {
-			t.Errorf("line %d: got %q, want %s and %q in it", i, lines[i], p.name, p.help)
+	next := 0
+	for _, p := range parameters {
+		at := slices.IndexFunc(lines[next:], func(l string) bool {
+			return strings.HasPrefix(strings.Replace(l, "[size=]", "size=", 1), p.name+"=<"+p.form+"> ") && strings.HasSuffix(l, " "+p.help)
+		})
+		if at < 0 {
+			t.Fatalf("%s: not in its place: %s", p.name, help)
 		}
-		if len(lines[i]) > 100 {
-			t.Errorf("line %d: got %d columns, want at most 100: %s", i, len(lines[i]), lines[i])
+		if next += at; p.group != "" && (next == 0 || lines[next-1] != p.group+":") {
+			t.Errorf("%s: got no title %q before it", p.name, p.group)
 		}
+		next++
+	}
+	if parameters[0].group == "" {
+		t.Error("the first parameter is in no group")
+	}
+}
+
+// More than these nobody finds the right one in.
+func TestParametersAreFew(t *testing.T) {
+	if got := len(parameters); got > 30 {
+		t.Errorf("got %d parameters, want at most 30: take one out whose use another serves", got)
 	}
 }
 
