@@ -33,13 +33,13 @@ const (
 	trialPatience = 15 * time.Second
 	// trialsBegin is how long one trial after the other is begun, so that a server of many
 	// exports does not start much later. The server tries the rest.
-	trialsBegin = 50 * time.Millisecond
+	trialsBegin = 25 * time.Millisecond
 )
 
 // Try returns an error if there is one of disks that can never be made, for which the
 // server must not start. It makes disks of the built-in types, and gives them to leave, for
-// [Tried]: the first of disks, and of others with the same options the smallest and the
-// largest. What may pass (no space, a limit on processes, a
+// [Tried]: the first of disks, then of others with the same options the smallest, the
+// largest, and those between. What may pass (no space, a limit on processes, a
 // program that hangs) is no error. It ends after a few seconds, whatever hangs. If this
 // process gets a signal to end meanwhile, nothing is left behind.
 //
@@ -121,7 +121,7 @@ func kindsOf(o Options, disks []config.Disk) (kinds []kind, err error) {
 			return nil, largest.about(err)
 		}
 	}
-	// What the smallest and the largest can be, those between can.
+	// What the smallest and the largest can be, those between can: they come last.
 	order := func(k kind) int {
 		switch {
 		case k.file == "":
@@ -133,7 +133,6 @@ func kindsOf(o Options, disks []config.Disk) (kinds []kind, err error) {
 		}
 		return 3
 	}
-	kinds = slices.DeleteFunc(kinds, func(k kind) bool { return order(k) == 3 })
 	slices.SortStableFunc(kinds, func(a, b kind) int { return cmp.Or(order(a)-order(b), cmp.Compare(a.size, b.size)) })
 	return kinds, nil
 }

@@ -5,9 +5,9 @@ package maker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -116,24 +116,43 @@ func TestTryLetsPassWhatMayPass(t *testing.T) {
 	}
 }
 
-// Of disks with the same options the first is tried, the smallest, and the largest.
-func TestTryTriesFew(t *testing.T) {
-	runs := testkit.Program(t, "mkswap", `exec /usr/sbin/mkswap "$@"`)
-	lines := [][]string{{"size", "3M", "type", "swap"}, {"size", "1M", "command", ":"}}
-	for _, size := range []string{"2M", "3M", "4M", "5M", "5M"} {
-		lines = append(lines, []string{"size", size, "type", "swap"})
-	}
+// Those that are alike are tried once, and all for a moment only.
+func TestTryTriesEachKindOnce(t *testing.T) {
+	runs := testkit.Program(t, "mkswap", `sleep 0.1; exec /usr/sbin/mkswap "$@"`)
+	lines := [][]string{{"size", "3M", "type", "swap"}, {"size", "1M", "command", ":"}, {"size", "3M", "type", "swap"}}
 	l, err := tryDisks(t, lines...)
 	testkit.Must(t, err)
-	// On a machine that is busy there is no time for the last one.
-	if got := testkit.Runs(t, runs); got < 1 || got > 3 || len(l.fds) != got {
-		t.Errorf("got %d runs, and %v left, want 3 at most", got, l.fds)
+	if got := testkit.Runs(t, runs); got != 1 || len(l.fds) != 1 {
+		t.Errorf("got %d runs, and %v left, want 1", got, l.fds)
 	}
-	for _, size := range []string{"4M"} {
-		c := testconfig.Of(t, "size", size, "type", "swap")
-		if _, ok := l.fds[kindKey(c, c.Size)]; ok {
-			t.Errorf("size %s was tried", size)
+	for i := range 8 * runtime.NumCPU() {
+		lines = append(lines, []string{"size", fmt.Sprintf("%dM", i+4), "type", "swap"})
+	}
+	_, err = tryDisks(t, lines...)
+	testkit.Must(t, err)
+	if got, most := testkit.Runs(t, runs), 1+runtime.NumCPU(); got > most {
+		t.Errorf("got %d runs of a program that takes long, want %d at most", got, most)
+	}
+}
+
+// The first is tried first, and of the others the smallest and the largest.
+func TestOrderOfTrials(t *testing.T) {
+	var disks []config.Disk
+	for i, size := range []string{"3M", "4M", "6M", "2M", "5M"} {
+		d := config.Disk{Config: testconfig.Of(t, "size", size, "type", "swap"), File: "x"}
+		if i == 0 {
+			d.File = ""
 		}
+		disks = append(disks, d)
+	}
+	kinds, err := kindsOf(Options{Dir: t.TempDir(), Debug: testkit.Quiet}, disks)
+	testkit.Must(t, err)
+	var got []int64
+	for _, k := range kinds {
+		got = append(got, k.size>>20)
+	}
+	if want := []int64{3, 2, 6, 4, 5}; !slices.Equal(got, want) {
+		t.Errorf("got %v MiB, want %v", got, want)
 	}
 }
 
@@ -173,27 +192,30 @@ func TestCasterTakesWhatWasTried(t *testing.T) {
 
 // What nobody takes is closed, and so is what was not used.
 func TestTriedAreClosed(t *testing.T) {
-	open := func() *os.File {
-		f, err := os.CreateTemp(t.TempDir(), "")
+	open := func(name string) int { // not an os.File, which would close the number again
+		fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
 		testkit.Must(t, err)
-		return f
+		return fd
 	}
-	closed := func(f *os.File) bool {
-		var st unix.Stat_t
-		return errors.Is(unix.Fstat(int(f.Fd()), &st), unix.EBADF)
+	closed := func(fd int, name string) bool { // the number may be another's by now
+		to, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+		return err != nil || !strings.Contains(to, name)
 	}
-	nobodys, unused := open(), open()
+	nobodys, unused := open("nobodys"), open("unused")
+	if closed(nobodys, "nobodys") || closed(unused, "unused") {
+		t.Fatal("one is not open")
+	}
 	c := casterOf(t, "size", "1M", "type", "swap")
 	cfg := c.maker.opts.Config
 	c.maker.opts.Tried = &Tried{}
-	c.maker.opts.Tried.Add(map[string]int{"other": int(nobodys.Fd())})
-	c.given = int(unused.Fd())
+	c.maker.opts.Tried.Add(map[string]int{"other": nobodys})
+	c.given = unused
 	if fd := c.maker.opts.Tried.take(c.maker); fd != -1 {
 		t.Errorf("got %d for %s, want none", fd, kindKey(cfg, cfg.Size))
 	}
 	c.Stop(errStopped)
 	c.maker.opts.Tried.Close()
-	if !closed(nobodys) || !closed(unused) {
+	if !closed(nobodys, "nobodys") || !closed(unused, "unused") {
 		t.Error("one is open still")
 	}
 }
