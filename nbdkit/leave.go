@@ -19,7 +19,7 @@ const maxName = 255
 // that work on an open file need not be done twice. It is for ConfigComplete in the
 // process that only checks the parameters ([Checking]). After an error, of which there
 // being no room is one, the server does without: what the kernel has room for depends on
-// its limits, and is about a hundred.
+// its limits, and is about a hundred. It may be called from any number of goroutines.
 func Leave(name string, fd int) error {
 	if name == "" || len(name) > maxName {
 		return fmt.Errorf("leave: a name of %d bytes: %w", len(name), syscall.EINVAL)

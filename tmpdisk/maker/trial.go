@@ -43,7 +43,7 @@ const (
 // program that hangs) is no error. It ends after a few seconds, whatever hangs. If this
 // process gets a signal to end meanwhile, nothing is left behind.
 //
-// o's Config, Runner and Tried are not used.
+// leave may be called from several goroutines. o's Config, Runner and Tried are not used.
 func Try(o Options, disks []config.Disk, leave func(key string, fd int) error) error {
 	sys.CatchFileSizeSignal()
 	kinds, err := kindsOf(o, disks)

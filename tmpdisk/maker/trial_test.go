@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,12 +24,15 @@ import (
 // A leaver takes what Try leaves.
 type leaver struct {
 	t   *testing.T
+	mu  sync.Mutex
 	fds map[string]int
 }
 
 func (l *leaver) leave(key string, fd int) error {
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	testkit.Must(l.t, err)
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if _, ok := l.fds[key]; ok {
 		l.t.Errorf("%s: left twice", key)
 	}
@@ -49,7 +53,7 @@ func tryDisks(t *testing.T, commandLines ...[]string) (*leaver, error) {
 		disks = append(disks, d)
 	}
 	dir := t.TempDir()
-	l := &leaver{t, map[string]int{}}
+	l := &leaver{t: t, fds: map[string]int{}}
 	err := Try(Options{Dir: dir, Counts: &Counts{}, Debug: host.Debug, Error: host.Error}, disks, l.leave)
 	testkit.WantEmpty(t, dir)
 	t.Cleanup(func() {
