@@ -16,6 +16,7 @@ import (
 	"nbdkit-tmpdisk-plugin/tmpdisk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
 	"nbdkit-tmpdisk-plugin/tmpdisk/maker"
+	"nbdkit-tmpdisk-plugin/tmpdisk/maker/trial"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
 )
 
@@ -84,7 +85,7 @@ func (p *plugin) ConfigComplete() error {
 	deathSignal(unix.SIGTERM)
 	defer deathSignal(unix.SIGKILL)
 	h := host{}
-	return maker.Try(maker.Options{
+	return trial.Try(maker.Options{
 		Dir: config.TMPDIR(h), Counts: &maker.Counts{}, Debug: h.Debug, Error: h.Error,
 	}, disks, nbdkit.Leave)
 }

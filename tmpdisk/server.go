@@ -107,7 +107,7 @@ func NewServer(cfg *config.Config, host Host, version string) *Server {
 	return s
 }
 
-// Adopt is told, before Start, of disks that maker.Try has left.
+// Adopt is told, before Start, of disks that package trial has left.
 func (s *Server) Adopt(left map[string]int) { s.tried.Add(left) }
 
 // errEnding is why what is going on ends with the server.

@@ -19,9 +19,9 @@
 // A [Caster] runs mkfs once, and makes all disks of a built-in type from the result:
 // from memory; from a file, if the result is large; or else by mkfs for each disk.
 //
-// [Try] finds out before a server starts whether its disks can be made. What it made is
-// handed to the server's Casters as [Tried]. [Maker.Never] tells errors that stay from those
-// that may pass.
+// Package trial below it finds out before a server starts whether its disks can be made. What
+// it made is handed to the server's Casters as [Tried]. [Maker.Never] tells errors that stay
+// from those that may pass.
 //
 // # Concurrency
 //

@@ -1,7 +1,7 @@
 // Copyright the nbdkit-tmpdisk-plugin authors.
 // SPDX-License-Identifier: BSD-3-Clause
 
-package maker
+package trial
 
 import (
 	"cmp"
@@ -11,7 +11,6 @@ import (
 	"os/signal"
 	"runtime"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,10 +19,7 @@ import (
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/command"
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
-	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
-	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
-	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs/stamp"
-	"nbdkit-tmpdisk-plugin/tmpdisk/sparse"
+	"nbdkit-tmpdisk-plugin/tmpdisk/maker"
 	"nbdkit-tmpdisk-plugin/tmpdisk/sys"
 )
 
@@ -38,13 +34,13 @@ const (
 
 // Try returns an error if there is one of disks that can never be made, for which the
 // server must not start. It makes disks of the built-in types, and gives them to leave, for
-// [Tried]: the first of disks, then of others with the same options the smallest, the
+// [maker.Tried]: the first of disks, then of others with the same options the smallest, the
 // largest, and those between. What may pass (no space, a limit on processes, a
 // program that hangs) is no error. It ends after a few seconds, whatever hangs. If this
 // process gets a signal to end meanwhile, nothing is left behind.
 //
 // leave may be called from several goroutines. o's Config, Runner and Tried are not used.
-func Try(o Options, disks []config.Disk, leave func(key string, fd int) error) error {
+func Try(o maker.Options, disks []config.Disk, leave func(key string, fd int) error) error {
 	sys.CatchFileSizeSignal()
 	kinds, err := kindsOf(o, disks)
 	if err != nil || len(kinds) == 0 {
@@ -76,7 +72,8 @@ func Try(o Options, disks []config.Disk, leave func(key string, fd int) error) e
 
 // A kind is a way to make disks, and where it is asked for.
 type kind struct {
-	maker      *Maker
+	maker      *maker.Maker
+	opts       maker.Options
 	key, group string // those of a group differ in their sizes
 	size       int64
 	file       string // of an export, or ""
@@ -84,7 +81,7 @@ type kind struct {
 
 // kindsOf are those of disks that are to be tried, in that order. The error is about what
 // need not be tried.
-func kindsOf(o Options, disks []config.Disk) (kinds []kind, err error) {
+func kindsOf(o maker.Options, disks []config.Disk) (kinds []kind, err error) {
 	o.Runner = command.NewRunner(o.Debug)
 	o.Runner.Guess()
 	largest, seen := kind{}, map[string]bool{}
@@ -92,7 +89,7 @@ func kindsOf(o Options, disks []config.Disk) (kinds []kind, err error) {
 	for _, d := range disks {
 		c := d.Config
 		o.Config = c
-		k := kind{maker: New(o), size: c.Size, file: d.File}
+		k := kind{maker: maker.New(o), opts: o, size: c.Size, file: d.File}
 		if largest.maker == nil || k.size > largest.size {
 			largest = k
 		}
@@ -100,16 +97,16 @@ func kindsOf(o Options, disks []config.Disk) (kinds []kind, err error) {
 		case c.Command != "" || c.Base != "":
 			continue
 		case !c.Builtin(): // nobody knows what else its program does
-			if programIdentity(mkfs.Program(c.Type)) == "" {
-				return nil, k.about(fmt.Errorf("parameter type: %s", mkfs.Missing(c.Type)))
+			if err := maker.CheckProgram(c); err != nil {
+				return nil, k.about(err)
 			}
 			continue
 		}
-		if k.key = kindKey(c, c.Size); seen[k.key] {
+		if k.key = maker.KindKey(c, c.Size); seen[k.key] {
 			continue
 		}
 		seen[k.key] = true
-		k.group = kindKey(c, 1<<30)
+		k.group = maker.KindKey(c, 1<<30)
 		if first, ok := least[k.group]; !ok || k.size < first {
 			least[k.group] = k.size
 		}
@@ -117,7 +114,7 @@ func kindsOf(o Options, disks []config.Disk) (kinds []kind, err error) {
 		kinds = append(kinds, k)
 	}
 	if largest.maker != nil {
-		if err := largest.maker.fits(); err != nil {
+		if err := largest.maker.Fits(); err != nil {
 			return nil, largest.about(err)
 		}
 	}
@@ -135,14 +132,6 @@ func kindsOf(o Options, disks []config.Disk) (kinds []kind, err error) {
 	}
 	slices.SortStableFunc(kinds, func(a, b kind) int { return cmp.Or(order(a)-order(b), cmp.Compare(a.size, b.size)) })
 	return kinds, nil
-}
-
-// kindKey is the same for all that make the same disks of size bytes, of a built-in type,
-// but for their identities.
-func kindKey(c *config.Config, size int64) string {
-	k := sys.NewFieldHash()
-	k.AddList(mkfs.Script(c.Type, size, c.Label != ""), c.Label, strconv.FormatInt(size, 10))
-	return k.String()
 }
 
 func (k kind) about(err error) error {
@@ -187,13 +176,13 @@ func (k kind) try(ctx context.Context, leave func(string, int) error) error {
 	m := k.maker
 	d, err := m.Fresh(ctx)
 	if err != nil && ctx.Err() == nil {
-		sure := m.opts
-		sure.Runner = command.NewRunner(m.opts.Debug)
-		d, err = New(sure).Fresh(ctx)
+		sure := k.opts
+		sure.Runner = command.NewRunner(k.opts.Debug)
+		d, err = maker.New(sure).Fresh(ctx)
 	}
 	if err == nil {
 		defer d.Close()
-		err = m.fills(d)
+		err = m.Fills(d)
 	}
 	if never := m.Never(err); never != nil {
 		return k.about(never)
@@ -202,75 +191,7 @@ func (k kind) try(ctx context.Context, leave func(string, int) error) error {
 		err = leave(k.key, d.FD())
 	}
 	if err != nil {
-		m.opts.Debug(fmt.Sprintf("type %s: tried: %v (ignored)", m.opts.Config.Type, err))
+		k.opts.Debug(fmt.Sprintf("type %s: tried: %v (ignored)", k.opts.Config.Type, err))
 	}
 	return nil
-}
-
-// fits returns an error if no file can be as large as the disks. What else there is to say
-// of TMPDIR, others do.
-func (m *Maker) fits() error {
-	fd, err := sparse.Unnamed(m.opts.Dir, false)
-	if err != nil {
-		return nil
-	}
-	defer unix.Close(fd)
-	if errors.Is(sys.Truncate(fd, m.opts.Config.Size), unix.EFBIG) {
-		return m.tooLarge()
-	}
-	return nil
-}
-
-// fills returns an error if the filesystem on d, of a built-in type, leaves a part of it
-// unused.
-func (m *Maker) fills(d *disk.Disk) error {
-	f, err := d.File()
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return stamp.CheckSize(m.opts.Config.Type, m.opts.Config.Size, f)
-}
-
-// Tried are disks that [Try] has left for the server. Each is for the first who makes one of
-// its kind. Its methods may be called from any goroutine.
-type Tried struct {
-	mu  sync.Mutex
-	fds map[string]int // by the kind's key
-}
-
-// Add adds what Try has given to leave, by key.
-func (t *Tried) Add(left map[string]int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.fds = left
-}
-
-// Close closes those that nobody has taken.
-func (t *Tried) Close() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, fd := range t.fds {
-		unix.Close(fd)
-	}
-	t.fds = nil
-}
-
-// take returns the descriptor of a disk as m makes them, or -1.
-func (t *Tried) take(m *Maker) int {
-	if t == nil {
-		return -1
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.fds) == 0 {
-		return -1
-	}
-	key := kindKey(m.opts.Config, m.opts.Config.Size)
-	fd, ok := t.fds[key]
-	if !ok {
-		return -1
-	}
-	delete(t.fds, key)
-	return fd
 }
