@@ -27,8 +27,9 @@ const (
 	// trialPatience is how long the start waits for trials. What takes longer is begun
 	// again by the server, so it is more than mkfs takes for all but the largest disks.
 	trialPatience = 15 * time.Second
-	// trialsBegin is how long one trial after the other is begun, so that a server of many
-	// exports does not start much later. The server tries the rest.
+	// After the first few kinds, trialsBegin is how long one trial after the other is begun,
+	// so that a server of many exports does not start much later. The server tries the rest.
+	first       = 4
 	trialsBegin = 25 * time.Millisecond
 )
 
@@ -156,7 +157,7 @@ func tryAll(ctx context.Context, kinds []kind, leave func(string, int) error, re
 	turns, began := make(chan struct{}, runtime.NumCPU()), time.Now()
 	for i, k := range kinds {
 		turns <- struct{}{}
-		if failed.Load() || ctx.Err() != nil || time.Since(began) > trialsBegin {
+		if failed.Load() || ctx.Err() != nil || i >= first && time.Since(began) > trialsBegin {
 			return
 		}
 		all.Add(1)
