@@ -52,7 +52,7 @@
 //     So they should check the parameters and do nothing else: whatever they
 //     leave behind outside of memory is left twice, and whatever they read from
 //     a descriptor or from standard input is gone the second time. [ReadPassword]
-//     is the exception: it remembers. Nothing that Describe does to memory is
+//     is the exception: it remembers. What [Leave] was given is there after the fork. Nothing that Describe does to memory is
 //     seen later.
 //   - The second time they run as the server's user, in the directory /.
 //     [AbsolutePath] and [Realpath] know where nbdkit was started, at any time.

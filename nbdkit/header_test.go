@@ -103,6 +103,8 @@ var functionsLeftOut = map[string]string{
 var goOnly = map[string]string{
 	"WithClient":         "made of Nanosleep",
 	"Checking":           "of the two processes",
+	"Leave":              "from one process to the other",
+	"Left":               "the same",
 	"PluginInitialize":   "registers the struct",
 	"DirectCounts.Time":  "Go's own requests, beside those without Go",
 	"PluginError.String": "fmt.Stringer",

@@ -168,6 +168,7 @@ func (r refusing) DefaultExport(_, _ bool) (string, error) { return "", r.err }
 func (r refusing) Cleanup()                                {}
 
 func start(params []param) error {
+	defer closeLeft()
 	if err := replayConfig(params, true); err != nil {
 		return err
 	}

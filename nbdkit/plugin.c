@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "shim.h"
@@ -61,9 +62,17 @@ on_config_record (const char *key, const char *value)
   return gonbdkit_receive_password (key, value);
 }
 
+/* The process that checks the parameters sends to the second, and the server
+   receives from the first, after its fork. Until then what was sent is the
+   kernel's to keep, and it is gone when both processes are. */
+int gonbdkit_left[2] = { -1, -1 };
+
 static int
 config_complete (void)
 {
+  if (socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+                  gonbdkit_left) == -1)
+    nbdkit_debug ("config_complete: socketpair: %m (ignored)");
   return gonbdkit_in_child ("config_complete", gonbdkitConfigComplete,
                             on_config_record);
 }

@@ -88,6 +88,7 @@ struct gonbdkit_param { const char *key, *value; };
 extern struct gonbdkit_param *gonbdkit_params;
 extern size_t gonbdkit_nr_params;
 extern char *gonbdkit_start_directory;
+extern int gonbdkit_left[2];    /* sockets, see leave.go; -1 if there are none */
 
 /* ready.c: .get_ready, and what the server reports at the end of .after_fork: the
    error, or "". Returns what .after_fork has to return. */

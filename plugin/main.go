@@ -10,10 +10,13 @@ import (
 	"fmt"
 	"strings"
 
+	"golang.org/x/sys/unix"
 	"libguestfs.org/nbdkit"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/config"
+	"nbdkit-tmpdisk-plugin/tmpdisk/maker"
+	"nbdkit-tmpdisk-plugin/tmpdisk/maker/trial"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs"
 )
 
@@ -73,7 +76,24 @@ func (p *plugin) ConfigComplete() error {
 	if err := p.config.Complete(); err != nil || !nbdkit.Checking() {
 		return err
 	}
-	return p.config.CheckFiles()
+	disks, err := p.config.CheckFiles()
+	if err != nil {
+		return err
+	}
+	// If the server's process dies, the bindings have this one killed. The trial is told
+	// to end instead, so that nothing is left behind.
+	deathSignal(unix.SIGTERM)
+	defer deathSignal(unix.SIGKILL)
+	h := host{}
+	return trial.Try(maker.Options{
+		Dir: config.TMPDIR(h), Counts: &maker.Counts{}, Debug: h.Debug, Error: h.Error,
+	}, disks, nbdkit.Leave)
+}
+
+// deathSignal is what the kernel sends when the parent dies of this thread, which is the
+// process's first in all callbacks before the fork.
+func deathSignal(signal unix.Signal) {
+	unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(signal), 0, 0, 0)
 }
 
 // ThreadModel implements .thread_model: nothing is shared between requests.

@@ -12,6 +12,7 @@ import (
 // AfterFork implements .after_fork.
 func (p *plugin) AfterFork() error {
 	p.server = tmpdisk.NewServer(p.config, host{}, version)
+	p.server.Adopt(nbdkit.Left())
 	p.server.Start()
 	return nil
 }

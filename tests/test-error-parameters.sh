@@ -15,9 +15,11 @@ rejected size size=9999999999999999999999
 rejected size size=0
 rejected disk size=1M disk=/tmp/x
 rejected no-such-parameter size=1M no-such-parameter=1
+rejected 'fstype: unknown, and without command= nothing reads it; did you mean type=?' size=1M fstype=xfs
+rejected 'timeout: unknown, and without command= nothing reads it' size=1M timeout=5
 rejected type size=1M type=../../tmp/x
 rejected type size=1M 'type=ext4; id'
-rejected command-link size=1M command=: command-link=yes
+rejected "command-link: there is no such parameter any more" size=1M command=: command-link=share
 rejected label size=1M type=xfs label=thirteen-char
 rejected client-timeout size=1M client-timeout=1s
 rejected client-timeout size=1M client-timeout=never

@@ -2,12 +2,10 @@
 # Copyright the nbdkit-tmpdisk-plugin authors.
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# An unknown filesystem is refused with an error that names the program that
-# is missing.
+# A filesystem whose program is missing is refused at the start, with an error that
+# names the program.
 
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-serve "$plugin" size=10M type=nosuchfs
-refused
-has "$log" mkfs.nosuchfs
+rejected 'mkfs.nosuchfs: program not found' size=10M type=nosuchfs

@@ -66,6 +66,12 @@ func newExports(s *Server) *export.Dir[*liveExport] {
 				s.host.Error("export " + name + ": " + w)
 			}
 			x := s.newExport(name, cfg)
+			if s.begun.Load() { // else it was tried before the start
+				if err := x.disks.Try(); err != nil {
+					x.retire()
+					return nil, err
+				}
+			}
 			x.disks.Start()
 			return x, nil
 		},
@@ -109,6 +115,8 @@ func (s *Server) find(name string) (a ask, err error) {
 			return ask{}, s.unknown(name)
 		case a.token != "" && a.x.policy().Grace == 0:
 			return ask{}, &noExport{fmt.Sprintf("export %q: has no sessions: give it session-grace=, or ask for it without a slash", a.export)}
+		case a.token == "" && a.x.cfg.Session.Token && a.x.policy().Grace > 0:
+			return ask{}, &noExport{fmt.Sprintf("export %.100q: a client must name a session (session-token=required): ask for %.100q", name, name+"/TOKEN")}
 		case a.x.enter():
 			return a, nil
 		}

@@ -336,3 +336,23 @@ func TestRecordsSayTheGrace(t *testing.T) {
 	use(s, "a/one")
 	record("10800000000000")
 }
+
+// A version of a file of which no disk can be made changes nothing. One that is new is no
+// export until it is mended.
+func TestExportsThatCanNeverWork(t *testing.T) {
+	s, write := exportServer(t)
+	write("a", "size=1M\ntype=swap\n")
+	s.Exports()
+	write("a", "size=8K\ntype=swap\n")
+	write("b", "size=8K\ntype=swap\n")
+	if x, _ := s.exports.Find("a"); x == nil || x.cfg.Size != 1<<20 {
+		t.Errorf("got %v, want the version before", x)
+	}
+	if x, ok := s.exports.Find("b"); ok {
+		t.Errorf("got %v, want none", x)
+	}
+	write("b", "size=2M\ntype=swap\n")
+	d, err := openNamed(s, "b")
+	testkit.Must(t, err)
+	s.Close(d)
+}

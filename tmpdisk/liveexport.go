@@ -39,7 +39,7 @@ func (s *Server) newExport(name string, cfg *config.Config) *liveExport {
 	x := &liveExport{name: name, tally: s.register.Tally(name), cfg: cfg, server: s}
 	x.disks = supply.New(supply.Options{
 		Options: maker.Options{
-			Config: cfg, Dir: s.tmpdir, Runner: s.runner, Counts: &s.commands, Debug: s.host.Debug, Error: s.host.Error,
+			Config: cfg, Dir: s.tmpdir, Runner: s.runner, Counts: &s.commands, Tried: &s.tried, Debug: s.host.Debug, Error: s.host.Error,
 		},
 		Jobs: s.jobs, Molds: s.molds, Unattended: &s.unattended,
 		CheckSpace: x.checkSpaceForSpare, Made: x.tally.Make.Observe,

@@ -7,14 +7,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/clients"
 	"nbdkit-tmpdisk-plugin/tmpdisk/command"
@@ -61,11 +56,13 @@ type Server struct {
 	runner        *command.Runner
 	jobs          *pool.Jobs   // of commands
 	molds         *maker.Turns // a command that takes long holds none up
+	tried         maker.Tried  // what was made before the start
 	unattended    template.Unattended
 	own           *liveExport              // the command line's; nil if it has no disk
 	exports       *export.Dir[*liveExport] // nil if there is no export-dir
 	live          sync.Map                 // the keys are the exports that have not been stopped
 	ending        sys.Background           // what goes on in the background
+	begun         atomic.Bool              // the exports that there were at the start are there
 	stopping      atomic.Bool
 	sessions      *session.Sessions // nil if there are none
 	clients       *clients.Clients
@@ -92,7 +89,7 @@ func NewServer(cfg *config.Config, host Host, version string) *Server {
 		log:       logs.New(host.Error),
 		watches:   cfg.StatusFile != "" || cfg.Limits != (clients.Limits{}),
 		runner:    command.NewRunner(host.Debug),
-		jobs:      pool.NewJobs(jobs(cfg)),
+		jobs:      pool.NewJobs(cfg.Jobs()),
 		molds:     maker.NewTurns(),
 		keepalive: keepalive.New(cfg.ClientTimeout, host.Debug),
 		budget:    descriptors.New(),
@@ -110,18 +107,11 @@ func NewServer(cfg *config.Config, host Host, version string) *Server {
 	return s
 }
 
+// Adopt is told, before Start, of disks that package trial has left.
+func (s *Server) Adopt(left map[string]int) { s.tried.Add(left) }
+
 // errEnding is why what is going on ends with the server.
 var errEnding = errors.New("the server is to end")
-
-// jobs is how many commands may run at a time. More than there are users for them
-// would wait for these, out of turn.
-func jobs(cfg *config.Config) int {
-	n := cmp.Or(cfg.MakeJobs, runtime.NumCPU())
-	if cfg.CommandUsers != nil {
-		n = min(n, cfg.CommandUsers.Len())
-	}
-	return n
-}
 
 // startPatience is longer than most directories take that answer.
 const startPatience = 5 * time.Second
@@ -132,7 +122,7 @@ func (s *Server) Start() {
 	for _, w := range s.cfg.Warnings() {
 		s.host.Error(w)
 	}
-	catchFileSizeSignal()
+	sys.CatchFileSizeSignal()
 	if err := s.runner.Prepare(); err != nil {
 		s.host.Error("command: " + err.Error()) // as each client will be told
 	}
@@ -157,6 +147,8 @@ func (s *Server) Start() {
 		}))
 	}
 	s.await(starts...)
+	s.tried.Close()
+	s.begun.Store(true)
 	s.keepalive.Start()
 	s.report()
 }
@@ -324,12 +316,4 @@ func (s *Server) Close(c *Connection) {
 	}
 	c.client.Done() // a file takes its time to go, for which no client need wait
 	c.export.disks.Return(c.fresh)
-}
-
-// catchFileSizeSignal keeps the server alive where its resource limits, or the
-// filesystem's, end a file: the system call fails with EFBIG as well, and that
-// is the client's to know. Caught and not ignored, because commands would
-// inherit that.
-func catchFileSizeSignal() {
-	signal.Notify(make(chan os.Signal, 1), unix.SIGXFSZ)
 }

@@ -50,7 +50,7 @@ type Command struct {
 // kept for the error text and for Said. It inherits no other descriptor, no
 // blocked signal, and ignores none of HUP, INT, QUIT, PIPE, TERM and CHLD.
 //
-// nil means exit code 0. Otherwise the error gives the exit code or the
+// nil means exit code 0. Otherwise the error gives the exit code (an [ExitError]) or the
 // signal, then the last few KiB of standard error. If ctx is cancelled or the
 // timeout passes, everything is killed and the error wraps ctx.Err() (and the
 // cause that was given to cancel) or context.DeadlineExceeded.
@@ -130,10 +130,16 @@ func exitError(ws *unix.WaitStatus) error {
 		sig := unix.Signal(ws.ExitStatus() - 128)
 		return fmt.Errorf("exit code %d, which stands for killed by signal %d (%v)", ws.ExitStatus(), sig, sig)
 	case ws.ExitStatus() != 0:
-		return fmt.Errorf("exit code %d", ws.ExitStatus())
+		return ExitError(ws.ExitStatus())
 	}
 	return nil
 }
+
+// An ExitError is the exit code of a script that ended by itself, and was not killed: 1 to
+// 128 or 193 to 255.
+type ExitError int
+
+func (e ExitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // startError adds the remedy where there is one.
 func (c *Command) startError(err error) error {

@@ -61,6 +61,18 @@ func (r *Runner) Warning() string {
 		"a process that begins a session or a group of its own outlives its command"
 }
 
+// Guess takes the containment that works nearly everywhere for the best one, without a
+// trial: the first command is that. It is for a process that runs a few commands and asks
+// another Runner if one fails.
+func (r *Runner) Guess() {
+	r.once.Do(func() {
+		r.way = withPIDs
+		if os.Geteuid() != 0 {
+			r.way = withUser
+		}
+	})
+}
+
 // detect finds the best way, and logs why each better one does not work.
 func (r *Runner) detect() {
 	ways := []*containment{withPIDs}

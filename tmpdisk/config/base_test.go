@@ -48,7 +48,7 @@ func TestBase(t *testing.T) {
 				err = cfg.Complete()
 			}
 			if err == nil {
-				err = cfg.CheckFiles()
+				_, err = cfg.CheckFiles()
 			}
 			if c.wants != nil {
 				testkit.Contains(t, err, c.wants...)

@@ -4,8 +4,11 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"iter"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -47,8 +50,7 @@ type Config struct {
 	// and label among them if given. disk and size are not in it.
 	Variables []Variable
 
-	CommandTimeout   time.Duration // 0 is for ever
-	CommandLinkShare bool          // a disk may be a link to a file of all clients
+	CommandTimeout time.Duration // 0 is for ever
 	// CommandUsers are those that commands run as; nil is the server's own.
 	CommandUsers *users.Pool
 
@@ -91,6 +93,16 @@ func New(host Host) *Config {
 // Builtin reports whether a program of the built-in types makes the disk.
 func (c *Config) Builtin() bool { return c.Command == "" && c.Base == "" && mkfs.Builtin(c.Type) }
 
+// Jobs is how many commands may run at a time. More than there are users for them would
+// wait for these, out of turn.
+func (c *Config) Jobs() int {
+	n := cmp.Or(c.MakeJobs, runtime.NumCPU())
+	if c.CommandUsers != nil {
+		n = min(n, c.CommandUsers.Len())
+	}
+	return n
+}
+
 // Set stores one key=value (nbdkit's .config). A later value of the same key
 // replaces an earlier one. The error names the key and the remedy.
 func (c *Config) Set(key, value string) error {
@@ -121,6 +133,9 @@ func (c *Config) Set(key, value string) error {
 			printable(key), didYouMean(key))
 	}
 	c.setVariable(key, value)
+	if c.own != nil {
+		c.own[key] = true
+	}
 	return nil
 }
 
@@ -142,38 +157,38 @@ func (c *Config) Complete() error {
 			return &parameterError{p.name, err}
 		}
 	}
-	if c.Command == "" {
+	if c.Command == "" && c.ExportDir == "" { // else the command of an export may read it
 		return c.checkUnread()
 	}
 	return nil
 }
 
-// checkUnread looks at variables that no command will read. nbdkit's own plugin
-// takes them in silence, so only what looks like a slip of the pen is an error.
+// checkUnread refuses variables that no command reads: whoever gave them wanted another
+// disk. Those that an export has from the command line may be meant for others.
 func (c *Config) checkUnread() error {
-	for _, v := range c.Variables {
-		if findParameter(v.Name) != nil {
-			continue
-		}
-		if hint := didYouMean(v.Name); hint != "" {
-			return &parameterError{v.Name, errors.New("unknown, and without command= nothing reads it" + hint)}
-		}
-		if c.ExportDir != "" {
-			continue // the command of an export may read it
-		}
-		c.host.Debug(fmt.Sprintf("parameter %s: without command= nothing reads it (ignored)", v.Name))
+	for v := range c.variables() {
+		return &parameterError{v, errors.New("unknown, and without command= nothing reads it" + didYouMean(v))}
 	}
 	return nil
 }
 
-// warn tells of a variable whose name is nearly one of ours: a command may read it. Without
-// one it is refused.
-func (c *Config) warn(name string) {
-	if findParameter(name) != nil || c.Command == "" {
-		return
+// warn tells of variables whose names are nearly ours, which a command reads.
+func (c *Config) warn() {
+	for v := range c.variables() {
+		if p := nearest(v); p != "" {
+			c.host.Error(fmt.Sprintf("parameter %s: is only a variable of the command; did you mean %s=?", v, p))
+		}
 	}
-	if hint := didYouMean(name); hint != "" {
-		c.host.Error(fmt.Sprintf("parameter %s: is only a variable of the command%s", name, hint))
+}
+
+// variables are the names of those that are given here and are no parameters of ours.
+func (c *Config) variables() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, v := range c.Variables {
+			if findParameter(v.Name) == nil && (c.own == nil || c.own[v.Name]) && !yield(v.Name) {
+				return
+			}
+		}
 	}
 }
 

@@ -88,38 +88,53 @@ func (c *Config) lacks(p *parameter) bool {
 	return c.has(p.name) && (c.ExportDir == "" || findParameter(p.needs).server)
 }
 
+// A Disk is a kind of disk that clients are to get.
+type Disk struct {
+	*Config
+	File string // of the export; "" for the command line
+}
+
 // CheckFiles looks at the files that Complete does not look at: it reads those of
 // export-dir, and finds out whether others can be written, and who else may write to
 // TMPDIR. It logs what is not wrong but odd. It is for the time before the server forks.
 // Later a file may be half-written, or not belong to the server's user, which is no reason
-// to serve nobody.
-func (c *Config) CheckFiles() error {
+// to serve nobody. It returns the disks that there are.
+func (c *Config) CheckFiles() (disks []Disk, err error) {
 	if err := privdir.CheckTrust(TMPDIR(c.host)); err != nil {
-		return fmt.Errorf("TMPDIR: %w", err)
-	}
-	for _, v := range c.Variables {
-		c.warn(v.Name)
+		return nil, fmt.Errorf("TMPDIR: %w", err)
 	}
 	if err := c.checkImage(); err != nil {
-		return err
+		return nil, err
 	}
-	if err := c.checkReports(); err != nil || c.ExportDir == "" {
-		return err
+	if err := c.checkReports(); err != nil {
+		return nil, err
 	}
-	err := export.Check(c.ExportDir, func(_ string, settings []export.Setting) error {
-		e, err := c.Export(settings)
-		if err != nil {
-			return err
-		}
-		for _, s := range settings {
-			e.warn(s.Key)
-		}
-		return e.checkImage()
-	})
-	if err != nil {
-		return &parameterError{"export-dir", err}
+	if c.HasDisk() {
+		disks = []Disk{{c, ""}}
 	}
-	return nil
+	commands := c.Command != ""
+	if c.ExportDir != "" {
+		err = export.Check(c.ExportDir, func(name string, settings []export.Setting) error {
+			e, err := c.Export(settings)
+			if err != nil {
+				return err
+			}
+			if e.Command != "" {
+				commands = true
+				e.warn()
+			}
+			disks = append(disks, Disk{e, export.Path(c.ExportDir, name)})
+			return e.checkImage()
+		})
+	}
+	switch {
+	case err != nil:
+		return nil, &parameterError{"export-dir", err}
+	case !commands:
+		return disks, c.checkUnread()
+	}
+	c.warn()
+	return disks, nil
 }
 
 // checkReports looks whether the files can be written.

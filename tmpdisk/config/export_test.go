@@ -36,9 +36,9 @@ func settings(lines ...string) (s []export.Setting) {
 func TestExportReplacesTheCommandLine(t *testing.T) {
 	c := commandLine(t, "size", "1M", "type", "xfs", "label", "ours", "command", "true", "os", "debian",
 		"spare-disks", "2", "export-description", "ours", "session-grace", "1h", "make-jobs", "3")
-	e, err := c.Export(settings("type=swap", "label=theirs", "command=", "os=fedora", "more=1", "spare-disks=0", "session-grace=0"))
+	e, err := c.Export(settings("type=swap", "label=theirs", "command=false", "os=fedora", "more=1", "spare-disks=0", "session-grace=0"))
 	testkit.Must(t, err)
-	if e.Size != 1<<20 || e.Type != "swap" || e.Label != "theirs" || e.Command != "" || e.SpareDisks != 0 ||
+	if e.Size != 1<<20 || e.Type != "swap" || e.Label != "theirs" || e.Command != "false" || e.SpareDisks != 0 ||
 		e.Session.Grace != 0 || e.MakeJobs != 3 || e.Description != "" || e.ExportDir != "" || !e.HasDisk() {
 		t.Errorf("got %+v", e)
 	}
@@ -68,7 +68,7 @@ func TestExportAccepts(t *testing.T) {
 		{"no templates", []string{"template-dir", "/tmp"}, []string{"size=1M", "template-dir="}},
 		{"sessions of its own", []string{"session-max", "5"}, []string{"size=1M", "session-grace=1h", "session-lost=fresh"}},
 		{"no sessions", []string{"session-grace", "1h", "session-lost", "fresh"}, []string{"size=1M", "session-grace=0"}},
-		{"what goes with a command elsewhere", []string{"command-link", "share"}, []string{"size=1M"}},
+		{"a variable of the command line's", []string{"os", "debian"}, []string{"size=1M"}},
 		{"the last line counts", nil, []string{"size=0", "size=1M"}},
 	}
 	for _, c := range cases {
@@ -123,9 +123,7 @@ func TestExportRefuses(t *testing.T) {
 		{"a slip", nil, []string{"size=1M", "", "szie=1M"}, []string{"line 2: "}},
 		{"a check of the whole", []string{"label", "x"}, []string{"size=1M", "type=minix"}, []string{"parameter label: minix has no labels"}},
 		{"a check of the whole, at its line", nil, []string{"label=x", "size=1M", "type=minix"}, []string{"line 1: parameter label: minix has no labels"}},
-		{"what needs a command", nil, []string{"size=1M", "command-link=share"}, []string{"line 2: parameter command-link: only works with command="}},
-		{"without the command that it needs", []string{"command", ":"}, []string{"size=1M", "command=", "command-link=share"},
-			[]string{"line 3: parameter command-link: only works with command="}},
+		{"what needs a grace", nil, []string{"size=1M", "session-key=name"}, []string{"line 2: parameter session-key: only works with session-grace="}},
 		{"options of mkfs beside the command of all", []string{"command", ":"}, []string{"size=1M", "mkfs-options=-m 0"},
 			[]string{"line 2: parameter mkfs-options: not mkfs but the command"}},
 		{"sessions of a grace of 0", nil, []string{"size=1M", "session-grace=0", "session-lost=fresh"},
@@ -165,5 +163,6 @@ func TestOnlyCheckFilesReadsFiles(t *testing.T) {
 	if err := c.Complete(); err != nil {
 		t.Errorf("Complete: got %v, want no error", err)
 	}
-	testkit.Contains(t, c.CheckFiles(), "parameter export-dir: "+dir+"/a.conf: line 2: ")
+	_, err := c.CheckFiles()
+	testkit.Contains(t, err, "parameter export-dir: "+dir+"/a.conf: line 2: ")
 }

@@ -6,23 +6,30 @@ package config
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 )
 
-// Help is the text of nbdkit's .config_help: one line for each parameter,
-// without a final newline.
+// Help is the text of nbdkit's .config_help, without a final newline: in groups, one line
+// of at most 80 columns for each parameter.
 func Help() string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, p := range parameters {
-		key := p.name + "="
+	keys, width := make([]string, len(parameters)), 0
+	for i, p := range parameters {
+		keys[i] = p.name + "=<" + p.form + ">"
 		if p.name == "size" {
-			key = "[size=]" // the magic key
+			keys[i] = "[size=]<" + p.form + ">" // the magic key
 		}
-		fmt.Fprintf(w, "%s<%s>\t%s\n", key, p.form, p.help)
+		width = max(width, len(keys[i]))
 	}
-	fmt.Fprint(w, "NAME=<VALUE>\tany other name: a shell variable of the command")
-	w.Flush()
+	var b strings.Builder
+	for i, p := range parameters {
+		if p.group != "" && i > 0 {
+			b.WriteByte('\n')
+		}
+		if p.group != "" {
+			fmt.Fprintf(&b, "%s:\n", p.group)
+		}
+		fmt.Fprintf(&b, "%-*s  %s\n", width, keys[i], p.help)
+	}
+	fmt.Fprintf(&b, "\nAnything else:\n%-*s  %s", width, "NAME=<VALUE>", "a shell variable of the command")
 	return b.String()
 }
 

@@ -21,7 +21,9 @@ import (
 // size, type, label, command and base must hold a hyphen: no shell variable can, so
 // they never take a name from a command.
 type parameter struct {
-	name string
+	// group, if not "", is the title of the group that begins here, as Help prints it.
+	group string
+	name  string
 	// help is the value's form and what it means, as Help prints them.
 	form, help string
 	// parse checks value and stores it. Its error need not name the parameter.
@@ -40,72 +42,78 @@ type parameter struct {
 // parameters is in the order Help prints. To add one, add its entry here, its
 // field to Config, and its default to New.
 var parameters = []parameter{
-	{name: "size", form: "SIZE", help: "size of each disk, for example 1G (required without export-dir, base)",
+	{group: "The disk",
+		name: "size", form: "SIZE", help: "how large each disk is, for example 1G",
 		parse: (*Config).parseSize, check: (*Config).checkSize},
-	{name: "size-max", form: "SIZE", help: "let clients ask for EXPORT:SIZE, as in scratch:4G, up to this",
+	{name: "size-max", form: "SIZE", help: "let clients ask for EXPORT:SIZE, up to this",
 		parse: (*Config).parseSizeMax, check: (*Config).checkSizeMax},
 	{name: "type", form: "TYPE", help: "filesystem: ext4 (default), xfs, vfat, swap, ...",
 		parse: (*Config).parseType, check: (*Config).checkType},
-	{name: "label", form: "LABEL", help: "filesystem label (default: none)",
+	{name: "label", form: "LABEL", help: "label of the filesystem (default: none)",
 		parse: (*Config).parseLabel, check: (*Config).checkLabel},
 	{name: "mkfs-options", form: "TEXT", help: "more options for mkfs, quoted as for a shell",
 		parse: (*Config).parseMkfsOptions, check: (*Config).checkMkfsOptions},
-	{name: "sector-size", form: "BYTES", help: "for clients whose disks have sectors of 512 to 4096",
+	{name: "sector-size", form: "BYTES", help: "for clients that have sectors of 512 to 4096",
 		parse: (*Config).parseSectorSize, check: (*Config).checkSectorSize},
-	{name: "command", form: "COMMAND", help: "shell script to make $disk, instead of mkfs",
-		parse: (*Config).parseCommand},
-	{name: "base", form: "FILE", help: "image that each disk begins as, shared and never changed",
+	{name: "base", form: "FILE", help: "image that each disk begins as, never changed",
 		parse: ownPath("base", func(c *Config) *string { return &c.Base },
 			"name an image, or leave it out to make disks by mkfs or a command"), check: (*Config).checkBase},
-	{name: "command-timeout", form: "DURATION", help: "how long the command may run (default: for ever)",
+	{group: "How it is made",
+		name: "command", form: "COMMAND", help: "shell script to make $disk, instead of mkfs",
+		parse: (*Config).parseCommand},
+	{name: "command-timeout", form: "DURATION", help: "how long it may run (default: for ever)",
 		parse: into("command-timeout", parseDuration, func(c *Config) *time.Duration { return &c.CommandTimeout })},
-	{name: "command-user", form: "USER|LOW-HIGH", help: "who commands run as, or one each of a range (root only)",
+	{name: "command-user", form: "USER|LOW-HIGH", help: "who it runs as, or one each of a range (as root)",
 		parse: (*Config).parseCommandUser, server: true},
-	{name: "command-link", form: "refuse|share", help: "what if the command links to a file that stays (default: refuse)",
-		parse: (*Config).parseCommandLink, needs: "command"},
-	{name: "spare-disks", form: "N", help: "a command's disks to keep ready for clients (default 0, at most 10000)",
+	{name: "spare-disks", form: "N", help: "a command's disks to keep ready (default: 0)",
 		parse: into("spare-disks", count(0, maxSpareDisks), func(c *Config) *int { return &c.SpareDisks })},
-	{name: "make-jobs", form: "N", help: "commands to run at the same time (default: one per CPU)",
+	{name: "make-jobs", form: "N", help: "commands to run at a time (default: one per CPU)",
 		parse: into("make-jobs", count(1, maxMakeJobs), func(c *Config) *int { return &c.MakeJobs }), server: true},
-	{name: "template-dir", form: "DIR", help: "run the command once, keep its disk in DIR, and clone it",
+	{name: "template-dir", form: "DIR", help: "run the command once, and keep its disk in DIR",
 		parse: ownPath("template-dir", func(c *Config) *string { return &c.TemplateDir },
 			"name a directory, or leave it out to use no templates"), check: (*Config).checkTemplateDir},
-	{name: "session-grace", form: "DURATION", help: "how long the disk of EXPORT/TOKEN waits for its client (default: 0)",
+	{group: "Sessions: disks that wait for their clients",
+		name: "session-grace", form: "DURATION", help: "how long EXPORT/TOKEN waits (default: not at all)",
 		parse: into("session-grace", parseDays, func(c *Config) *time.Duration { return &c.Session.Grace }), check: (*Config).checkSession},
-	{name: "session-key", form: "peer|name", help: "whether a session is its client's or the name's (default: peer)",
+	{name: "session-token", form: "MODE", help: "whether TOKEN is required, or optional (default)",
+		parse: into("session-token", either("optional", "required"), func(c *Config) *bool { return &c.Session.Token }), needs: "session-grace"},
+	{name: "session-key", form: "peer|name", help: "whose a session is (default: its client's)",
 		parse: into("session-key", either("peer", "name"), func(c *Config) *bool { return &c.Session.ByName }), needs: "session-grace"},
-	{name: "session-conflict", form: "MODE", help: "a second client: handover (default) or share",
+	{name: "session-conflict", form: "MODE", help: "a second client: handover (default), or share",
 		parse: (*Config).parseSessionConflict, needs: "session-grace"},
 	{name: "session-dir", form: "DIR", help: "where sessions are kept (default: below TMPDIR)",
 		parse: path(func(c *Config) *string { return &c.Session.Dir },
 			"name a directory, or leave it out to keep sessions where disks are made (TMPDIR)"), check: (*Config).checkSessionDir, needs: "session-grace", server: true},
-	{name: "session-sync", form: "yes|no", help: "flush for real, to outlive a crash of the machine (default: no)",
+	{name: "session-sync", form: "yes|no", help: "flush for real, to outlive a crash (default: no)",
 		parse: into("session-sync", either("no", "yes"), func(c *Config) *bool { return &c.Session.Sync }), needs: "session-grace", server: true},
-	{name: "session-lost", form: "refuse|fresh", help: "what if a session's disk is gone (default: refuse its client)",
+	{name: "session-lost", form: "refuse|fresh", help: "what if its disk is gone (default: refuse)",
 		parse: into("session-lost", either("refuse", "fresh"), func(c *Config) *bool { return &c.Session.Fresh }), needs: "session-grace"},
 	{name: "session-max", form: "N", help: "disks that wait at a time (default: 1000)",
 		parse: into("session-max", count(1, 1_000_000), func(c *Config) *int { return &c.Session.Max }), needs: "session-grace", server: true},
-	{name: "export-dir", form: "DIR", help: "serve an export NAME for each file NAME.conf in DIR",
+	{group: "Exports",
+		name: "export-dir", form: "DIR", help: "serve an export NAME for each DIR/NAME.conf",
 		parse: path(func(c *Config) *string { return &c.ExportDir },
 			"name a directory with a file NAME.conf for each export, or leave it out"), server: true},
-	{name: "export-description", form: "TEXT", help: "what a client that lists the exports is shown",
+	{name: "export-description", form: "TEXT", help: "what a client is shown that lists the exports",
 		parse: (*Config).parseExportDescription},
-	{name: "client-timeout", form: "DURATION", help: "how long a TCP client may be dead: 2m (default), 0 for ever",
+	{group: "Clients",
+		name: "client-timeout", form: "DURATION", help: "how long a TCP client may be dead (default: 2m)",
 		parse: (*Config).parseClientTimeout, server: true},
-	{name: "client-disks", form: "N", help: "how many disks one client may have (default: no limit)",
+	{name: "client-disks", form: "N", help: "how many one may have (default: no limit)",
 		parse: into("client-disks", count(1, 1_000_000), func(c *Config) *int { return &c.Limits.Disks }), server: true},
-	{name: "client-rate", form: "SIZE", help: "bytes a second that one client may read and write (default: no limit)",
+	{name: "client-rate", form: "SIZE", help: "bytes a second of one client (default: no limit)",
 		parse: (*Config).parseClientRate, server: true},
-	{name: "client-iops", form: "N", help: "requests a second that one client may make (default: no limit)",
+	{name: "client-iops", form: "N", help: "requests a second of one (default: no limit)",
 		parse: into("client-iops", count(1, 1_000_000_000), func(c *Config) *int { return &c.Limits.IOPS }), server: true},
-	{name: "status-file", form: "FILE", help: "say in FILE, in JSON, who has which disk",
+	{name: "min-free", form: "SIZE|PERCENT%", help: "turn clients away when TMPDIR has less free",
+		parse: (*Config).parseMinFree},
+	{group: "Watching",
+		name: "status-file", form: "FILE", help: "say in FILE, in JSON, who has which disk",
 		parse: path(func(c *Config) *string { return &c.StatusFile },
 			"name a file, as in status-file=/run/nbdkit-tmpdisk/swap.json, or leave it out"), server: true},
 	{name: "metrics-file", form: "FILE.prom", help: "write metrics for Prometheus's node_exporter",
 		parse: path(func(c *Config) *string { return &c.MetricsFile },
 			"name a file in the directory of node_exporter's textfile collector, or leave it out"), server: true},
-	{name: "min-free", form: "SIZE|PERCENT%", help: "turn clients away when TMPDIR has less free (default: never)",
-		parse: (*Config).parseMinFree},
 }
 
 func (c *Config) parseSize(value string) error {
@@ -223,14 +231,6 @@ func (c *Config) parseCommandUser(value string) (err error) {
 	return err
 }
 
-func (c *Config) parseCommandLink(value string) error {
-	if value != "refuse" && value != "share" {
-		return fmt.Errorf("%q: give refuse, a client must have its disk to itself, or share, all clients change one file", value)
-	}
-	c.CommandLinkShare = value == "share"
-	return nil
-}
-
 // The upper ends of counts are far above what a machine can use. They catch a
 // size given as a count, and keep make-jobs well below the 10,000 threads at
 // which the Go runtime aborts.
@@ -307,8 +307,10 @@ func (c *Config) readMinFree(text string) (minfree.Limit, error) {
 // are refused by name: a server must not start with one of them without effect.
 var gone = map[string]string{
 	"session-forget": "it is known for a day that a session is lost: leave it out",
-	"command-uids":   "use command-user=LOW-HIGH",
-	"template-keep":  "templates that nobody has used for 30 days are removed: leave it out",
+	"command-link": "a client has its disk to itself, and nbdkit-file-plugin serves a file that all change: leave it out, " +
+		"and copy the file (cp --reflink=auto)",
+	"command-uids":  "use command-user=LOW-HIGH",
+	"template-keep": "templates that nobody has used for 30 days are removed: leave it out",
 	"template-uuid": "each disk has a UUID of its own: leave it out, " +
 		"or give command= with mkfs -U for one UUID for all",
 }

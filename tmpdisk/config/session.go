@@ -18,6 +18,7 @@ import (
 // sessions.
 type Session struct {
 	Grace  time.Duration
+	Token  bool   // every client must name one
 	ByName bool   // whoever knows the name has the session
 	Share  bool   // all clients of a session go on
 	Dir    string // absolute; "" is where disks are made
@@ -30,8 +31,6 @@ type Session struct {
 // would lose what it was to keep.
 func (c *Config) checkSession() error {
 	switch {
-	case c.Session.Grace != 0 && c.CommandLinkShare:
-		return errors.New("a session cannot keep a file that all clients change (command-link=share): leave one of them out")
 	case c.Session.Grace != 0:
 		return nil
 	case c.own == nil && c.ExportDir != "":

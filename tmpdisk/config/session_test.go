@@ -36,7 +36,7 @@ func TestSessionParameters(t *testing.T) {
 		want  []string // nil if nothing is wrong
 	}{
 		{"all", []string{grace, "10m", "session-key", "name", "session-conflict", "share", "session-dir", dir,
-			"session-sync", "yes", "session-lost", "fresh", "session-max", "1"}, nil},
+			"session-sync", "yes", "session-lost", "fresh", "session-max", "1", "session-token", "required"}, nil},
 		{"in another order", []string{"session-sync", "no", "session-dir", dir, grace, "1"}, nil},
 		{"no grace", []string{grace, "0"}, nil},
 		{"grace of nothing", []string{grace, ""}, []string{"session-grace: ", "empty"}},
@@ -47,6 +47,8 @@ func TestSessionParameters(t *testing.T) {
 		{"no grace any more", []string{grace, "1m", "session-dir", dir, grace, "0"},
 			[]string{"session-grace: 0", "session-dir is given"}},
 		{"odd key", []string{grace, "1m", "session-key", "Peer"}, []string{"session-key: ", `"Peer"`, "peer, name"}},
+		{"odd token", []string{grace, "1m", "session-token", "yes"}, []string{"session-token: ", `"yes"`, "optional, required"}},
+		{"a token without a grace", []string{"session-token", "required"}, []string{"session-token: only works with session-grace="}},
 		{"odd conflict", []string{grace, "1m", "session-conflict", "steal"},
 			[]string{"session-conflict: ", `"steal"`, "handover, share"}},
 		{"conflict refuse", []string{grace, "1m", "session-conflict", "refuse"},
@@ -59,8 +61,6 @@ func TestSessionParameters(t *testing.T) {
 		{"directory missing", []string{grace, "1m", "session-dir", filepath.Join(dir, "no")},
 			[]string{"session-dir: " + filepath.Join(dir, "no"), "create it"}},
 		{"directory of all", []string{grace, "1m", "session-dir", open}, []string{"session-dir: " + open, "mode 0777"}},
-		{"a shared link", []string{grace, "1m", "command", "true", "command-link", "share"},
-			[]string{"session-grace: ", "command-link=share"}},
 		{"a slip", []string{"session_grace", "1m"}, []string{"did you mean session-grace=?"}},
 	}
 	for _, name := range []string{"session-key", "session-conflict", "session-dir", "session-sync", "session-lost", "session-max"} {

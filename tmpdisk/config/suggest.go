@@ -51,9 +51,24 @@ func properName(key string) string {
 	return ""
 }
 
-// didYouMean names the parameter of ours that key is most likely a slip of,
-// as the end of an error message, or gives "".
+// synonyms are what other programs call what a parameter of ours is for.
+var synonyms = map[string]string{"fs": "type", "fstype": "type", "filesystem": "type", "format": "type"}
+
+// didYouMean names the parameter of ours that was most likely meant by key, as the end of
+// an error message, or gives "".
 func didYouMean(key string) string {
+	p := nearest(key)
+	if p == "" {
+		p = synonyms[strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(key))]
+	}
+	if p == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %s=?", p)
+}
+
+// nearest is the parameter of ours that key is most likely a slip of, or "".
+func nearest(key string) string {
 	folded := strings.ToLower(strings.NewReplacer("_", "-", ".", "-").Replace(key))
 	for slips := range 3 {
 		for _, p := range parameters {
@@ -62,7 +77,7 @@ func didYouMean(key string) string {
 				continue
 			}
 			if within(slips, folded, p.name) {
-				return fmt.Sprintf("; did you mean %s=?", p.name)
+				return p.name
 			}
 		}
 	}

@@ -34,13 +34,14 @@ func Check(dir string, load func(name string, settings []Setting) error) error {
 			err = load(name, settings)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", pathOf(dir, name), err)
+			return fmt.Errorf("%s: %w", Path(dir, name), err)
 		}
 	}
 	return nil
 }
 
-func pathOf(dir, name string) string { return dir + "/" + name + suffix }
+// Path is that of the file of an export.
+func Path(dir, name string) string { return dir + "/" + name + suffix }
 
 func checkName(dir, name string) error {
 	if ValidName(name) {

@@ -325,7 +325,7 @@ func (d *Dir[T]) take(names []string) (missing []*file[T]) {
 	d.names = names // those with odd names have no file
 	for _, name := range names {
 		if d.files[name] == nil && !d.odd[name] && !d.stopped {
-			d.files[name] = &file[T]{asker: sys.NewAsker(), name: name, path: pathOf(d.opts.Dir, name)}
+			d.files[name] = &file[T]{asker: sys.NewAsker(), name: name, path: Path(d.opts.Dir, name)}
 		}
 	}
 	for name, f := range d.files {

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"nbdkit-tmpdisk-plugin/tmpdisk/disk"
 	"nbdkit-tmpdisk-plugin/tmpdisk/logs"
 	"nbdkit-tmpdisk-plugin/tmpdisk/mkfs/stamp"
@@ -48,6 +50,8 @@ type Caster struct {
 	mu      sync.Mutex
 	making  *attempt // nil while mkfs does not run
 	stopped bool     // the base is for those alone who have it
+	trying  int      // callers of Try, who say why no disk can ever be made
+	given   int      // a disk that was made before the server's start; -1 if there is none
 	fault   logs.Fault
 }
 
@@ -74,13 +78,32 @@ type attempt struct {
 // NewCaster returns a Caster of what m makes. slow is called once if disks are not
 // cast from memory after all.
 func NewCaster(m *Maker, turns *Turns, slow func()) *Caster {
-	c := &Caster{maker: m, turns: turns, slow: slow, clock: sys.ClockOr(nil)}
+	c := &Caster{maker: m, turns: turns, slow: slow, clock: sys.ClockOr(nil), given: -1}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	return c
 }
 
 // Start runs mkfs in the background if it has not been run.
-func (c *Caster) Start() { c.attempt(0) }
+func (c *Caster) Start() {
+	given := c.maker.opts.Tried.take(c.maker)
+	c.mu.Lock()
+	c.given = given
+	c.mu.Unlock()
+	c.attempt(0)
+}
+
+// Try runs mkfs if it has not been run, and returns why no disk can ever be made. If that
+// is not known in time, it returns nil, and mkfs goes on.
+func (c *Caster) Try(ctx context.Context) error {
+	try := func(n int) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.trying += n
+	}
+	try(1)
+	defer try(-1)
+	return c.maker.Never(c.Wait(ctx))
+}
 
 // Stop ends mkfs, for the reason why, and waits until it has ended. Disks that are being
 // cast it does not wait for. Stopping twice is harmless.
@@ -98,6 +121,9 @@ func (c *Caster) Stop(why error) {
 	c.mu.Unlock()
 	if s := c.ready.Load(); first && s != nil && s.base != nil {
 		s.base.Release()
+	}
+	if fd := c.takeGiven(); fd != -1 {
+		unix.Close(fd)
 	}
 }
 
@@ -200,7 +226,7 @@ func (c *Caster) try(a *attempt) {
 	c.mu.Lock()
 	c.making = nil
 	c.ready.Store(shape)
-	first := err != nil && c.fault.Begins("mkfs")
+	first := err != nil && c.fault.Begins("mkfs") && (c.trying == 0 || c.maker.Never(err) == nil)
 	c.mu.Unlock()
 	switch {
 	case err == nil && shape.stamp == nil:
@@ -219,7 +245,7 @@ func (c *Caster) newShape(a *attempt) (*shape, error) {
 	}
 	defer done()
 	cfg := c.maker.opts.Config
-	d, err := c.maker.Fresh(a.ctx)
+	d, err := c.fresh(a.ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -229,6 +255,9 @@ func (c *Caster) newShape(a *attempt) (*shape, error) {
 		return nil, err
 	}
 	defer f.Close()
+	if err := stamp.CheckSize(cfg.Type, cfg.Size, f); err != nil {
+		return nil, err
+	}
 	s := &shape{}
 	var image io.ReaderAt = f
 	s.mold, err = mold.Read(f, maxMold)
@@ -255,6 +284,22 @@ func (c *Caster) newShape(a *attempt) (*shape, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// fresh is a disk that mkfs has made.
+func (c *Caster) fresh(ctx context.Context) (*disk.Disk, error) {
+	if fd := c.takeGiven(); fd != -1 {
+		return disk.FromFD(fd, c.maker.opts.Debug)
+	}
+	return c.maker.Fresh(ctx)
+}
+
+func (c *Caster) takeGiven() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fd := c.given
+	c.given = -1
+	return fd
 }
 
 // cast makes a disk of s, with an identity of its own.

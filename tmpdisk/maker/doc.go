@@ -14,10 +14,14 @@
 // when the disk is closed. On an error nothing is left behind.
 //
 // A command may link its disk to another file. Whoever serves such a disk, rather
-// than copying it, asks [Maker.Servable] first.
+// than copying it, asks [Servable] first.
 //
 // A [Caster] runs mkfs once, and makes all disks of a built-in type from the result:
 // from memory; from a file, if the result is large; or else by mkfs for each disk.
+//
+// Package trial below it finds out before a server starts whether its disks can be made. What
+// it made is handed to the server's Casters as [Tried]. [Maker.Never] tells errors that stay
+// from those that may pass.
 //
 // # Concurrency
 //

@@ -44,10 +44,10 @@ func linkedTo(w *workdir.Dir, parent string) string {
 
 // Servable is why a client must not have d, or nil: the command has linked it to a
 // file that other clients would have too. What has been copied is no longer linked.
-func (m *Maker) Servable(d *disk.Disk) error {
-	if to := d.Linked; to != "" && !m.opts.Config.CommandLinkShare {
+func Servable(d *disk.Disk) error {
+	if to := d.Linked; to != "" {
 		return fmt.Errorf("open: the command linked its disk to %s, which all clients would share and change: "+
-			"copy it (cp --reflink=auto), link to a block device, or give command-link=share: %w", to, unix.EMLINK)
+			"copy it (cp --reflink=auto), or link to a block device: %w", to, unix.EMLINK)
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ type Options struct {
 	Dir    string         // absolute; where the private directories are made
 	Runner *command.Runner
 	Counts *Counts
+	Tried  *Tried       // disks that there are already; may be nil
 	Debug  func(string) // a line for nbdkit -v
 	Error  func(string) // a line for the log
 }
@@ -117,7 +118,7 @@ func (m *Maker) run(ctx context.Context, w *workdir.Dir, user *users.User) (err 
 	// want to make it a reflink of another one.
 	err = sparse.Create(w.Disk(), m.opts.Config.Size, m.opts.Config.Builtin())
 	if errors.Is(err, unix.EFBIG) {
-		return fmt.Errorf("parameter size: %d bytes: more than a file under %s can have: %w", m.opts.Config.Size, m.opts.Dir, unix.EFBIG)
+		return m.tooLarge()
 	}
 	if err != nil {
 		return err

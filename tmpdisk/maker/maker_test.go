@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/command"
+	"nbdkit-tmpdisk-plugin/tmpdisk/export"
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 
 	"golang.org/x/sys/unix"
@@ -193,9 +194,15 @@ func TestVariablesAreNotExported(t *testing.T) {
 	}
 }
 
-// The log says that nothing reads these variables.
+// The command line's variables are for the commands of other exports.
 func TestMkfsReadsNoVariables(t *testing.T) {
-	mustMakeDisk(t, "size", "1M", "PATH", "/nowhere", "IFS", "k", "OPTIND", "x")
+	m := makerIn(t, t.TempDir(), "size", "1M", "command", ":", "PATH", "/nowhere", "IFS", "k", "OPTIND", "x")
+	var err error
+	m.opts.Config, err = m.opts.Config.Export([]export.Setting{{Key: "command", Line: 1}})
+	testkit.Must(t, err)
+	d, err := m.Fresh(context.Background())
+	testkit.Must(t, err)
+	closeDisk(t, d)
 }
 
 // A command that has taken its time is not tried again with other options.

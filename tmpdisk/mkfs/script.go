@@ -25,10 +25,6 @@ type Spec struct {
 // The shell becomes mkfs, for its parent death signal's sake.
 func (s Spec) Script() string {
 	fs := filesystemOf(s.Type)
-	missing := fs.program + ": program not found: no " + s.Type + " disks without it"
-	if fs.debian != "" {
-		missing += " (Debian package " + fs.debian + ")"
-	}
 	run := "exec " + fs.program
 	if options := fs.options(s); options != "" {
 		run += " " + options
@@ -46,6 +42,16 @@ func (s Spec) Script() string {
 		"LC_ALL=C.UTF-8\n" +
 		"export PATH LC_ALL\n" +
 		"command -v " + fs.program + " >/dev/null || {\n" +
-		"\techo " + shellquote.Quote(missing) + "\n\texit 127\n}\n" +
+		"\techo " + shellquote.Quote(Missing(s.Type)) + "\n\texit 127\n}\n" +
 		run + "\n"
+}
+
+// Missing says that the program of fsType is not there.
+func Missing(fsType string) string {
+	fs := filesystemOf(fsType)
+	text := fs.program + ": program not found: no " + fsType + " disks without it"
+	if fs.debian != "" {
+		text += " (Debian package " + fs.debian + ")"
+	}
+	return text
 }

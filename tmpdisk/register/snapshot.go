@@ -29,6 +29,7 @@ type Snapshot struct {
 func (r *Register) Snapshot(waiting func(Key) uint64) Snapshot {
 	s := Snapshot{Disks: []status.Disk{}, Exports: map[string]*status.ExportMetrics{}}
 	looks := r.look(&s)
+	markSeveral(s.Disks)
 	r.ask(r.asking, looks, waiting, func(e *entry) bool { return e.key == nil })
 	r.ask(r.askingSessions, looks, waiting, func(e *entry) bool { return e.key != nil })
 	for i, l := range looks {
@@ -41,6 +42,24 @@ func (r *Register) Snapshot(waiting func(Key) uint64) Snapshot {
 		to.Allocated += uint64(d.Allocated)
 	}
 	return s
+}
+
+// markSeveral marks the disks of clients that have several of one export, without a
+// session: they may take them for one disk.
+func markSeveral(disks []status.Disk) {
+	type whose struct{ export, peer, dn string }
+	of := func(d status.Disk) whose { return whose{d.Export, d.Peer, d.DN} }
+	counts := map[whose]int{}
+	for _, d := range disks {
+		if d.Session == "" && d.Peer+d.DN != "" {
+			counts[of(d)]++
+		}
+	}
+	for i, d := range disks {
+		if n := counts[of(d)]; d.Session == "" && n > 1 {
+			disks[i].Several = n
+		}
+	}
 }
 
 // A look is at how much space a disk takes.

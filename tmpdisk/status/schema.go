@@ -102,6 +102,8 @@ type Disk struct {
 	State     string    `json:"state"`             // StateConnected, ...
 	Size      int64     `json:"size"`              // bytes
 	Allocated int64     `json:"allocated"`         // bytes
+	// Several is how many disks of the export, of no session, its client has; 0 if one.
+	Several int `json:"several,omitempty"`
 
 	Read    Count      `json:"read"`
 	Written Count      `json:"written"`

@@ -34,7 +34,7 @@ const whole = `{
 	"disks": [{
 		"number": 17, "export": "", "session": "0123456789ab", "peer": "address 192.0.2.7",
 		"dn": "CN=seat 7", "since": "2026-01-02T03:04:06Z", "state": "connected",
-		"size": 1073741824, "allocated": 8192,
+		"size": 1073741824, "allocated": 8192, "several": 2,
 		"read": {"bytes": 1, "requests": 2}, "written": {"bytes": 3, "requests": 4},
 		"trimmed": {"bytes": 5, "requests": 6}, "zeroed": {"bytes": 7, "requests": 8},
 		"last": "2026-01-02T03:05:05Z"
@@ -59,7 +59,7 @@ func TestEveryFieldComesBack(t *testing.T) {
 func TestAbsentFields(t *testing.T) {
 	got, err := json.Marshal(Disk{Peer: PeerUser + " 1000"})
 	testkit.Must(t, err)
-	for _, name := range []string{"session", "dn", "last"} {
+	for _, name := range []string{"session", "dn", "last", "several"} {
 		if strings.Contains(string(got), `"`+name+`"`) {
 			t.Errorf("got %s, want no %q", got, name)
 		}

@@ -130,6 +130,20 @@ func (s *Supply) Start() {
 	}
 }
 
+// tryPatience is less than a client waits for an export whose file has changed.
+const tryPatience = 500 * time.Millisecond
+
+// Try returns why a disk of a built-in type can never be made. If mkfs takes longer than
+// that is waited for, it returns nil.
+func (s *Supply) Try() error {
+	if s.caster == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), tryPatience)
+	defer cancel()
+	return s.caster.Try(ctx)
+}
+
 // Stop ends what is being made, for the reason why, and drops what is ready. It returns
 // when that has ended, which a filesystem that hangs may keep from happening.
 func (s *Supply) Stop(why error) {
@@ -222,7 +236,7 @@ func (s *Supply) make(ctx context.Context) (*Fresh, error) {
 	case *overlay.Disk:
 		how = status.Overlay
 	case *disk.Disk:
-		if err := s.maker.Servable(d); err != nil {
+		if err := maker.Servable(d); err != nil {
 			return nil, errors.Join(err, d.Close())
 		}
 	}

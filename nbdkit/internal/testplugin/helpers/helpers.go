@@ -5,7 +5,8 @@
 // Its disk is a report of what they returned, as lines of name=value.
 //
 // Parameters: file=PATH and expect=PATH are compared, through AbsolutePath;
-// password=VALUE is for ReadPassword; parse=1 checks the parsers.
+// password=VALUE is for ReadPassword; parse=1 checks the parsers. leave=TEXT is left for
+// the server, in two files without a name.
 package main
 
 // #include <signal.h>
@@ -23,7 +24,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -32,6 +35,7 @@ import (
 
 type plugin struct {
 	file, expect, password string
+	leave, left            string
 	stdioSafe              bool
 }
 
@@ -48,6 +52,8 @@ func (p *plugin) Config(key, value string) (err error) {
 		p.expect = value
 	case "password":
 		p.password, err = nbdkit.ReadPassword(value)
+	case "leave":
+		p.leave = value
 	case "parse":
 		err = checkParsers()
 	}
@@ -62,6 +68,11 @@ func (p *plugin) ConfigComplete() error {
 	if _, err := nbdkit.PeerName(); err == nil {
 		return errors.New("config_complete: PeerName returned no error")
 	}
+	if p.leave != "" && nbdkit.Checking() {
+		if err := leave(p.leave); err != nil {
+			return err
+		}
+	}
 	if p.expect == "" {
 		return nil
 	}
@@ -72,10 +83,55 @@ func (p *plugin) ConfigComplete() error {
 	return err
 }
 
+// leave leaves text in two files, and takes no name that is wrong.
+func leave(text string) error {
+	if nbdkit.Leave("", 0) == nil || nbdkit.Leave(strings.Repeat("x", 256), 0) == nil || nbdkit.Leave("closed", 1<<20) == nil {
+		return errors.New("Leave took what it should not")
+	}
+	for _, name := range []string{"first", "second"} {
+		f, err := os.CreateTemp("", "left")
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		os.Remove(f.Name())
+		if _, err := f.WriteString(name + " " + text); err != nil {
+			return err
+		}
+		if err := nbdkit.Leave(name, int(f.Fd())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *plugin) AfterFork() error {
+	if nbdkit.Leave("late", 0) == nil {
+		return errors.New("after_fork: Leave returned no error")
+	}
+	left := nbdkit.Left()
+	for _, name := range []string{"first", "second"} {
+		if fd, ok := left[name]; ok {
+			f := os.NewFile(uintptr(fd), name)
+			defer f.Close()
+			text, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<10))
+			if err != nil {
+				return err
+			}
+			p.left += string(text) + ";"
+		}
+	}
+	if again := nbdkit.Left(); len(left) > 2 || len(again) > 0 {
+		return fmt.Errorf("after_fork: Left returned %v, and then %v", left, again)
+	}
+	return nil
+}
+
 func (p *plugin) Open(readonly bool) (nbdkit.ConnectionInterface, error) {
 	var r report
 	r.line("readonly")(readonly, nil)
 	r.line("password")(p.password, nil)
+	r.line("left")(p.left, nil)
 	r.line("stdio_safe")(p.stdioSafe, nil)
 	r.line("cwd")(os.Getwd())
 	r.line("absolute_path")(nbdkit.AbsolutePath(p.file))
