@@ -175,6 +175,21 @@ func TestSizesWhileTheServerEnds(t *testing.T) {
 	}
 }
 
+// A size that anybody can name is not made ahead, where mkfs runs for each disk either.
+func TestSizesHaveNoSpares(t *testing.T) {
+	counts := &maker.Counts{}
+	s := supplyIn(t, t.TempDir(), func(o *Options) { o.Counts = counts; o.Debug = func(string) {} },
+		"size", "8M", "type", "ext4", "mkfs-options", "-O ^metadata_csum_seed", "spare-disks", "2")
+	d, err := s.Take(context.Background(), 9*mib)
+	testkit.Must(t, err)
+	s.Return(d)
+	s.sizes.each(func(s *Supply) {
+		if n := s.Stats().Making + s.Stats().Spares; n != 0 {
+			t.Errorf("%d spare disks of a size that a client has named", n)
+		}
+	})
+}
+
 func TestSizeThatCannotBe(t *testing.T) {
 	image := filepath.Join(t.TempDir(), "image")
 	testkit.Must(t, os.WriteFile(image, make([]byte, 4*mib), 0o600))
