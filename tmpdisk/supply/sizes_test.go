@@ -12,9 +12,11 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/maker"
+	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
 )
 
 const mib = 1 << 20
@@ -140,6 +142,35 @@ func TestFewSizesAreMadeAtOnce(t *testing.T) {
 	}
 }
 
+// However many sizes are named, as many as there are jobs are in line for these, where other
+// clients are too.
+func TestSizesTakeTurnsForJobs(t *testing.T) {
+	for _, pairs := range [][]string{
+		{"size", "8M", "command", ":"},
+		{"size", "8M", "type", "ext4", "mkfs-options", "-O ^metadata_csum_seed"},
+	} {
+		s := supplyIn(t, t.TempDir(), func(o *Options) { o.Jobs = pool.NewJobs(2); o.Debug = func(string) {} }, pairs...)
+		for range 2 {
+			s.sizes.turns <- struct{}{}
+		}
+		own, err := s.Take(context.Background(), 0)
+		testkit.Must(t, err)
+		s.Return(own)
+		ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+		if d, err := s.Take(ctx, 9*mib); err == nil {
+			t.Errorf("%v: a third one is in line", pairs)
+			s.Return(d)
+		}
+		cancel()
+		<-s.sizes.turns
+		for range 3 { // it is given back
+			named, err := s.Take(context.Background(), 9*mib)
+			testkit.Must(t, err)
+			s.Return(named)
+		}
+	}
+}
+
 // Clients come, wait, give up, and the server ends.
 func TestSizesWhileTheServerEnds(t *testing.T) {
 	for range 3 {
@@ -177,8 +208,7 @@ func TestSizesWhileTheServerEnds(t *testing.T) {
 
 // A size that anybody can name is not made ahead, where mkfs runs for each disk either.
 func TestSizesHaveNoSpares(t *testing.T) {
-	counts := &maker.Counts{}
-	s := supplyIn(t, t.TempDir(), func(o *Options) { o.Counts = counts; o.Debug = func(string) {} },
+	s := supplyIn(t, t.TempDir(), func(o *Options) { o.Debug = func(string) {} },
 		"size", "8M", "type", "ext4", "mkfs-options", "-O ^metadata_csum_seed", "spare-disks", "2")
 	d, err := s.Take(context.Background(), 9*mib)
 	testkit.Must(t, err)
