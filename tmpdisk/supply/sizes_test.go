@@ -220,6 +220,23 @@ func TestSizesHaveNoSpares(t *testing.T) {
 	})
 }
 
+// Templates stay when the clients have gone.
+func TestSizesLeaveNoTemplates(t *testing.T) {
+	templates := t.TempDir()
+	s := supplyIn(t, t.TempDir(), func(o *Options) { o.Debug = func(string) {} },
+		"size", "1M", "template-dir", templates, "command", `printf "$size" 1<>"$disk"`)
+	for _, size := range []int64{0, 2 * mib, 3 * mib} {
+		d, err := s.Take(context.Background(), size)
+		testkit.Must(t, err)
+		s.Return(d)
+	}
+	kept, err := filepath.Glob(filepath.Join(templates, "*", "*"))
+	testkit.Must(t, err)
+	if len(kept) != 1 {
+		t.Errorf("kept %q, want the template of the export's own size alone", kept)
+	}
+}
+
 func TestSizeThatCannotBe(t *testing.T) {
 	image := filepath.Join(t.TempDir(), "image")
 	testkit.Must(t, os.WriteFile(image, make([]byte, 4*mib), 0o600))

@@ -77,7 +77,8 @@ func New(o Options) *Supply {
 	s.sizes.all, s.sizes.maxMolds = map[int64]*sized{}, maxIdleMolds
 	s.sizes.make = func(size int64) *Supply {
 		cfg := *cfg
-		cfg.Size, cfg.SpareDisks = size, 0
+		// Neither spares nor templates, which stay when the clients have gone.
+		cfg.Size, cfg.SpareDisks, cfg.TemplateDir = size, 0, ""
 		o := o
 		o.Config, o.Molds = &cfg, o.Molds.Named()
 		o.Error = o.Debug // the client is told: the log must not be as long as clients like
