@@ -94,6 +94,8 @@ func TestConfigRefuses(t *testing.T) {
 		{"options of a base", []string{"mkfs-options", "-F", "base", "/i"}, []string{"parameter mkfs-options: not mkfs", "leave this out, or base="}},
 		{"one UUID for all", []string{"size", "1M", "mkfs-options", "-m 0 -U random"}, []string{`parameter mkfs-options: "-U": each disk has an identity of its own`, "command="}},
 		{"one UUID for all, at once", []string{"size", "1M", "type", "swap", "mkfs-options", "--uuid=x"}, []string{`"--uuid=x": each disk`}},
+		{"one serial for all of a second", []string{"size", "1M", "type", "ntfs", "mkfs-options", "-C -U"}, []string{`"-U": each disk`}},
+		{"the same, spelt out", []string{"size", "1M", "type", "ntfs", "mkfs-options", "--with-uuid"}, []string{`"--with-uuid": each disk`}},
 		{"one UUID for all xfs", []string{"size", "1M", "type", "xfs", "mkfs-options", "-m crc=1,uuid=x"}, []string{`"crc=1,uuid=x": each disk`}},
 		{"one serial for all", []string{"size", "1M", "type", "vfat", "mkfs-options", "-i 1234"}, []string{`"-i": each disk`}},
 		{"no such sectors", []string{"sector-size", "4K"}, []string{`parameter sector-size: "4K": give one of 512, 1024, 2048, 4096`}},

@@ -63,7 +63,7 @@ func CheckOptions(fsType string, options []string) error {
 		if i == 0 && !strings.HasPrefix(word, "-") {
 			return fmt.Errorf("%q: is no option: one begins with a hyphen, as in mkfs-options='-m 0'", word)
 		}
-		if identity != "" && strings.HasPrefix(word, identity) || strings.Contains(word, "uuid=") || word == "--uuid" {
+		if identity != "" && strings.HasPrefix(word, identity) || strings.Contains(word, "uuid=") || word == "--uuid" || word == "--with-uuid" {
 			return fmt.Errorf("%q: each disk has an identity of its own: leave it out, "+
 				"or give command= instead for one that all have", word)
 		}

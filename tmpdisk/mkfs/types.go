@@ -74,7 +74,9 @@ var filesystems = map[string]filesystem{
 		program: "mkfs.ntfs", debian: "ntfs-3g",
 		// -Q: neither write the whole file nor look for bad sectors.
 		options: sectors("-q -F -Q", "-s "),
-		label:   labelRule{option: "-L", max: 128, utf16: true},
+		// -U is a GUID besides, with which mkfs would have to run for each disk: but it gives
+		// one serial number to all that are made in a second.
+		label: labelRule{option: "-L", max: 128, utf16: true}, identity: "-U",
 	},
 	"btrfs": {
 		program: "mkfs.btrfs", debian: "btrfs-progs",

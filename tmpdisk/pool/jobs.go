@@ -53,6 +53,9 @@ func NewJobs(n int) *Jobs {
 	return &Jobs{slots: n, clock: sys.ClockOr(nil), free: n}
 }
 
+// Slots is how many there are.
+func (j *Jobs) Slots() int { return j.slots }
+
 // take takes a slot for what s wants now. If there is none, s gets in line, or
 // keeps its place there. A grant that s cannot use goes to the next in line. The
 // caller must call wake without its lock.

@@ -28,6 +28,9 @@ var errUnasked = errors.New("nobody asks for disks of this size any more")
 type sizes struct {
 	make     func(size int64) *Supply
 	maxMolds int64 // maxIdleMolds; other in tests only
+	// turns are as many as there are jobs. Each pool has a place in line for those: without
+	// turns, others would wait for as many commands as clients name sizes.
+	turns chan struct{}
 
 	ending sync.WaitGroup // of those that go; only added to before stopped is true
 

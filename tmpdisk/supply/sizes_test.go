@@ -12,9 +12,11 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"nbdkit-tmpdisk-plugin/tmpdisk/internal/testkit"
 	"nbdkit-tmpdisk-plugin/tmpdisk/maker"
+	"nbdkit-tmpdisk-plugin/tmpdisk/pool"
 )
 
 const mib = 1 << 20
@@ -140,6 +142,35 @@ func TestFewSizesAreMadeAtOnce(t *testing.T) {
 	}
 }
 
+// However many sizes are named, as many as there are jobs are in line for these, where other
+// clients are too.
+func TestSizesTakeTurnsForJobs(t *testing.T) {
+	for _, pairs := range [][]string{
+		{"size", "8M", "command", ":"},
+		{"size", "8M", "type", "ext4", "mkfs-options", "-O ^metadata_csum_seed"},
+	} {
+		s := supplyIn(t, t.TempDir(), func(o *Options) { o.Jobs = pool.NewJobs(2); o.Debug = func(string) {} }, pairs...)
+		for range 2 {
+			s.sizes.turns <- struct{}{}
+		}
+		own, err := s.Take(context.Background(), 0)
+		testkit.Must(t, err)
+		s.Return(own)
+		ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+		if d, err := s.Take(ctx, 9*mib); err == nil {
+			t.Errorf("%v: a third one is in line", pairs)
+			s.Return(d)
+		}
+		cancel()
+		<-s.sizes.turns
+		for range 3 { // it is given back
+			named, err := s.Take(context.Background(), 9*mib)
+			testkit.Must(t, err)
+			s.Return(named)
+		}
+	}
+}
+
 // Clients come, wait, give up, and the server ends.
 func TestSizesWhileTheServerEnds(t *testing.T) {
 	for range 3 {
@@ -172,6 +203,37 @@ func TestSizesWhileTheServerEnds(t *testing.T) {
 			t.Error("got a disk of a server that has ended")
 		}
 		testkit.WantEmpty(t, dir)
+	}
+}
+
+// A size that anybody can name is not made ahead, where mkfs runs for each disk either.
+func TestSizesHaveNoSpares(t *testing.T) {
+	s := supplyIn(t, t.TempDir(), func(o *Options) { o.Debug = func(string) {} },
+		"size", "8M", "type", "ext4", "mkfs-options", "-O ^metadata_csum_seed", "spare-disks", "2")
+	d, err := s.Take(context.Background(), 9*mib)
+	testkit.Must(t, err)
+	s.Return(d)
+	s.sizes.each(func(s *Supply) {
+		if n := s.Stats().Making + s.Stats().Spares; n != 0 {
+			t.Errorf("%d spare disks of a size that a client has named", n)
+		}
+	})
+}
+
+// Templates stay when the clients have gone.
+func TestSizesLeaveNoTemplates(t *testing.T) {
+	templates := t.TempDir()
+	s := supplyIn(t, t.TempDir(), func(o *Options) { o.Debug = func(string) {} },
+		"size", "1M", "template-dir", templates, "command", `printf "$size" 1<>"$disk"`)
+	for _, size := range []int64{0, 2 * mib, 3 * mib} {
+		d, err := s.Take(context.Background(), size)
+		testkit.Must(t, err)
+		s.Return(d)
+	}
+	kept, err := filepath.Glob(filepath.Join(templates, "*", "*"))
+	testkit.Must(t, err)
+	if len(kept) != 1 {
+		t.Errorf("kept %q, want the template of the export's own size alone", kept)
 	}
 }
 

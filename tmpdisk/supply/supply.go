@@ -41,7 +41,8 @@ type Supply struct {
 	templates *template.Templates // nil if none are used
 	pool      *pool.Pool[*Fresh]
 	sizes     sizes
-	files     *sys.Asker // what decides the content of templates, and template-dir
+	turns     chan struct{} // those of sizes that this is one of; nil if it is none
+	files     *sys.Asker    // what decides the content of templates, and template-dir
 }
 
 // patience is how long files may take to answer. Whoever asks has a turn in make-jobs,
@@ -76,12 +77,16 @@ func New(o Options) *Supply {
 	s.sizes.all, s.sizes.maxMolds = map[int64]*sized{}, maxIdleMolds
 	s.sizes.make = func(size int64) *Supply {
 		cfg := *cfg
-		cfg.Size = size // its pool is not started: it keeps no spare disks
+		// Neither spares nor templates, which stay when the clients have gone.
+		cfg.Size, cfg.SpareDisks, cfg.TemplateDir = size, 0, ""
 		o := o
 		o.Config, o.Molds = &cfg, o.Molds.Named()
 		o.Error = o.Debug // the client is told: the log must not be as long as clients like
-		return New(o)
+		named := New(o)
+		named.turns = s.sizes.turns
+		return named
 	}
+	s.sizes.turns = make(chan struct{}, o.Jobs.Slots())
 	switch {
 	case cfg.Base != "":
 		s.based = maker.NewBased(s.maker)
@@ -195,7 +200,7 @@ func (s *Supply) Take(ctx context.Context, size int64) (*Fresh, error) {
 		return s.make(ctx)
 	}
 	if s.caster == nil {
-		return s.pool.Get(ctx)
+		return s.get(ctx)
 	}
 	// Not by a maker of the pool, of which there may be one at a time: mkfs
 	// waits for its turn as well.
@@ -203,9 +208,22 @@ func (s *Supply) Take(ctx context.Context, size int64) (*Fresh, error) {
 		return nil, err
 	}
 	if !s.caster.Casts() {
-		return s.pool.Get(ctx)
+		return s.get(ctx)
 	}
 	return s.make(ctx)
+}
+
+// get is a disk of the pool's.
+func (s *Supply) get(ctx context.Context) (*Fresh, error) {
+	if s.turns != nil {
+		select {
+		case s.turns <- struct{}{}:
+			defer func() { <-s.turns }()
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for others who name sizes: %w", sys.ContextError(ctx))
+		}
+	}
+	return s.pool.Get(ctx)
 }
 
 // Return takes back a disk of a client that is gone. One that the client has not
