@@ -74,7 +74,7 @@ func (f *Fresh) Outcome(came time.Time) status.Outcome {
 func New(o Options) *Supply {
 	s := &Supply{opts: o, maker: maker.New(o.Options), files: sys.NewAsker()}
 	cfg := o.Config
-	s.sizes.all, s.sizes.maxMolds = map[int64]*sized{}, maxIdleMolds
+	s.sizes.all, s.sizes.maxMolds, s.sizes.maxFiles = map[int64]*sized{}, maxIdleMolds, maxIdleFiles
 	s.sizes.make = func(size int64) *Supply {
 		cfg := *cfg
 		// Neither spares nor templates, which stay when the clients have gone.
