@@ -257,6 +257,21 @@ func TestSizesLeaveNoTemplates(t *testing.T) {
 	}
 }
 
+// A base is looked at for all sizes together: if that hangs, it takes one thread.
+func TestSizesShareTheBase(t *testing.T) {
+	image := filepath.Join(t.TempDir(), "image")
+	testkit.Must(t, os.WriteFile(image, make([]byte, mib), 0o600))
+	s := supplyIn(t, t.TempDir(), nil, "base", image)
+	for i := range int64(3) {
+		d, err := s.Take(context.Background(), (2+i)*mib)
+		testkit.Must(t, err)
+		s.Return(d)
+	}
+	if n := s.taken(); n != 0 {
+		t.Errorf("%d sizes have a supply, each of which opens the base", n)
+	}
+}
+
 func TestSizeThatCannotBe(t *testing.T) {
 	image := filepath.Join(t.TempDir(), "image")
 	testkit.Must(t, os.WriteFile(image, make([]byte, 4*mib), 0o600))
