@@ -4,6 +4,7 @@
 package maker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,8 +60,9 @@ func (b *Based) AtOnce() bool {
 	return b.base != nil && b.base.Local()
 }
 
-// Make returns a new disk over the image as it is now.
-func (b *Based) Make(ctx context.Context) (disk.Interface, error) {
+// Make returns a new disk of size bytes over the image as it is now; 0 is the size that the
+// parameters say.
+func (b *Based) Make(ctx context.Context, size int64) (disk.Interface, error) {
 	var err error
 	if b.AtOnce() {
 		err = b.look()
@@ -75,10 +77,7 @@ func (b *Based) Make(ctx context.Context) (disk.Interface, error) {
 		return nil, errors.New("base: the export has ended")
 	}
 	defer base.Release()
-	size := b.maker.opts.Config.Size
-	if size == 0 {
-		size = base.Size()
-	}
+	size = cmp.Or(size, b.maker.opts.Config.Size, base.Size())
 	d, err := b.maker.over(ctx, base, size)
 	if err != nil {
 		return nil, err

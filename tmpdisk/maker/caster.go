@@ -60,6 +60,7 @@ type Caster struct {
 type shape struct {
 	mold  *mold.Mold    // nil if it is too large; then:
 	base  *overlay.Base // is what disks stand on
+	space int64         // of base, in bytes
 	stamp *stamp.Stamp
 }
 
@@ -147,6 +148,14 @@ func (c *Caster) Mold() (bytes int64, ok bool) {
 		return 0, false
 	}
 	return s.mold.Kept(), true
+}
+
+// Space is how many bytes a mold takes that is a file.
+func (c *Caster) Space() int64 {
+	if s := c.ready.Load(); s != nil {
+		return s.space
+	}
+	return 0
 }
 
 // Making reports whether mkfs is running, or waits for its turn.
@@ -278,7 +287,9 @@ func (c *Caster) newShape(a *attempt) (*shape, error) {
 	}
 	if err == nil && s.mold == nil {
 		c.maker.opts.Debug(fmt.Sprintf("type %s: too large to be copied for each client: disks share a file", cfg.Type))
-		s.base, err = c.maker.keepAsBase(c.ctx, d)
+		if s.base, err = c.maker.keepAsBase(c.ctx, d); err == nil {
+			s.space = int64(s.base.Space())
+		}
 	}
 	if err != nil {
 		return nil, err

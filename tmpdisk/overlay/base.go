@@ -96,6 +96,9 @@ func newBase(image *disk.Disk, path, kind string, failed func(error)) (*Base, er
 // Size is that of the image, in bytes, when it was opened.
 func (b *Base) Size() int64 { return b.image.Size() }
 
+// Space is how many bytes the image takes where it is.
+func (b *Base) Space() uint64 { return b.image.Space() }
+
 // FD is the descriptor of the image, which is closed when nobody needs the base.
 func (b *Base) FD() int { return b.image.FD() }
 

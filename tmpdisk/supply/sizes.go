@@ -19,6 +19,8 @@ const (
 	maxIdle = 32
 	// maxIdleMolds is how many bytes of memory their molds may take together.
 	maxIdleMolds = 64 << 20
+	// maxIdleFiles is how many bytes in TMPDIR those molds may take together that are files.
+	maxIdleFiles = 256 << 20
 )
 
 var errUnasked = errors.New("nobody asks for disks of this size any more")
@@ -28,6 +30,7 @@ var errUnasked = errors.New("nobody asks for disks of this size any more")
 type sizes struct {
 	make     func(size int64) *Supply
 	maxMolds int64 // maxIdleMolds; other in tests only
+	maxFiles int64 // maxIdleFiles; the same
 	// turns are as many as there are jobs. Each pool has a place in line for those: without
 	// turns, others would wait for as many commands as clients name sizes.
 	turns chan struct{}
@@ -96,11 +99,15 @@ func (z *sizes) leave(s *sized) {
 		}
 	}
 	slices.SortFunc(idle, func(a, b int64) int { return cmp.Compare(z.all[b].used, z.all[a].used) })
-	molds := int64(0)
+	molds, files := int64(0), int64(0)
 	for i, size := range idle {
 		s := z.all[size]
 		_, mold := s.Kind()
-		if molds += mold; z.stopped != nil || i < maxIdle && molds <= z.maxMolds {
+		molds += mold
+		if s.caster != nil {
+			files += s.caster.Space()
+		}
+		if z.stopped != nil || i < maxIdle && molds <= z.maxMolds && files <= z.maxFiles {
 			continue
 		}
 		delete(z.all, size)

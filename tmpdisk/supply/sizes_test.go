@@ -8,6 +8,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -83,6 +84,25 @@ func TestSizesAreForgotten(t *testing.T) {
 	s.Return(d)
 	if n := s.taken(); n != 0 {
 		t.Errorf("%d sizes are ready, whose molds take more than they may", n)
+	}
+}
+
+// Molds that are files take room where the disks are, though no client is there any more.
+func TestSizesWithFilesAreForgotten(t *testing.T) {
+	if _, err := exec.LookPath("mkfs.ntfs"); err != nil {
+		t.Skip(err)
+	}
+	s := supplyIn(t, t.TempDir(), func(o *Options) { o.Debug = func(string) {} }, "size", "16M", "type", "ntfs")
+	for i, want := range []int{1, 2, 1} {
+		if i == 2 {
+			s.sizes.maxFiles = 40 * mib // each takes about 22
+		}
+		d, err := s.Take(context.Background(), (4096+int64(i))*mib)
+		testkit.Must(t, err)
+		s.Return(d)
+		if n := s.taken(); n != want {
+			t.Errorf("%d sizes are ready, want %d", n, want)
+		}
 	}
 }
 
@@ -234,6 +254,21 @@ func TestSizesLeaveNoTemplates(t *testing.T) {
 	testkit.Must(t, err)
 	if len(kept) != 1 {
 		t.Errorf("kept %q, want the template of the export's own size alone", kept)
+	}
+}
+
+// A base is looked at for all sizes together: if that hangs, it takes one thread.
+func TestSizesShareTheBase(t *testing.T) {
+	image := filepath.Join(t.TempDir(), "image")
+	testkit.Must(t, os.WriteFile(image, make([]byte, mib), 0o600))
+	s := supplyIn(t, t.TempDir(), nil, "base", image)
+	for i := range int64(3) {
+		d, err := s.Take(context.Background(), (2+i)*mib)
+		testkit.Must(t, err)
+		s.Return(d)
+	}
+	if n := s.taken(); n != 0 {
+		t.Errorf("%d sizes have a supply, each of which opens the base", n)
 	}
 }
 

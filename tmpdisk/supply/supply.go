@@ -74,7 +74,7 @@ func (f *Fresh) Outcome(came time.Time) status.Outcome {
 func New(o Options) *Supply {
 	s := &Supply{opts: o, maker: maker.New(o.Options), files: sys.NewAsker()}
 	cfg := o.Config
-	s.sizes.all, s.sizes.maxMolds = map[int64]*sized{}, maxIdleMolds
+	s.sizes.all, s.sizes.maxMolds, s.sizes.maxFiles = map[int64]*sized{}, maxIdleMolds, maxIdleFiles
 	s.sizes.make = func(size int64) *Supply {
 		cfg := *cfg
 		// Neither spares nor templates, which stay when the clients have gone.
@@ -193,11 +193,11 @@ func (s *Supply) AtOnce() bool {
 
 // Take returns a disk that no client has used, of size bytes; 0 is the export's own size.
 func (s *Supply) Take(ctx context.Context, size int64) (*Fresh, error) {
+	if s.based != nil { // one for all sizes, because the image may hang
+		return s.makeSized(ctx, size)
+	}
 	if size != 0 && size != s.opts.Config.Size {
 		return s.sizes.take(ctx, size)
-	}
-	if s.based != nil {
-		return s.make(ctx)
 	}
 	if s.caster == nil {
 		return s.get(ctx)
@@ -240,13 +240,16 @@ func (s *Supply) Return(f *Fresh) {
 }
 
 // make is what the pool makes disks by.
-func (s *Supply) make(ctx context.Context) (*Fresh, error) {
+func (s *Supply) make(ctx context.Context) (*Fresh, error) { return s.makeSized(ctx, 0) }
+
+// makeSized is make for a disk of size bytes, if that is not 0 and there is a base.
+func (s *Supply) makeSized(ctx context.Context, size int64) (*Fresh, error) {
 	began := time.Now()
 	key, err := s.key()
 	if err != nil {
 		return nil, err
 	}
-	d, how, err := s.fresh(ctx)
+	d, how, err := s.fresh(ctx, size)
 	if err != nil {
 		return nil, err
 	}
@@ -262,10 +265,10 @@ func (s *Supply) make(ctx context.Context) (*Fresh, error) {
 	return &Fresh{Interface: d, key: key, how: how, made: time.Now()}, nil
 }
 
-func (s *Supply) fresh(ctx context.Context) (d disk.Interface, how status.Outcome, err error) {
+func (s *Supply) fresh(ctx context.Context, size int64) (d disk.Interface, how status.Outcome, err error) {
 	switch {
 	case s.based != nil:
-		d, err = s.based.Make(ctx)
+		d, err = s.based.Make(ctx, size)
 		return d, status.Overlay, err
 	case s.caster != nil:
 		d, err = s.caster.Make(ctx)
