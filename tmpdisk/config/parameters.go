@@ -190,6 +190,9 @@ func (c *Config) checkMkfsOptions() error {
 }
 
 func (c *Config) parseSectorSize(value string) error {
+	if c.SectorSize = 0; value == "" {
+		return c.withdraw("sector-size", "empty: give one of 512, 1024, 2048, 4096, or leave it out")
+	}
 	i := slices.Index([]string{"512", "1024", "2048", "4096"}, value)
 	if i < 0 {
 		return fmt.Errorf("%q: give one of 512, 1024, 2048, 4096", value)

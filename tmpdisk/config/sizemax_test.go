@@ -76,3 +76,12 @@ func FuzzSizeOf(f *testing.F) {
 		}
 	})
 }
+
+// An export does without what the command line has for all.
+func TestExportDoesWithoutSizes(t *testing.T) {
+	e, err := commandLine(t, "size", "1M", "size-max", "4M", "sector-size", "4096").Export(settings("size-max=", "sector-size="))
+	testkit.Must(t, err)
+	if e.SizeMax != 0 || e.SectorSize != 0 || e.Described() != "" {
+		t.Errorf("got %d, %d, %q, want none", e.SizeMax, e.SectorSize, e.Described())
+	}
+}
