@@ -19,7 +19,9 @@ import (
 // passing are errors that another time, or another administrator, may mend, and what
 // programs say that do not tell which one it was.
 var passing = append(texts(unix.ENOSPC, unix.EDQUOT, unix.EMFILE, unix.ENFILE, unix.EAGAIN, unix.ENOMEM, unix.EIO,
-	unix.EACCES, unix.EPERM, unix.EROFS, unix.EBUSY, unix.EINTR, unix.ESTALE, unix.ETIMEDOUT, unix.ETXTBSY),
+	unix.EACCES, unix.EPERM, unix.EROFS, unix.EBUSY, unix.EINTR, unix.ESTALE, unix.ETIMEDOUT, unix.ETXTBSY,
+	unix.ENOTCONN, unix.ECONNABORTED), // the last two where FUSE's server has ended
+	"error while loading shared libraries", // it does not name all errors: no descriptor is "Error 23"
 	"short write", "cannot fork", "out of memory", "memory allocation")
 
 func texts(errnos ...unix.Errno) (list []string) {

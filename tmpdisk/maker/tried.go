@@ -6,6 +6,7 @@ package maker
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"sync"
 
@@ -26,8 +27,17 @@ type Tried struct {
 	fds map[string]int // by KindKey
 }
 
-// Add adds those that are left, by KindKey.
+// Add adds those that are left, by KindKey. It closes those of another user: before the fork
+// the server may be root still (nbdkit -u), and some programs (mkfs.f2fs, mkfs.minix) give
+// the root directory to whoever runs them.
 func (t *Tried) Add(left map[string]int) {
+	for key, fd := range left {
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil || int(st.Uid) != os.Geteuid() {
+			unix.Close(fd)
+			delete(left, key)
+		}
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.fds = left

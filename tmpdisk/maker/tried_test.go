@@ -78,6 +78,30 @@ func TestTriedAreClosed(t *testing.T) {
 	}
 }
 
+// Some programs write into the disk who has run them.
+func TestTriedOfAnotherUserAreNotTaken(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, who can give a file away")
+	}
+	c := casterOf(t, "size", "1M", "type", "swap")
+	defer c.Stop(errStopped)
+	cfg := c.maker.opts.Config
+	for uid, want := range map[int]bool{0: true, 65534: false} {
+		fd, err := unix.MemfdCreate("tried", unix.MFD_CLOEXEC)
+		testkit.Must(t, err)
+		testkit.Must(t, unix.Fchown(fd, uid, uid))
+		tried := &Tried{}
+		tried.Add(map[string]int{KindKey(cfg, cfg.Size): fd})
+		got := tried.take(c.maker)
+		if (got != -1) != want {
+			t.Errorf("user %d: got %d, want it taken: %t", uid, got, want)
+		}
+		if got != -1 {
+			unix.Close(got)
+		}
+	}
+}
+
 // The log does not repeat what Try's caller says.
 func TestCasterTry(t *testing.T) {
 	c := casterOf(t, "size", "8K", "type", "swap")

@@ -103,6 +103,8 @@ func TestTryLetsPassWhatMayPass(t *testing.T) {
 		{"no processes", says("sh: Cannot fork")},
 		{"no descriptors", says("mkswap: Too many open files")},
 		{"an error of the storage", says("mkswap: Input/output error")},
+		{"a filesystem's server that has ended", says("mkswap: write: Transport endpoint is not connected")},
+		{"no libraries now", says("mkswap: error while loading shared libraries: libuuid.so.1: cannot open shared object file: Error 23")},
 		{"nothing said", "exit 1"},
 		{"a signal", "echo a >&2; kill -9 $$"},
 		{"a program's signal", "echo a >&2; exit 139"},
