@@ -214,12 +214,15 @@ func TestVariablesOfExports(t *testing.T) {
 	cases := []struct{ name, file, want string }{
 		{"nobody has a command", "size=1M\n", "parameter os: unknown, and without command= nothing reads it"},
 		{"an export has one", "size=1M\ncommand=:\n", ""},
+		{"no export is there yet", "", ""},
 		{"an export has a variable, and none", "size=1M\n\nfs=xfs\n", "/a.conf: line 3: parameter fs: unknown, and without command= nothing reads it; did you mean type=?"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
-			testkit.Must(t, os.WriteFile(dir+"/a.conf", []byte(c.file), 0o600))
+			if c.file != "" {
+				testkit.Must(t, os.WriteFile(dir+"/a.conf", []byte(c.file), 0o600))
+			}
 			err := setAll(t, []string{"os", "debian", "export-dir", dir})
 			if c.want == "" {
 				testkit.Must(t, err)

@@ -130,7 +130,7 @@ func (c *Config) CheckFiles() (disks []Disk, err error) {
 	switch {
 	case err != nil:
 		return nil, &parameterError{"export-dir", err}
-	case !commands:
+	case !commands && len(disks) > 0: // else exports that are to come may have one
 		return disks, c.checkUnread()
 	}
 	c.warn()
