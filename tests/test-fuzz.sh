@@ -21,7 +21,7 @@ else
 fi
 # Without this the C library keeps up to 64 MiB of freed buffers for each of its
 # arenas, in which no leak would be seen.
-export MALLOC_MMAP_THRESHOLD_=1048576
+export MALLOC_MMAP_THRESHOLD_=65536 MALLOC_ARENA_MAX=2
 serve "$plugin" size="$size" command=:
 # TMPDISK_TEST_KEEP: a directory for what is needed to repeat a failure.
 /usr/bin/python3 "$top_srcdir/tests/fuzz.py" "$sock" "$server" "$size" "$seconds" "$seed" || {
