@@ -13,7 +13,7 @@ requires mkfs.ext4 mkfs.xfs mkfs.fat mkswap
 at_exit "check_empty '$TMPDIR'"
 rejected 'no xfs of 268435456 bytes can be made: mkfs.xfs: exit code 1: .*300MB' size=256M type=xfs
 ! grep -q -i usage err.log || fail "it says how mkfs.xfs is used"
-rejected 'no ext4 of 65536 bytes can be made: mkfs.ext4: .*too small' size=64K type=ext4
+rejected 'no ext4 of 16384 bytes can be made: mkfs.ext4: .*Not enough space' size=16K type=ext4
 rejected 'no vfat of 67108864 bytes .*are not allowed' size=64M type=vfat label=rootfs.0
 rejected 'the vfat filesystem has 2199023[0-9]* bytes, and the disk 3298534883328' size=3T type=vfat
 # More than any filesystem has.

@@ -280,7 +280,7 @@ func TestSizeThatCannotBe(t *testing.T) {
 		size  int64
 		want  string
 	}{
-		{[]string{"size", "32M", "type", "ext4"}, 65536, "too small"},
+		{[]string{"size", "32M", "type", "ext4"}, 16384, "Not enough space"},
 		{[]string{"size", "1M", "command", `truncate -s 3M "$disk"`}, 2 * mib, "the disk has 3145728 bytes where the client named 2097152"},
 		{[]string{"base", image}, 2 * mib, "its base has 4194304"},
 		{[]string{"size", "1M", "command", `echo no >&2; exit 1`}, 2 * mib, "no"},
