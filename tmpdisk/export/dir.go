@@ -137,33 +137,12 @@ const together = 20
 
 // updateAll looks at files, until most are found to hang.
 func (d *Dir[T]) updateAll(files []*file[T], most int64) {
-	var next, hang atomic.Int64
-	var panicked atomic.Pointer[any]
-	var done sync.WaitGroup
-	for range min(together, len(files)) {
-		done.Add(1)
-		go func() {
-			defer done.Done()
-			defer func() {
-				if p := recover(); p != nil {
-					panicked.CompareAndSwap(nil, &p)
-				}
-			}()
-			for hang.Load() < most {
-				i := int(next.Add(1)) - 1
-				if i >= len(files) {
-					return
-				}
-				if d.update(files[i]) {
-					hang.Add(1)
-				}
-			}
-		}()
-	}
-	done.Wait()
-	if p := panicked.Load(); p != nil {
-		panic(*p)
-	}
+	var hang atomic.Int64
+	sys.Each(files, together, func(f *file[T]) {
+		if hang.Load() < most && d.update(f) {
+			hang.Add(1)
+		}
+	})
 }
 
 // all are the files in the order of their names. due says that All must look at them.

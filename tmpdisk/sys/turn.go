@@ -108,16 +108,27 @@ func ContextError(ctx context.Context) error {
 }
 
 // Each calls f for each of all, for so many at a time, and returns when all have returned.
+// If one of them panics, so does Each then.
 func Each[T any](all []T, most int, f func(T)) {
+	var next atomic.Int64
+	var panicked atomic.Pointer[any]
 	var done sync.WaitGroup
-	turns := make(chan struct{}, most)
-	for _, one := range all {
-		turns <- struct{}{}
+	for range min(most, len(all)) {
 		done.Add(1)
 		go func() {
-			defer func() { <-turns; done.Done() }()
-			f(one)
+			defer done.Done()
+			defer func() {
+				if p := recover(); p != nil {
+					panicked.CompareAndSwap(nil, &p)
+				}
+			}()
+			for i := next.Add(1) - 1; i < int64(len(all)); i = next.Add(1) - 1 {
+				f(all[i])
+			}
 		}()
 	}
 	done.Wait()
+	if p := panicked.Load(); p != nil {
+		panic(*p)
+	}
 }

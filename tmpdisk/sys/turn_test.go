@@ -111,3 +111,18 @@ func TestEach(t *testing.T) {
 		}
 	}
 }
+
+func TestEachPanics(t *testing.T) {
+	var ran atomic.Int64
+	defer func() {
+		if p := recover(); p != "two" || ran.Load() == 0 {
+			t.Errorf("got the panic %v after %d others, want two", p, ran.Load())
+		}
+	}()
+	Each([]int{1, 2, 3}, 2, func(n int) {
+		if n == 2 {
+			panic("two")
+		}
+		ran.Add(1)
+	})
+}
